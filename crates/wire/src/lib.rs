@@ -1,0 +1,23 @@
+//! The `text/event-stream` format: events to bytes, and bytes to events.
+//!
+//! An [`Event`] is encoded once into a [`Frame`], which is complete, shared and cheap to clone; nothing
+//! that a caller puts into an event can end its line or forge a second event. This crate opens no
+//! socket, reads no clock and knows no HTTP. The rules come from [WHATWG HTML § 9.2][spec].
+//!
+//! [spec]: https://html.spec.whatwg.org/multipage/server-sent-events.html
+
+#![no_std]
+
+extern crate alloc;
+#[cfg(any(feature = "std", test))]
+extern crate std;
+
+mod draft;
+mod event;
+mod frame;
+mod name;
+
+pub use draft::Draft;
+pub use event::Event;
+pub use frame::Frame;
+pub use name::{EventId, EventName, NameError};
