@@ -1,42 +1,58 @@
-//! An encoded event that only lacks its `id` line.
+//! The encoder: an event's bytes, all but the `id` line in front.
+//!
+//! It knows the exact length before it writes and allocates once. It never changes a field's text beyond
+//! cutting it into lines, and nothing in a field can end the event.
 //!
 //! The id line stands first on the wire and is written last: its position is only known inside the
-//! log's lock, everything else is encoded outside it.
+//! log's lock, everything else is encoded outside it, and field order carries no meaning.
+//! First, because some clients commit the id of an event that breaks off in the middle.
+//! Source: [WHATWG HTML § 9.2.6](https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation).
 
 use alloc::vec::Vec;
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 
+use crate::frame::{comment_bytes, write_comment};
+use crate::lines::lines;
 use crate::{Event, EventId, Frame};
 
 /// An event encoded but for its `id`, with room left for one in front.
+///
+/// ```
+/// use fanfare_wire::{Draft, Event, EventId};
+///
+/// let draft = Draft::new(&Event::new("hi"), 20);
+/// assert_eq!(draft.stamp(&EventId::from_static("7")), b"id: 7\ndata: hi\n\n");
+/// ```
 #[derive(Clone, Debug)]
 pub struct Draft {
+    /// INVARIANT: `room` bytes without meaning, then the frame.
     bytes: Vec<u8>,
     room: usize,
 }
 
+/// What an id line costs beside the id.
 const ID_LINE: usize = "id: \n".len();
 
 impl Draft {
     /// Encodes `event` without its id, leaving room for an id of up to `id_bytes_max` bytes.
+    ///
+    /// Costs one allocation of the frame's length and the room, and two passes over the data.
     #[must_use]
     pub fn new(event: &Event, id_bytes_max: usize) -> Self {
-        let room = id_bytes_max + ID_LINE;
-        let mut bytes = Vec::with_capacity(room + 64);
+        Self::with_room(event, id_bytes_max.saturating_add(ID_LINE))
+    }
+
+    /// Encodes `event` without room for an id.
+    pub(crate) fn without_room(event: &Event) -> Self {
+        Self::with_room(event, 0)
+    }
+
+    fn with_room(event: &Event, room: usize) -> Self {
+        let body = body_bytes(event);
+        let mut bytes = Vec::with_capacity(room.saturating_add(body));
         bytes.resize(room, 0);
-        if let Some(comment) = &event.comment {
-            lines(comment, |line| field(&mut bytes, b": ", line));
-        }
-        if let Some(name) = &event.event {
-            field(&mut bytes, b"event: ", name.as_str().as_bytes());
-        }
-        if let Some(retry) = event.retry_ms {
-            field(&mut bytes, b"retry: ", alloc::format!("{retry}").as_bytes());
-        }
-        if let Some(data) = &event.data {
-            lines(data, |line| field(&mut bytes, b"data: ", line));
-        }
-        bytes.push(b'\n');
+        write_body(&mut bytes, event);
+        debug_assert_eq!(bytes.len() - room, body, "the length is known before the bytes are written");
         Self { bytes, room }
     }
 
@@ -46,21 +62,22 @@ impl Draft {
         let id = id.as_str().as_bytes();
         let need = id.len() + ID_LINE;
         if need > self.room {
-            let mut bytes = alloc::vec![0; need];
+            let mut bytes = Vec::with_capacity(need + self.frame_bytes());
+            bytes.resize(need, 0);
             bytes.extend_from_slice(&self.bytes[self.room..]);
             self = Self { bytes, room: need };
         }
-        let start = self.room - need;
-        self.bytes[start..start + 4].copy_from_slice(b"id: ");
-        self.bytes[start + 4..start + 4 + id.len()].copy_from_slice(id);
-        self.bytes[self.room - 1] = b'\n';
-        Frame::encoded(Bytes::from(self.bytes).slice(start..))
+        let line = &mut self.bytes[self.room - need..self.room];
+        line[..4].copy_from_slice(b"id: ");
+        line[4..4 + id.len()].copy_from_slice(id);
+        line[4 + id.len()] = b'\n';
+        Self::frame(self.bytes, self.room - need)
     }
 
     /// Completes the frame of an event that has no id.
     #[must_use]
     pub fn without_id(self) -> Frame {
-        Frame::encoded(Bytes::from(self.bytes).slice(self.room..))
+        Self::frame(self.bytes, self.room)
     }
 
     /// How many bytes the frame has so far, without an id.
@@ -68,15 +85,109 @@ impl Draft {
     pub fn frame_bytes(&self) -> usize {
         self.bytes.len() - self.room
     }
+
+    fn frame(bytes: Vec<u8>, start: usize) -> Frame {
+        let mut bytes = Bytes::from(bytes);
+        // Not `slice`: it would make a second handle, and with that the shared count, in an allocation of its own.
+        bytes.advance(start);
+        Frame::encoded(bytes)
+    }
 }
 
-fn field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+/// How many bytes an event's frame has, with its id.
+pub(crate) fn frame_bytes(event: &Event) -> usize {
+    let id = event.event_id().map_or(0, |id| id.as_str().len() + ID_LINE);
+    id + body_bytes(event)
+}
+
+fn body_bytes(event: &Event) -> usize {
+    let comment = event.comment.as_deref().map_or(0, comment_bytes);
+    let name = event.name.as_ref().map_or(0, |name| "event: \n".len() + name.as_str().len());
+    let retry = event.retry_ms.map_or(0, |ms| "retry: \n".len() + Digits::of(ms).as_bytes().len());
+    let data = event
+        .data
+        .as_deref()
+        .map_or(0, |data| lines(data.as_bytes()).map(|line| DATA.len() + line.len() + 1).sum());
+    comment + name + retry + data + 1
+}
+
+const DATA: &[u8] = b"data: ";
+
+fn write_body(out: &mut Vec<u8>, event: &Event) {
+    if let Some(comment) = &event.comment {
+        write_comment(out, comment);
+    }
+    if let Some(name) = &event.name {
+        write_field(out, b"event: ", name.as_str().as_bytes());
+    }
+    if let Some(ms) = event.retry_ms {
+        write_field(out, b"retry: ", Digits::of(ms).as_bytes());
+    }
+    if let Some(data) = &event.data {
+        for line in lines(data.as_bytes()) {
+            write_field(out, DATA, line);
+        }
+    }
+    out.push(b'\n');
+}
+
+#[inline]
+fn write_field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     out.extend_from_slice(name);
     out.extend_from_slice(value);
     out.push(b'\n');
 }
 
-fn lines(text: &str, mut each: impl FnMut(&[u8])) {
-    let normal = text.replace("\r\n", "\n").replace('\r', "\n");
-    normal.split('\n').for_each(|line| each(line.as_bytes()));
+/// A number in decimal, without an allocation.
+struct Digits {
+    digits: [u8; 20],
+    start: usize,
+}
+
+impl Digits {
+    fn of(mut number: u64) -> Self {
+        let mut this = Self { digits: [b'0'; 20], start: 20 };
+        loop {
+            this.start -= 1;
+            this.digits[this.start] += (number % 10) as u8;
+            number /= 10;
+            if number == 0 {
+                return this;
+            }
+        }
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        &self.digits[self.start..]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Digits, Draft};
+    use crate::{Event, EventId};
+    use std::string::ToString;
+
+    #[test]
+    fn digits_are_those_of_the_standard_library() {
+        for number in [0, 1, 9, 10, 99, 1_000, 3_600_000, u64::MAX - 1, u64::MAX] {
+            assert_eq!(Digits::of(number).as_bytes(), number.to_string().as_bytes());
+        }
+    }
+
+    #[test]
+    fn an_id_is_stamped_whether_the_room_is_too_large_exact_or_too_small() {
+        let id = EventId::from_static("1234");
+        for room in [0, 1, 3, 4, 5, 100] {
+            let draft = Draft::new(&Event::new("hi"), room);
+            assert_eq!(draft.frame_bytes(), "data: hi\n\n".len());
+            assert_eq!(draft.stamp(&id), b"id: 1234\ndata: hi\n\n");
+        }
+        assert_eq!(Draft::without_room(&Event::new("hi")).stamp(&id), b"id: 1234\ndata: hi\n\n");
+    }
+
+    #[test]
+    fn a_draft_without_an_id_leaves_no_trace_of_the_room() {
+        assert_eq!(Draft::new(&Event::new("hi"), 40).without_id(), b"data: hi\n\n");
+    }
 }

@@ -1,6 +1,12 @@
 //! Complete encoded bytes, ready to write.
+//!
+//! A frame never holds half an event, half a comment or a line that a caller wrote by hand: it is made
+//! by the encoder of this crate alone.
 
+use alloc::vec::Vec;
 use bytes::Bytes;
+
+use crate::lines::lines;
 
 /// An encoded event or comment, complete: what is written to a socket as it is.
 ///
@@ -13,6 +19,23 @@ impl Frame {
     /// The keep-alive comment: `:` and LF, without a blank line after it, which some client libraries
     /// would report as an event.
     pub const KEEP_ALIVE: Self = Self(Bytes::from_static(b":\n"));
+
+    /// Encodes a comment alone, each of its lines as `: text`, an empty one as a lone `:`.
+    ///
+    /// No blank line follows, so between two events a comment is nothing but activity to a client.
+    ///
+    /// ```
+    /// use fanfare_wire::Frame;
+    ///
+    /// assert_eq!(Frame::comment("hello\n\nyou"), b": hello\n:\n: you\n");
+    /// assert_eq!(Frame::comment(""), Frame::KEEP_ALIVE);
+    /// ```
+    #[must_use]
+    pub fn comment(text: &str) -> Self {
+        let mut bytes = Vec::with_capacity(comment_bytes(text));
+        write_comment(&mut bytes, text);
+        Self(bytes.into())
+    }
 
     pub(crate) fn encoded(bytes: Bytes) -> Self {
         Self(bytes)
@@ -28,6 +51,22 @@ impl Frame {
     #[must_use]
     pub fn into_bytes(self) -> Bytes {
         self.0
+    }
+}
+
+/// How many bytes [`write_comment`] writes.
+pub(crate) fn comment_bytes(text: &str) -> usize {
+    lines(text.as_bytes())
+        .map(|line| line.len() + if line.is_empty() { ":\n".len() } else { ": \n".len() })
+        .sum()
+}
+
+/// Writes `text` as comment lines.
+pub(crate) fn write_comment(out: &mut Vec<u8>, text: &str) {
+    for line in lines(text.as_bytes()) {
+        out.extend_from_slice(if line.is_empty() { b":" } else { b": " });
+        out.extend_from_slice(line);
+        out.push(b'\n');
     }
 }
 
@@ -51,5 +90,34 @@ impl PartialEq<[u8]> for Frame {
 impl PartialEq<&[u8]> for Frame {
     fn eq(&self, other: &&[u8]) -> bool {
         self.0 == *other
+    }
+}
+impl<const N: usize> PartialEq<[u8; N]> for Frame {
+    fn eq(&self, other: &[u8; N]) -> bool {
+        self.0 == other[..]
+    }
+}
+impl<const N: usize> PartialEq<&[u8; N]> for Frame {
+    fn eq(&self, other: &&[u8; N]) -> bool {
+        self.0 == other[..]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Frame;
+
+    fn check(text: &str, expected: &str) {
+        assert_eq!(Frame::comment(text), expected.as_bytes(), "{text:?}");
+        assert_eq!(super::comment_bytes(text), expected.len(), "{text:?}");
+    }
+
+    #[test]
+    fn each_line_of_a_comment_is_a_comment_line() {
+        check("", ":\n");
+        check("a", ": a\n");
+        check(" a", ":  a\n");
+        check("a\rb\r\nc\n", ": a\n: b\n: c\n:\n");
+        check("a\n\ndata: forged\n\n", ": a\n:\n: data: forged\n:\n:\n");
     }
 }

@@ -15,6 +15,7 @@ extern crate std;
 mod draft;
 mod event;
 mod frame;
+mod lines;
 mod name;
 
 pub use draft::Draft;
