@@ -1,0 +1,66 @@
+//! What the hub counts; others publish it.
+
+use crate::{GapReason, Resume};
+
+/// A snapshot of the hub's counters, all since it was built, and of its gauges.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Counts {
+    /// Subscribers now.
+    pub subscribers: u64,
+    /// Distinct pairs of selection and grant now.
+    pub readerships: u64,
+    /// Subscriptions refused because the hub was full.
+    pub subscribers_refused: u64,
+    /// Entries taken into the log.
+    pub publications: u64,
+    /// Events handed to subscribers.
+    pub deliveries: u64,
+    /// Their bytes.
+    pub delivered_bytes: u64,
+    /// Bookmarks handed to subscribers.
+    pub bookmarks: u64,
+    /// Gaps by reason.
+    pub gaps_trimmed: u64,
+    /// Gaps because the log was rewound.
+    pub gaps_rewound: u64,
+    /// Gaps because the last event ID was unknown.
+    pub gaps_unknown: u64,
+    /// Subscriptions without a last event ID.
+    pub resumes_fresh: u64,
+    /// Subscriptions that asked for everything kept.
+    pub resumes_earliest: u64,
+    /// Subscriptions that went on right behind their last event ID.
+    pub resumes_exact: u64,
+    /// Subscriptions that began with a gap.
+    pub resumes_gap: u64,
+    /// How often a pattern was held against an entry's topics.
+    pub pattern_evaluations: u64,
+    /// The log's oldest position that is kept in memory.
+    pub log_oldest: u64,
+    /// The log's next position.
+    pub log_next: u64,
+    /// Entries kept in memory.
+    pub log_entries: u64,
+    /// What they cost, in bytes.
+    pub log_bytes: u64,
+}
+
+impl Counts {
+    pub(crate) fn count_gap(&mut self, reason: GapReason) {
+        *match reason {
+            GapReason::Trimmed => &mut self.gaps_trimmed,
+            GapReason::Rewound => &mut self.gaps_rewound,
+            GapReason::Unknown => &mut self.gaps_unknown,
+        } += 1;
+    }
+
+    pub(crate) fn count_resume(&mut self, resume: &Resume) {
+        *match resume {
+            Resume::Fresh => &mut self.resumes_fresh,
+            Resume::Earliest => &mut self.resumes_earliest,
+            Resume::Resumed { .. } => &mut self.resumes_exact,
+            Resume::Gap { .. } => &mut self.resumes_gap,
+        } += 1;
+    }
+}

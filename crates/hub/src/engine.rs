@@ -1,0 +1,190 @@
+//! Where the log lives: what the hub asks of memory, a disk, NATS or Redis.
+//!
+//! An engine accepts publications, gives each a position, and tells them to the hub in that order; the
+//! hub's own log is fed by [`Engine::follow`] alone, on one node as on many. The trait is object-safe
+//! and asynchronous without a runtime: what may wait returns a boxed future, and an engine that has
+//! threads or tasks of its own calls the [`Follower`] from there.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use fanfare_wire::EventId;
+
+use crate::publication::Submission;
+use crate::{Check, IdKey, IdempotencyKey, Position, Topic};
+
+/// An answer that may take a while.
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// What went wrong in an engine; shared, because it may be told to many.
+pub type EngineFault = Arc<dyn std::error::Error + Send + Sync>;
+
+/// Where the log lives.
+pub trait Engine: Send + Sync + 'static {
+    /// Starts to tell `follower` about the log, and returns at once.
+    ///
+    /// The first thing told is a [`Followed::NewEpoch`] (or [`Followed::Stalled`] until the store answers).
+    /// Called once, by [`HubBuilder::build`](crate::HubBuilder::build).
+    ///
+    /// # Errors
+    /// The log cannot be followed and never will be; the hub is not built.
+    fn follow(&self, follower: Arc<dyn Follower>) -> Result<(), EngineFault>;
+
+    /// Appends a publication. When the answer is `Ok`, it is stored with the engine's durability (P4).
+    ///
+    /// Dropping the future does not undo the append. A second append with a key that the engine still remembers
+    /// stores nothing and answers as the first did, with [`Appended::duplicate`] set.
+    fn append(
+        &self,
+        submission: Submission,
+        key: Option<IdempotencyKey>,
+    ) -> Answer<'_, Result<Appended, AppendError>>;
+
+    /// Says which log it is and where its ends are, as the store itself knows it now.
+    fn bounds(&self) -> Answer<'_, Result<Bounds, EngineFault>>;
+
+    /// Reads entries that the hub no longer has in memory.
+    fn read(&self, request: ReadRequest) -> Answer<'_, Result<Batch, ReadError>>;
+
+    /// Finds the earliest entry that has `id` from its publisher.
+    ///
+    /// Called for ids that the hub's own log does not hold.
+    fn find(&self, id: EventId) -> Answer<'_, Result<Option<Position>, EngineFault>>;
+}
+
+/// Who follows a log: the hub.
+pub trait Follower: Send + Sync + 'static {
+    /// Takes what comes next. Calls must not overlap, and entries come in the order of their positions.
+    ///
+    /// It never waits for a subscriber.
+    fn accept(&self, next: Followed);
+
+    /// Tells the subscribers about all that was accepted since. An engine calls it after a batch, and holds no
+    /// lock then: whoever is woken may publish at once.
+    fn ring(&self);
+}
+
+/// What a follower is told.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Followed {
+    /// The next entry.
+    Entry(Logged),
+    /// The entries up to and including `through` were lost before they could be told. Subscribers get a gap.
+    Hole {
+        /// The last position that is lost.
+        through: Position,
+    },
+    /// A log begins. If there was one before, it was recreated or rewound, and what it told is void.
+    NewEpoch(Origin),
+    /// The engine has lost its store and tries again. Nothing wrong is told meanwhile.
+    Stalled {
+        /// What happened.
+        fault: EngineFault,
+    },
+    /// The store is back.
+    Recovered,
+}
+
+/// The log that is followed, and from where.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    /// Which log: a random number stored with it.
+    pub epoch: u32,
+    /// The key of its ids, stored with it.
+    pub key: IdKey,
+    /// The first position that will be told.
+    pub from: Position,
+    /// The check of the entry before that one; [`Check::START`] before the first.
+    pub check_before: Check,
+}
+
+/// A publication that the log has accepted.
+#[derive(Clone, Debug)]
+pub struct Logged {
+    /// Where it stands.
+    pub position: Position,
+    /// The random bits drawn when it was appended.
+    pub check: Check,
+    /// When it was appended, by the engine's clock.
+    pub at: SystemTime,
+    /// What it is.
+    pub content: Content,
+}
+
+/// What an entry holds.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Content {
+    /// Something that was published.
+    Publication(Submission),
+}
+
+/// The answer to an append.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Appended {
+    /// Where the entry stands.
+    pub position: Position,
+    /// Its id: the publisher's own, or the one that the hub makes.
+    pub id: EventId,
+    /// Whether the key was known and nothing new was stored.
+    pub duplicate: bool,
+}
+
+/// Why an append has no position to show.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum AppendError {
+    /// It was not stored.
+    Refused(EngineFault),
+    /// It may have been stored.
+    Unknown(EngineFault),
+}
+
+/// The ends of a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Which log.
+    pub epoch: u32,
+    /// The oldest position that can still be read; equal to `next` when there is none.
+    pub oldest: Position,
+    /// The position of the next entry.
+    pub next: Position,
+}
+
+/// Which entries to read.
+#[derive(Clone, Debug)]
+pub struct ReadRequest {
+    /// Read entries behind this position.
+    pub after: Position,
+    /// Stop before this position.
+    pub before: Position,
+    /// If given, entries of other topics may be left out.
+    pub topics: Option<Arc<[Topic]>>,
+    /// Stop when the entries read so far have this many bytes; at least one entry is read.
+    pub bytes_max: usize,
+}
+
+/// Entries read from an engine, in order.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// All entries of the request up to `through`.
+    pub entries: Vec<Logged>,
+    /// Everything up to this position has been read; behind `after`, and below `before`.
+    pub through: Position,
+}
+
+/// Why entries could not be read.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// Retention has removed the beginning of what was asked for.
+    Trimmed {
+        /// The oldest position that is left.
+        oldest: Position,
+    },
+    /// The store does not answer.
+    Fault(EngineFault),
+}

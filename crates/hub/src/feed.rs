@@ -1,0 +1,316 @@
+//! The meeting point under one lock: what the engine tells goes in, what subscribers are due comes out.
+//!
+//! A subscriber looks at the log and hangs its doorbell under the same lock under which entries arrive,
+//! so no entry slips between the two. Doorbells ring after the lock is given back.
+
+use std::sync::Arc;
+use std::task::{Poll, Waker};
+use std::time::{Duration, SystemTime};
+
+use fanfare_wire::{EventId, EventName};
+
+use crate::clock::Clock;
+use crate::engine::{EngineFault, Followed, Follower};
+use crate::id::Place;
+use crate::log::{Entry, Log, Retention};
+use crate::router::{Found, Router, Seat};
+use crate::sync::{Mutex, MutexGuard, lock};
+use crate::{Bookmark, Check, Counts, Delivery, Gap, GapReason, Position};
+
+/// The hub's side of the log.
+pub(crate) struct Feed {
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) gap_event: EventName,
+    retention: Retention,
+    state: Mutex<State>,
+}
+
+/// INVARIANT: everybody who waits has a doorbell in `router` or `arrivals`; `rung` holds those that an entry has
+/// taken out and [`Feed::ring`] has yet to wake.
+pub(crate) struct State {
+    /// `None` until the engine has told which log it is.
+    pub(crate) log: Option<Log>,
+    pub(crate) router: Router,
+    pub(crate) counts: Counts,
+    pub(crate) closed: bool,
+    pub(crate) stalled: Option<EngineFault>,
+    /// Who waits for the log to reach a position.
+    arrivals: Vec<Waker>,
+    rung: Vec<Waker>,
+}
+
+/// A subscriber's place in the log, and what its client knows.
+#[derive(Clone, Debug)]
+pub(crate) struct Cursor {
+    /// Which log; `None` before there was one.
+    pub(crate) epoch: Option<u32>,
+    /// The next position to look at.
+    pub(crate) next: Position,
+    /// The position of the client's last event ID, if it has one.
+    pub(crate) client_at: Option<Position>,
+    /// The last event ID that the client is known to have.
+    pub(crate) client_id: Option<EventId>,
+    /// A gap to tell before anything else.
+    pub(crate) gap: Option<GapReason>,
+    /// Whether to send a bookmark as soon as nothing else is due, or only after a quiet time.
+    pub(crate) bookmark_soon: bool,
+    pub(crate) bookmarks: bool,
+    pub(crate) delivered_at: SystemTime,
+}
+
+/// What a look at the log gave.
+pub(crate) enum Step {
+    Deliver(Delivery),
+    /// The entries at the cursor are not in memory; the log in memory begins at `before`.
+    Read {
+        before: Position,
+    },
+    /// Others have their turn first.
+    Yield,
+    Wait,
+    End,
+}
+
+/// How long a subscriber goes without a delivery, while the log moves on, before it gets a bookmark.
+const BOOKMARK_AFTER: Duration = Duration::from_secs(10);
+
+impl Feed {
+    pub(crate) fn new(clock: Arc<dyn Clock>, gap_event: EventName, retention: Retention) -> Self {
+        Self {
+            clock,
+            gap_event,
+            retention,
+            state: Mutex::new(State {
+                log: None,
+                router: Router::default(),
+                counts: Counts::default(),
+                closed: false,
+                stalled: None,
+                arrivals: Vec::new(),
+                rung: Vec::new(),
+            }),
+        }
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+
+    /// Ends every subscription, once it has what was accepted before.
+    pub(crate) fn close(&self) {
+        {
+            let mut state = self.lock();
+            state.closed = true;
+            state.ring_everybody();
+        }
+        self.ring();
+    }
+
+    /// Looks what is due at `cursor` and moves it; hangs the doorbell when nothing is.
+    pub(crate) fn step(&self, seat: Seat, cursor: &mut Cursor, waker: &Waker) -> Step {
+        let now = self.clock.now();
+        let mut state = self.lock();
+        let State { log, router, counts, closed, .. } = &mut *state;
+        let Some(log) = log else {
+            if *closed {
+                return Step::End;
+            }
+            router.hang_bell(seat, waker);
+            return Step::Wait;
+        };
+        if cursor.epoch != Some(log.epoch()) {
+            if cursor.epoch.is_some() {
+                cursor.gap = Some(GapReason::Rewound);
+            }
+            cursor.epoch = Some(log.epoch());
+            cursor.next = log.oldest();
+        }
+        // A gap that is due goes before anything else, even before a second one.
+        while cursor.gap.is_none() {
+            if cursor.next < log.oldest() {
+                if router.may_have_missed(log, seat, cursor.next) {
+                    return Step::Read { before: log.oldest() };
+                }
+                cursor.next = log.oldest();
+            }
+            match router.find(log, seat, cursor.next) {
+                Found::Entry(entry) => {
+                    cursor.next = entry.position() + 1;
+                    return Step::Deliver(deliver(counts, cursor, entry, now));
+                }
+                Found::SearchFrom(position) => {
+                    cursor.next = position;
+                    return Step::Yield;
+                }
+                Found::Hole(through) => {
+                    cursor.next = through + 1;
+                    cursor.gap = Some(GapReason::Trimmed);
+                }
+                Found::Nothing => {
+                    cursor.next = log.next();
+                    if let Some(bookmark) = bookmark_due(log, cursor, now, *closed) {
+                        counts.bookmarks += 1;
+                        return Step::Deliver(Delivery::Bookmark(bookmark));
+                    }
+                    if *closed {
+                        return Step::End;
+                    }
+                    router.hang_bell(seat, waker);
+                    return Step::Wait;
+                }
+            }
+        }
+        let gap = cursor.gap.take().map(|reason| self.tell_gap(reason, log, counts, cursor, now));
+        gap.map_or(Step::Yield, |gap| Step::Deliver(Delivery::Gap(gap)))
+    }
+
+    fn tell_gap(
+        &self,
+        reason: GapReason,
+        log: &Log,
+        counts: &mut Counts,
+        cursor: &mut Cursor,
+        now: SystemTime,
+    ) -> Gap {
+        let position = cursor.next.saturating_sub(1);
+        let id = log.id_at(position);
+        // Where the engine keeps more than memory does, the entry before its oldest is gone and its check with it.
+        // A cursor there is resumed without one.
+        let id = id.unwrap_or_else(|| {
+            log.key().encipher(Place { epoch: log.epoch(), position, check: Check::START })
+        });
+        let after = cursor.client_id.take();
+        cursor.client_at = Some(position);
+        cursor.client_id = Some(id.clone());
+        cursor.delivered_at = now;
+        counts.count_gap(reason);
+        Gap::new(reason, after, position, id, &self.gap_event)
+    }
+
+    /// Hands out an entry that was read from the engine.
+    pub(crate) fn deliver_read(&self, cursor: &mut Cursor, entry: Arc<Entry>) -> Delivery {
+        let now = self.clock.now();
+        deliver(&mut self.lock().counts, cursor, entry, now)
+    }
+
+    /// Waits until the log in memory has reached `next` of `epoch`; `false` if another log has begun meanwhile.
+    pub(crate) fn poll_reached(&self, epoch: u32, next: Position, waker: &Waker) -> Poll<bool> {
+        let mut state = self.lock();
+        match &state.log {
+            Some(log) if log.epoch() != epoch => Poll::Ready(false),
+            Some(log) if log.next() >= next => Poll::Ready(true),
+            _ if state.closed => Poll::Ready(true),
+            _ => {
+                if !state.arrivals.iter().any(|arrival| arrival.will_wake(waker)) {
+                    state.arrivals.push(waker.clone());
+                }
+                Poll::Pending
+            }
+        }
+    }
+}
+
+fn deliver(counts: &mut Counts, cursor: &mut Cursor, entry: Arc<Entry>, now: SystemTime) -> Delivery {
+    counts.deliveries += 1;
+    counts.delivered_bytes += entry.frame().as_bytes().len() as u64;
+    cursor.client_at = Some(entry.position());
+    cursor.client_id = Some(entry.id().clone());
+    cursor.delivered_at = now;
+    Delivery::Event(entry)
+}
+
+/// At the start, after catching up, at the end, and when the log has moved on while nothing was delivered.
+fn bookmark_due(log: &Log, cursor: &mut Cursor, now: SystemTime, closing: bool) -> Option<Bookmark> {
+    let soon = std::mem::take(&mut cursor.bookmark_soon);
+    let position = log.next() - 1;
+    if !cursor.bookmarks || cursor.client_at == Some(position) {
+        return None;
+    }
+    let quiet = now.duration_since(cursor.delivered_at).is_ok_and(|quiet| quiet >= BOOKMARK_AFTER);
+    if !(soon || quiet || closing) {
+        return None;
+    }
+    let id = log.id_at(position)?;
+    cursor.client_at = Some(position);
+    cursor.client_id = Some(id.clone());
+    cursor.delivered_at = now;
+    Some(Bookmark::new(position, id))
+}
+
+impl State {
+    fn ring_everybody(&mut self) {
+        self.router.ring_all(&mut self.rung);
+        self.rung.append(&mut self.arrivals);
+    }
+
+    fn begin(&mut self, log: Log) {
+        self.router.begin_epoch(log.next());
+        self.log = Some(log);
+        self.stalled = None;
+        self.ring_everybody();
+    }
+
+    fn lose(&mut self, through: Position) {
+        if let Some(log) = &mut self.log {
+            log.append_hole(through);
+            self.ring_everybody();
+        }
+    }
+
+    pub(crate) fn snapshot(&self) -> Counts {
+        let mut counts = self.counts.clone();
+        counts.readerships = self.router.readerships() as u64;
+        counts.pattern_evaluations = self.router.evaluations();
+        if let Some(log) = &self.log {
+            counts.log_oldest = log.oldest();
+            counts.log_next = log.next();
+            counts.log_entries = log.entries() as u64;
+            counts.log_bytes = log.bytes() as u64;
+        }
+        counts
+    }
+}
+
+impl Follower for Feed {
+    fn accept(&self, next: Followed) {
+        let logged = match next {
+            Followed::Entry(logged) => logged,
+            Followed::NewEpoch(origin) => {
+                return self.lock().begin(Log::begin(origin, self.retention.clone()));
+            }
+            Followed::Hole { through } => return self.lock().lose(through),
+            Followed::Stalled { fault } => return self.lock().stalled = Some(fault),
+            Followed::Recovered => return self.lock().stalled = None,
+        };
+        // Encoding outside the lock: the epoch cannot change in between, for calls do not overlap.
+        let Some((epoch, key)) = self.lock().log.as_ref().map(|log| (log.epoch(), log.key().clone())) else {
+            debug_assert!(false, "an entry was told before its log");
+            return;
+        };
+        let entry = Arc::new(Entry::encode(logged, epoch, &key));
+        let now = self.clock.now();
+
+        let mut state = self.lock();
+        let State { log: Some(log), router, counts, arrivals, rung, .. } = &mut *state else { return };
+        // An engine that tells a position again tells nothing new; one that leaves some out has lost them.
+        if entry.position() < log.next() {
+            return;
+        }
+        if entry.position() > log.next() {
+            log.append_hole(entry.position() - 1);
+            router.ring_all(rung);
+        }
+        log.append(entry.clone());
+        router.route(&entry, rung);
+        log.trim(now);
+        counts.publications += 1;
+        rung.append(arrivals);
+    }
+
+    fn ring(&self) {
+        let rung = std::mem::take(&mut self.lock().rung);
+        for waker in rung {
+            waker.wake();
+        }
+    }
+}

@@ -1,0 +1,362 @@
+//! The hub: publish into it, subscribe to it.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fanfare_wire::{Event, EventId, EventName};
+
+use crate::clock::{Clock, SystemClock};
+use crate::engine::{AppendError, Appended, Engine, EngineFault};
+use crate::feed::Feed;
+use crate::log::Retention;
+use crate::memory::MemoryEngine;
+use crate::publication::Limits;
+use crate::{
+    Counts, Matcher, Position, Publication, PublishError, Selection, SubscribeError, Subscription, Topic,
+    TopicError, UnknownId,
+};
+
+/// Topics and their subscribers in one process. Cheap to clone; all clones are the same hub.
+///
+/// ```
+/// # use fanfare_hub::{Delivery, Hub};
+/// # use fanfare_wire::Event;
+/// # use futures_util::StreamExt;
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let hub = Hub::builder().history_events(1_000).build()?;
+/// let mut subscription = hub.subscribe("rooms/7").bookmarks(false);
+///
+/// hub.publish("rooms/7", Event::new("hi")).await?;
+///
+/// let Some(Ok(Delivery::Event(entry))) = subscription.next().await else { panic!("no event") };
+/// assert!(entry.frame().as_bytes().ends_with(b"data: hi\n\n"));
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct Hub(Arc<Shared>);
+
+/// What every handle of a hub shares.
+pub(crate) struct Shared {
+    pub(crate) feed: Arc<Feed>,
+    pub(crate) engine: Arc<dyn Engine>,
+    pub(crate) unknown_id: UnknownId,
+    pub(crate) subscribers_max: usize,
+    limits: Limits,
+    close_event: EventName,
+}
+
+/// What became of a publication: it is in the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Published {
+    /// The id of its event.
+    pub id: EventId,
+    /// Where it stands in the log.
+    pub position: Position,
+    /// Whether an earlier attempt with the same key had stored it already.
+    pub duplicate: bool,
+}
+
+/// Whether the hub can do its work.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Health {
+    /// It can.
+    Ready,
+    /// The engine has not told yet which log it is.
+    Starting,
+    /// The engine has lost its store and tries again; subscribers keep what they have.
+    Stalled(EngineFault),
+    /// It was closed.
+    Closed,
+}
+
+impl Hub {
+    /// Begins to configure a hub.
+    pub fn builder() -> HubBuilder {
+        HubBuilder::default()
+    }
+
+    /// Publishes `event` to everybody who asks for `topic`.
+    ///
+    /// When it returns, the log has accepted the event with the engine's durability. It never waits for a
+    /// subscriber; its cost does not grow with subscribers that do not match, and those that do cost a wake-up each.
+    ///
+    /// # Errors
+    /// See [`PublishError`]; with all but [`PublishError::MaybeStored`] nothing was stored.
+    pub async fn publish<T>(&self, topic: T, event: Event) -> Result<Published, PublishError>
+    where
+        T: TryInto<Topic>,
+        T::Error: Into<TopicError>,
+    {
+        let topic = topic.try_into().map_err(|error| PublishError::Topic(error.into()))?;
+        self.publish_all(Publication::to([topic]).event(event)).await
+    }
+
+    /// Publishes to several topics, privately, or with an idempotency key.
+    ///
+    /// # Errors
+    /// See [`PublishError`]; with all but [`PublishError::MaybeStored`] nothing was stored.
+    pub async fn publish_all(&self, publication: Publication) -> Result<Published, PublishError> {
+        let (submission, key) = self.0.limits.accept(publication)?;
+        match self.0.engine.append(submission, key).await {
+            Ok(Appended { position, id, duplicate }) => Ok(Published { id, position, duplicate }),
+            Err(AppendError::Refused(fault)) => Err(PublishError::NotStored(fault)),
+            Err(AppendError::Unknown(fault)) => Err(PublishError::MaybeStored(fault)),
+        }
+    }
+
+    /// Subscribes, from this moment on.
+    ///
+    /// Takes a topic, a [`Matcher`] or a [`Selection`] of several. A text that is no topic, or a full hub, makes a
+    /// subscription whose first item is the error.
+    pub fn subscribe(&self, selection: impl IntoSelection) -> Subscription {
+        let begun = selection.into_selection().map_err(SubscribeError::Topic);
+        begun
+            .and_then(|selection| Subscription::begin(self.0.clone(), selection))
+            .unwrap_or_else(Subscription::refused)
+    }
+
+    /// Ends every subscription, as soon as it has been handed what was published before, and refuses new ones.
+    pub fn close(&self) {
+        self.0.feed.close();
+    }
+
+    /// What the hub has counted, and how large its log is.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.0.feed.lock().snapshot()
+    }
+
+    /// Whether the hub can do its work.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        let state = self.0.feed.lock();
+        match (&state.stalled, &state.log) {
+            _ if state.closed => Health::Closed,
+            (Some(fault), _) => Health::Stalled(fault.clone()),
+            (None, None) => Health::Starting,
+            (None, Some(_)) => Health::Ready,
+        }
+    }
+
+    /// The name of the event that tells of a gap.
+    #[must_use]
+    pub fn gap_event(&self) -> &EventName {
+        &self.0.feed.gap_event
+    }
+
+    /// The name of the event that ends a stream for good.
+    #[must_use]
+    pub fn close_event(&self) -> &EventName {
+        &self.0.close_event
+    }
+}
+
+impl fmt::Debug for Hub {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hub").field("counts", &self.counts()).finish_non_exhaustive()
+    }
+}
+
+/// What a subscriber may name what it asks for by.
+pub trait IntoSelection {
+    /// Gives the selection.
+    fn into_selection(self) -> Result<Selection, TopicError>;
+}
+
+impl IntoSelection for Selection {
+    fn into_selection(self) -> Result<Selection, TopicError> {
+        Ok(self)
+    }
+}
+
+impl IntoSelection for Matcher {
+    fn into_selection(self) -> Result<Selection, TopicError> {
+        Ok(self.into())
+    }
+}
+
+impl IntoSelection for Topic {
+    fn into_selection(self) -> Result<Selection, TopicError> {
+        Ok(self.into())
+    }
+}
+
+impl IntoSelection for &str {
+    fn into_selection(self) -> Result<Selection, TopicError> {
+        Topic::parse(self).map(Selection::from)
+    }
+}
+
+impl IntoSelection for String {
+    fn into_selection(self) -> Result<Selection, TopicError> {
+        self.as_str().into_selection()
+    }
+}
+
+/// Configures a [`Hub`].
+#[must_use = "a builder does nothing until `build`"]
+pub struct HubBuilder {
+    retention: Retention,
+    event_bytes_max: usize,
+    subscribers_max: usize,
+    unknown_id: UnknownId,
+    gap_event: Result<EventName, BuildError>,
+    close_event: Result<EventName, BuildError>,
+    clock: Arc<dyn Clock>,
+    engine: Option<Arc<dyn Engine>>,
+}
+
+/// Why a hub could not be built.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// A history of no events, or of no bytes: subscribers read from it, so one event has to fit.
+    NoHistory,
+    /// The name of a hub's own event has a line break or is empty.
+    EventName {
+        /// The name.
+        name: String,
+    },
+    /// The engine cannot be followed.
+    Engine(EngineFault),
+}
+
+impl fmt::Display for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoHistory => {
+                f.write_str("the history must hold at least one event: subscribers read from it")
+            }
+            Self::EventName { name } => write!(f, "{name:?} is no event name"),
+            Self::Engine(_) => f.write_str("the log cannot be followed"),
+        }
+    }
+}
+
+impl std::error::Error for BuildError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Engine(fault) => Some(&**fault),
+            _ => None,
+        }
+    }
+}
+
+fn event_name(name: &str) -> Result<EventName, BuildError> {
+    EventName::parse(name)
+        .ok()
+        .filter(|name| !name.as_str().is_empty())
+        .ok_or_else(|| BuildError::EventName { name: name.to_owned() })
+}
+
+impl Default for HubBuilder {
+    fn default() -> Self {
+        Self {
+            retention: Retention { events: 10_000, bytes: 64 * 1024 * 1024, age: None },
+            event_bytes_max: 256 * 1024,
+            subscribers_max: usize::MAX,
+            unknown_id: UnknownId::default(),
+            gap_event: event_name("fanfare.gap"),
+            close_event: event_name("fanfare.close"),
+            clock: Arc::new(SystemClock),
+            engine: None,
+        }
+    }
+}
+
+impl HubBuilder {
+    /// How many events are kept in memory, for replay and for subscribers that lag. Default 10,000.
+    pub fn history_events(mut self, events: usize) -> Self {
+        self.retention.events = events;
+        self
+    }
+
+    /// How many bytes the kept events may cost in memory, frames, topics and indexes together. Default 64 MiB.
+    ///
+    /// The newest event is kept whatever its size.
+    pub fn history_bytes(mut self, bytes: usize) -> Self {
+        self.retention.bytes = bytes;
+        self
+    }
+
+    /// How old a kept event may become. Default: any age.
+    pub fn history_age(mut self, age: impl Into<Option<Duration>>) -> Self {
+        self.retention.age = age.into();
+        self
+    }
+
+    /// How large an event may be, encoded, with its id. Default 256 KiB.
+    pub fn event_bytes_max(mut self, bytes: usize) -> Self {
+        self.event_bytes_max = bytes;
+        self
+    }
+
+    /// How many subscribers are served at once; more are refused. Default: any number.
+    pub fn subscribers_max(mut self, subscribers: usize) -> Self {
+        self.subscribers_max = subscribers;
+        self
+    }
+
+    /// Where a stream goes on whose last event ID is not known. Default [`UnknownId::Live`].
+    pub fn unknown_id(mut self, unknown_id: UnknownId) -> Self {
+        self.unknown_id = unknown_id;
+        self
+    }
+
+    /// The name of the event that tells of a gap; nobody can publish an event of that name. Default `fanfare.gap`.
+    pub fn gap_event(mut self, name: &str) -> Self {
+        self.gap_event = event_name(name);
+        self
+    }
+
+    /// The name of the event that ends a stream; nobody can publish an event of that name. Default `fanfare.close`.
+    pub fn close_event(mut self, name: &str) -> Self {
+        self.close_event = event_name(name);
+        self
+    }
+
+    /// The clock to go by. Default [`SystemClock`].
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Where the log lives. Default: in memory, gone with the process.
+    pub fn engine(mut self, engine: impl Engine) -> Self {
+        self.engine = Some(Arc::new(engine));
+        self
+    }
+
+    /// Builds the hub and starts to follow the engine. Every check happens here.
+    pub fn build(self) -> Result<Hub, BuildError> {
+        if self.retention.events == 0 || self.retention.bytes == 0 {
+            return Err(BuildError::NoHistory);
+        }
+        let (gap_event, close_event) = (self.gap_event?, self.close_event?);
+        let engine = match self.engine {
+            Some(engine) => engine,
+            None => Arc::new(MemoryEngine::new(self.clock.clone()).map_err(BuildError::Engine)?),
+        };
+        let feed = Arc::new(Feed::new(self.clock, gap_event.clone(), self.retention));
+        engine.follow(feed.clone()).map_err(BuildError::Engine)?;
+        Ok(Hub(Arc::new(Shared {
+            feed,
+            engine,
+            unknown_id: self.unknown_id,
+            subscribers_max: self.subscribers_max,
+            limits: Limits {
+                event_bytes_max: self.event_bytes_max,
+                reserved_names: [gap_event, close_event.clone()],
+            },
+            close_event,
+        })))
+    }
+}
+
+impl fmt::Debug for HubBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HubBuilder").field("retention", &self.retention).finish_non_exhaustive()
+    }
+}

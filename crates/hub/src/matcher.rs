@@ -1,0 +1,300 @@
+//! An expression that topics are held against.
+//!
+//! A matcher routes; whether somebody may read what it matches is a [`Grant`](crate::Grant)'s matter.
+//! Source: sections 4 and 20.1 of the Mercure protocol.
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use crate::{Topic, forbidden_character};
+
+/// Matches topics: one topic exactly, every topic, or a pattern.
+///
+/// Two matchers of the same kind and text are equal. Cheap to clone.
+///
+/// ```
+/// use fanfare_hub::{Matcher, Topic};
+///
+/// let topic = Topic::parse("rooms/7")?;
+/// assert!(Matcher::exact("rooms/7")?.matches(&topic));
+/// assert!(Matcher::any().matches(&topic));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Matcher(pub(crate) Kind);
+
+#[derive(Clone)]
+pub(crate) enum Kind {
+    Any,
+    Exact(Arc<str>),
+    #[cfg_attr(not(any(feature = "urlpattern", feature = "uri-template")), allow(dead_code))]
+    Pattern(Arc<Pattern>),
+}
+
+/// A matcher that has to be evaluated, topic by topic.
+pub(crate) struct Pattern {
+    kind: MatcherKind,
+    text: Box<str>,
+    /// What relative patterns and topics are resolved against; empty where the kind has no base.
+    base: Box<str>,
+    test: Test,
+}
+
+enum Test {
+    #[cfg(feature = "urlpattern")]
+    Url(Box<crate::url_pattern::UrlPattern>),
+    #[cfg(feature = "uri-template")]
+    Template(crate::uri_template::UriTemplate),
+    #[cfg(not(any(feature = "urlpattern", feature = "uri-template")))]
+    #[allow(dead_code)]
+    Never,
+}
+
+/// Which language a matcher is written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum MatcherKind {
+    /// `*`: every topic.
+    Any,
+    /// One topic, byte for byte.
+    Exact,
+    /// A WHATWG URL Pattern.
+    UrlPattern,
+    /// An RFC 6570 URI Template, as Mercure hubs before 1.0 match it.
+    UriTemplate,
+}
+
+/// Why a text is not a matcher.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum MatcherError {
+    /// It holds a control or format character.
+    Forbidden {
+        /// The first one.
+        character: char,
+    },
+    /// It is longer than a matcher may be.
+    TooLong {
+        /// Its length.
+        bytes: usize,
+        /// [`Matcher::BYTES_MAX`].
+        limit: usize,
+    },
+    /// It is not a well-formed pattern of its kind.
+    Malformed {
+        /// The pattern.
+        pattern: String,
+    },
+}
+
+impl fmt::Display for MatcherError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Forbidden { character } => {
+                write!(
+                    f,
+                    "the matcher contains the control or format character {}",
+                    character.escape_unicode()
+                )
+            }
+            Self::TooLong { bytes, limit } => {
+                write!(f, "the matcher has {bytes} bytes; at most {limit} are allowed")
+            }
+            // The pattern compiler's own words would tell about its insides (M-026).
+            Self::Malformed { pattern } => write!(f, "invalid topic matcher pattern {pattern:?}"),
+        }
+    }
+}
+
+impl std::error::Error for MatcherError {}
+
+fn check_text(text: &str) -> Result<(), MatcherError> {
+    if text.len() > Matcher::BYTES_MAX {
+        return Err(MatcherError::TooLong { bytes: text.len(), limit: Matcher::BYTES_MAX });
+    }
+    match forbidden_character(text) {
+        Some(character) => Err(MatcherError::Forbidden { character }),
+        None => Ok(()),
+    }
+}
+
+impl Matcher {
+    /// The longest matcher, in bytes of UTF-8.
+    pub const BYTES_MAX: usize = 4096;
+
+    /// Matches every topic.
+    #[must_use]
+    pub fn any() -> Self {
+        Self(Kind::Any)
+    }
+
+    /// Matches the topic that equals `text` byte for byte; `*` matches every topic, and the empty text none.
+    pub fn exact(text: impl AsRef<str>) -> Result<Self, MatcherError> {
+        let text = text.as_ref();
+        if text == "*" {
+            return Ok(Self::any());
+        }
+        check_text(text)?;
+        Ok(Self(Kind::Exact(text.into())))
+    }
+
+    /// Matches topics by a WHATWG URL Pattern; pattern and topics are resolved against `base`.
+    ///
+    /// `base` is the hub's own URL, such as `https://example.com/.well-known/mercure`. A topic that is no
+    /// URL even then matches no pattern. Regular expressions inside run in linear time; look-around is an error.
+    ///
+    /// Source: <https://urlpattern.spec.whatwg.org/>, requirements M-044 to M-050.
+    #[cfg(feature = "urlpattern")]
+    pub fn url_pattern(text: impl AsRef<str>, base: &str) -> Result<Self, MatcherError> {
+        let text = text.as_ref();
+        if text == "*" {
+            return Ok(Self::any());
+        }
+        check_text(text)?;
+        let compiled = crate::url_pattern::UrlPattern::compile(text, base)
+            .ok_or_else(|| MatcherError::Malformed { pattern: text.to_owned() })?;
+        Ok(Self(Kind::Pattern(Arc::new(Pattern {
+            kind: MatcherKind::UrlPattern,
+            text: text.into(),
+            base: base.into(),
+            test: Test::Url(Box::new(compiled)),
+        }))))
+    }
+
+    /// Matches topics as Mercure hubs before 1.0 do: `*`, an equal text, or an RFC 6570 URI Template.
+    ///
+    /// A text that is no template is a plain string, never an error.
+    ///
+    /// Source: requirements M-187 to M-189 of the Mercure protocol.
+    #[cfg(feature = "uri-template")]
+    pub fn topic_selector(text: impl AsRef<str>) -> Result<Self, MatcherError> {
+        let text = text.as_ref();
+        check_text(text)?;
+        match crate::uri_template::UriTemplate::compile(text) {
+            None => Self::exact(text),
+            Some(compiled) => Ok(Self(Kind::Pattern(Arc::new(Pattern {
+                kind: MatcherKind::UriTemplate,
+                text: text.into(),
+                base: "".into(),
+                test: Test::Template(compiled),
+            })))),
+        }
+    }
+
+    /// Whether `topic` is matched.
+    #[must_use]
+    pub fn matches(&self, topic: &Topic) -> bool {
+        match &self.0 {
+            Kind::Any => true,
+            Kind::Exact(text) => **text == *topic.as_str(),
+            Kind::Pattern(pattern) => pattern.matches(topic),
+        }
+    }
+
+    /// The matcher as it was written; `*` for the one that matches everything.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match &self.0 {
+            Kind::Any => "*",
+            Kind::Exact(text) => text,
+            Kind::Pattern(pattern) => &pattern.text,
+        }
+    }
+
+    /// Which language the matcher is written in.
+    #[must_use]
+    pub fn kind(&self) -> MatcherKind {
+        match &self.0 {
+            Kind::Any => MatcherKind::Any,
+            Kind::Exact(_) => MatcherKind::Exact,
+            Kind::Pattern(pattern) => pattern.kind,
+        }
+    }
+
+    pub(crate) fn identity(&self) -> (MatcherKind, &str, &str) {
+        let base = match &self.0 {
+            Kind::Pattern(pattern) => &*pattern.base,
+            Kind::Any | Kind::Exact(_) => "",
+        };
+        (self.kind(), self.as_str(), base)
+    }
+}
+
+impl Pattern {
+    pub(crate) fn matches(&self, topic: &Topic) -> bool {
+        #[cfg(not(any(feature = "urlpattern", feature = "uri-template")))]
+        let _ = topic;
+        match &self.test {
+            #[cfg(feature = "urlpattern")]
+            Test::Url(pattern) => pattern.matches(topic.as_str()),
+            #[cfg(feature = "uri-template")]
+            Test::Template(template) => *self.text == *topic.as_str() || template.matches(topic.as_str()),
+            #[cfg(not(any(feature = "urlpattern", feature = "uri-template")))]
+            Test::Never => false,
+        }
+    }
+}
+
+impl From<Topic> for Matcher {
+    fn from(topic: Topic) -> Self {
+        Self(Kind::Exact(topic.shared()))
+    }
+}
+
+impl PartialEq for Matcher {
+    fn eq(&self, other: &Self) -> bool {
+        self.identity() == other.identity()
+    }
+}
+impl Eq for Matcher {}
+
+impl Hash for Matcher {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.identity().hash(state);
+    }
+}
+
+impl fmt::Debug for Matcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}({:?})", self.kind(), self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn topic(text: &str) -> Topic {
+        Topic::parse(text).expect("a topic")
+    }
+
+    #[test]
+    fn exact_compares_bytes_and_nothing_else() {
+        let matcher = Matcher::exact("https://a.test/x").expect("a matcher");
+        assert!(matcher.matches(&topic("https://a.test/x")));
+        assert!(!matcher.matches(&topic("https://a.test:443/x")));
+        assert!(!matcher.matches(&topic("https://A.test/x")));
+    }
+
+    #[test]
+    fn the_empty_matcher_matches_nothing() {
+        assert!(!Matcher::exact("").expect("a matcher").matches(&topic("a")));
+    }
+
+    #[test]
+    fn a_star_is_every_topic_whatever_the_kind() {
+        assert_eq!(Matcher::exact("*"), Ok(Matcher::any()));
+        #[cfg(feature = "urlpattern")]
+        assert_eq!(Matcher::url_pattern("*", "https://hub.test/"), Ok(Matcher::any()));
+        #[cfg(feature = "uri-template")]
+        assert_eq!(Matcher::topic_selector("*"), Ok(Matcher::any()));
+    }
+
+    #[test]
+    fn equal_texts_of_different_kinds_are_different_matchers() {
+        #[cfg(feature = "urlpattern")]
+        assert_ne!(Matcher::exact("/a"), Matcher::url_pattern("/a", "https://hub.test/"));
+        assert_eq!(Matcher::exact("/a"), Matcher::exact("/a"));
+    }
+}

@@ -1,0 +1,180 @@
+//! The log in memory: gone with the process.
+//!
+//! This engine gives positions and remembers idempotency keys; the entries themselves live in the hub's
+//! own log, which retention trims, so there is nothing to read here that the hub does not have.
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::future::ready;
+use std::sync::Arc;
+
+use fanfare_wire::EventId;
+
+use crate::clock::Clock;
+use crate::engine::{
+    Answer, AppendError, Appended, Batch, Bounds, Content, Engine, EngineFault, Followed, Follower, Logged,
+    Origin, ReadError, ReadRequest,
+};
+use crate::id::Place;
+use crate::publication::Submission;
+use crate::sync::{Mutex, lock};
+use crate::{Check, IdKey, IdempotencyKey, Position};
+
+/// How many idempotency keys are remembered: the newest ones.
+const KEYS_MAX: usize = 10_000;
+
+/// The engine without a store.
+pub(crate) struct MemoryEngine {
+    epoch: u32,
+    key: IdKey,
+    clock: Arc<dyn Clock>,
+    state: Mutex<State>,
+}
+
+struct State {
+    next: Position,
+    follower: Option<Arc<dyn Follower>>,
+    randomness: Randomness,
+    answers: HashMap<IdempotencyKey, Appended>,
+    keys: VecDeque<IdempotencyKey>,
+}
+
+impl MemoryEngine {
+    /// Draws an epoch and a key.
+    pub(crate) fn new(clock: Arc<dyn Clock>) -> Result<Self, EngineFault> {
+        let mut drawn = [0; 20];
+        getrandom::fill(&mut drawn).map_err(|error| Arc::new(NoRandomness(error)) as EngineFault)?;
+        let (epoch, key) = drawn.split_at(4);
+        Ok(Self {
+            epoch: epoch.iter().fold(0, |epoch, byte| epoch << 8 | u32::from(*byte)),
+            key: IdKey::new(key.try_into().expect("16 of 20 bytes are left")),
+            clock,
+            state: Mutex::new(State {
+                next: 1,
+                follower: None,
+                randomness: Randomness::default(),
+                answers: HashMap::new(),
+                keys: VecDeque::new(),
+            }),
+        })
+    }
+
+    fn append_now(
+        &self,
+        submission: Submission,
+        key: Option<IdempotencyKey>,
+    ) -> Result<Appended, AppendError> {
+        let follower;
+        let appended;
+        {
+            let mut state = lock(&self.state);
+            if let Some(known) = key.as_ref().and_then(|key| state.answers.get(key)) {
+                return Ok(Appended { duplicate: true, ..known.clone() });
+            }
+            let check = state.randomness.check().map_err(|fault| AppendError::Refused(Arc::new(fault)))?;
+            let position = state.next;
+            state.next += 1;
+            let id = match &submission.chosen_id {
+                Some(id) => id.clone(),
+                None => self.key.encipher(Place { epoch: self.epoch, position, check }),
+            };
+            appended = Appended { position, id, duplicate: false };
+            if let Some(key) = key {
+                state.remember(key, appended.clone());
+            }
+            follower = state.follower.clone();
+            if let Some(follower) = &follower {
+                let at = self.clock.now();
+                let content = Content::Publication(submission);
+                follower.accept(Followed::Entry(Logged { position, check, at, content }));
+            }
+        }
+        if let Some(follower) = follower {
+            follower.ring();
+        }
+        Ok(appended)
+    }
+}
+
+impl State {
+    fn remember(&mut self, key: IdempotencyKey, answer: Appended) {
+        if self.keys.len() == KEYS_MAX {
+            if let Some(oldest) = self.keys.pop_front() {
+                self.answers.remove(&oldest);
+            }
+        }
+        self.keys.push_back(key.clone());
+        self.answers.insert(key, answer);
+    }
+}
+
+impl Engine for MemoryEngine {
+    fn follow(&self, follower: Arc<dyn Follower>) -> Result<(), EngineFault> {
+        let mut state = lock(&self.state);
+        follower.accept(Followed::NewEpoch(Origin {
+            epoch: self.epoch,
+            key: self.key.clone(),
+            from: state.next,
+            check_before: Check::START,
+        }));
+        state.follower = Some(follower);
+        Ok(())
+    }
+
+    fn append(
+        &self,
+        submission: Submission,
+        key: Option<IdempotencyKey>,
+    ) -> Answer<'_, Result<Appended, AppendError>> {
+        Box::pin(ready(self.append_now(submission, key)))
+    }
+
+    fn bounds(&self) -> Answer<'_, Result<Bounds, EngineFault>> {
+        let next = lock(&self.state).next;
+        Box::pin(ready(Ok(Bounds { epoch: self.epoch, oldest: next, next })))
+    }
+
+    fn read(&self, _: ReadRequest) -> Answer<'_, Result<Batch, ReadError>> {
+        Box::pin(ready(Err(ReadError::Trimmed { oldest: lock(&self.state).next })))
+    }
+
+    fn find(&self, _: EventId) -> Answer<'_, Result<Option<Position>, EngineFault>> {
+        Box::pin(ready(Ok(None)))
+    }
+}
+
+/// Random bits for checks, fetched from the system by the page.
+struct Randomness {
+    drawn: [u8; 1024],
+    used: usize,
+}
+
+impl Default for Randomness {
+    fn default() -> Self {
+        Self { drawn: [0; 1024], used: 1024 }
+    }
+}
+
+impl Randomness {
+    fn check(&mut self) -> Result<Check, NoRandomness> {
+        if self.used + 5 > self.drawn.len() {
+            getrandom::fill(&mut self.drawn).map_err(NoRandomness)?;
+            self.used = 0;
+        }
+        let five = &self.drawn[self.used..self.used + 5];
+        self.used += 5;
+        Ok(Check::from_random(five.iter().fold(0, |bits, byte| bits << 8 | u64::from(*byte))))
+    }
+}
+
+/// The system has no random numbers.
+#[derive(Debug)]
+struct NoRandomness(getrandom::Error);
+
+impl fmt::Display for NoRandomness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the system gave no random numbers: {}", self.0)
+    }
+}
+
+impl std::error::Error for NoRandomness {}

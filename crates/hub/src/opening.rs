@@ -1,0 +1,193 @@
+//! Where a subscription begins: a last event ID held against the log.
+//!
+//! No id is called unknown or rewound on the word of the log in memory alone, which may be behind its
+//! engine: the engine is asked for its ends first, and the log in memory has to reach them.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+
+use fanfare_wire::EventId;
+
+use crate::engine::{Bounds, EngineFault, ReadError, ReadRequest};
+use crate::feed::State;
+use crate::hub::Shared;
+use crate::id::Place;
+use crate::log::{Entry, Log};
+use crate::publication::EARLIEST;
+use crate::router::Seat;
+use crate::{Check, GapReason, Position, Resume, UnknownId};
+
+/// What is to be placed, and for whom.
+pub(crate) struct Request {
+    pub(crate) requested: EventId,
+    pub(crate) seat: Seat,
+    pub(crate) unknown_id: UnknownId,
+    /// Where the log's end was when the subscriber came: what "live" means to it.
+    pub(crate) joined_at: (Option<u32>, Position),
+}
+
+/// Where a subscription begins.
+pub(crate) struct Opened {
+    pub(crate) resume: Resume,
+    /// Epoch and next position; `None` for where the subscriber came in.
+    pub(crate) begin: Option<(u32, Position)>,
+}
+
+impl Opened {
+    pub(crate) fn fresh() -> Self {
+        Self { resume: Resume::Fresh, begin: None }
+    }
+
+    fn after(epoch: u32, position: Position) -> Self {
+        Self { resume: Resume::Resumed { after: position }, begin: Some((epoch, position + 1)) }
+    }
+
+    fn gap(reason: GapReason, begin: (u32, Position)) -> Self {
+        Self { resume: Resume::Gap { reason }, begin: Some(begin) }
+    }
+}
+
+/// Places a last event ID; waits for the engine where memory does not know.
+pub(crate) async fn open(shared: Arc<Shared>, request: Request) -> Result<Opened, EngineFault> {
+    if let Some(opened) = place_in_memory(&mut shared.feed.lock(), &request) {
+        return Ok(opened);
+    }
+    loop {
+        let bounds = shared.engine.bounds().await?;
+        let reached =
+            poll_fn(|context| shared.feed.poll_reached(bounds.epoch, bounds.next, context.waker())).await;
+        if !reached {
+            // Either side may be the one that has not yet heard of the new log.
+            let heard = poll_fn(|context| shared.feed.poll_reached(bounds.epoch, 0, context.waker()));
+            if shared.engine.bounds().await? != bounds || !heard.await {
+                continue;
+            }
+        }
+        if let Some(opened) = place_in_memory(&mut shared.feed.lock(), &request) {
+            return Ok(opened);
+        }
+        if let Some(opened) = place_in_engine(&shared, &request, bounds).await? {
+            return Ok(opened);
+        }
+    }
+}
+
+/// Places an id that the log in memory knows for sure.
+fn place_in_memory(state: &mut State, request: &Request) -> Option<Opened> {
+    let State { log: Some(log), router, .. } = state else { return None };
+    if let Some(place) = log.key().decipher(&request.requested) {
+        let known = place.epoch == log.epoch() && log.check_at(place.position) == Some(place.check);
+        return known.then(|| Opened::after(log.epoch(), place.position));
+    }
+    let position = log.find(&request.requested)?;
+    let readable = router.grant_allows(request.seat, log.get(position)?);
+    readable.then(|| Opened::after(log.epoch(), position))
+}
+
+/// Places an id with the engine's help. `None` if another log began meanwhile.
+async fn place_in_engine(
+    shared: &Shared,
+    request: &Request,
+    bounds: Bounds,
+) -> Result<Option<Opened>, EngineFault> {
+    let requested = &request.requested;
+    if requested.as_str() == EARLIEST {
+        return Ok(with_log(shared, bounds, |_, log| Opened {
+            resume: Resume::Earliest,
+            begin: Some((log.epoch(), log.oldest().min(bounds.oldest))),
+        }));
+    }
+    let Some(place) = with_log(shared, bounds, |_, log| log.key().decipher(requested)) else {
+        return Ok(None);
+    };
+    if let Some(place) = place {
+        let rewound = place.epoch != bounds.epoch
+            || place.position >= bounds.next
+            || !is_as_told(shared, place, bounds).await?;
+        return Ok(with_log(shared, bounds, |state, log| {
+            if rewound {
+                Opened::gap(GapReason::Rewound, live(log, request))
+            } else {
+                behind(state, log, request, place, bounds)
+            }
+        }));
+    }
+    let found = shared.engine.find(requested.clone()).await?;
+    if let Some(position) = found {
+        if may_read(shared, request, position, bounds).await? {
+            return Ok(with_log(shared, bounds, |_, log| Opened::after(log.epoch(), position)));
+        }
+    }
+    Ok(with_log(shared, bounds, |_, log| {
+        let begin = match request.unknown_id {
+            UnknownId::Live => live(log, request),
+            UnknownId::Oldest => (log.epoch(), log.oldest().min(bounds.oldest)),
+        };
+        Opened::gap(GapReason::Unknown, begin)
+    }))
+}
+
+fn with_log<T>(shared: &Shared, bounds: Bounds, place: impl FnOnce(&State, &Log) -> T) -> Option<T> {
+    let state = shared.feed.lock();
+    let log = state.log.as_ref().filter(|log| log.epoch() == bounds.epoch)?;
+    Some(place(&state, log))
+}
+
+/// Where the subscriber came in, or where the log began if that was another one.
+fn live(log: &Log, request: &Request) -> (u32, Position) {
+    match request.joined_at {
+        (Some(epoch), next) if epoch == log.epoch() => (epoch, next),
+        _ => (log.epoch(), log.oldest()),
+    }
+}
+
+/// Our id, our log, but older than memory: the engine has what follows, or retention has taken it.
+fn behind(state: &State, log: &Log, request: &Request, place: Place, bounds: Bounds) -> Opened {
+    let kept = log.oldest().min(bounds.oldest);
+    let next = place.position + 1;
+    if next >= kept || !state.router.may_have_missed(log, request.seat, next) {
+        return Opened::after(log.epoch(), place.position);
+    }
+    Opened::gap(GapReason::Trimmed, (log.epoch(), kept))
+}
+
+/// Whether the entry at a place is still the one that had the id, as far as it can still be read.
+async fn is_as_told(shared: &Shared, place: Place, bounds: Bounds) -> Result<bool, EngineFault> {
+    let in_memory = with_log(shared, bounds, |_, log| log.check_at(place.position)).flatten();
+    let check = match in_memory {
+        Some(check) => Some(check),
+        None => read_one(shared, place.position, bounds).await?.map(|(check, _)| check),
+    };
+    Ok(check.is_none_or(|check| check == place.check))
+}
+
+async fn may_read(
+    shared: &Shared,
+    request: &Request,
+    position: Position,
+    bounds: Bounds,
+) -> Result<bool, EngineFault> {
+    let Some((_, entry)) = read_one(shared, position, bounds).await? else { return Ok(false) };
+    Ok(shared.feed.lock().router.grant_allows(request.seat, &entry))
+}
+
+async fn read_one(
+    shared: &Shared,
+    position: Position,
+    bounds: Bounds,
+) -> Result<Option<(Check, Entry)>, EngineFault> {
+    if position < bounds.oldest || position >= bounds.next {
+        return Ok(None);
+    }
+    let request = ReadRequest { after: position - 1, before: position + 1, topics: None, bytes_max: 1 };
+    let batch = match shared.engine.read(request).await {
+        Ok(batch) => batch,
+        Err(ReadError::Trimmed { .. }) => return Ok(None),
+        Err(ReadError::Fault(fault)) => return Err(fault),
+    };
+    let Some(logged) = batch.entries.into_iter().find(|logged| logged.position == position) else {
+        return Ok(None);
+    };
+    let check = logged.check;
+    Ok(with_log(shared, bounds, |_, log| (check, Entry::encode(logged, log.epoch(), log.key()))))
+}

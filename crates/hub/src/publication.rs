@@ -1,0 +1,300 @@
+//! What a publisher hands in, and what of it is accepted.
+
+use std::fmt;
+use std::sync::Arc;
+
+use fanfare_wire::{Draft, Event, EventId, EventName};
+
+use crate::id::ID_BYTES;
+use crate::{Topic, TopicError};
+
+/// An event for one or several topics, public or private.
+///
+/// ```
+/// use fanfare_hub::{Publication, Topic};
+/// use fanfare_wire::Event;
+///
+/// let order = Topic::parse("orders/41")?;
+/// let customer = Topic::parse("customers/7/orders/41")?;
+/// let publication = Publication::to([order, customer]).private(Event::new("paid"));
+/// # Ok::<(), fanfare_hub::TopicError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Publication {
+    pub(crate) topics: Vec<Topic>,
+    pub(crate) event: Event,
+    pub(crate) private: bool,
+    pub(crate) key: Option<IdempotencyKey>,
+}
+
+/// A publication that still lacks its event: see [`Publication::to`].
+#[derive(Clone, Debug)]
+pub struct Addressed(Vec<Topic>);
+
+/// What a publisher sends again with a repeated attempt, so that it is stored once.
+///
+/// Two attempts with the same key are the same publication, whatever they hold. Cheap to clone.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct IdempotencyKey(Arc<str>);
+
+impl IdempotencyKey {
+    /// Takes a key. Whoever serves several publishers puts the publisher into it.
+    #[must_use]
+    pub fn new(text: impl AsRef<str>) -> Self {
+        Self(text.as_ref().into())
+    }
+
+    /// The key as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Publication {
+    /// Addresses a publication to `topics`, of which it needs at least one.
+    ///
+    /// A subscriber that asked for several of them gets the event once.
+    #[must_use]
+    pub fn to(topics: impl IntoIterator<Item = Topic>) -> Addressed {
+        Addressed(topics.into_iter().collect())
+    }
+
+    /// Marks the attempt with a key: further attempts with it store nothing and answer with the first one's id.
+    #[must_use]
+    pub fn idempotency_key(mut self, key: IdempotencyKey) -> Self {
+        self.key = Some(key);
+        self
+    }
+}
+
+impl Addressed {
+    /// Lets everybody read the event who asks for one of its topics.
+    #[must_use]
+    pub fn event(self, event: Event) -> Publication {
+        Publication { topics: self.0, event, private: false, key: None }
+    }
+
+    /// Lets only those read the event whose [`Grant`](crate::Grant) allows one of its topics.
+    #[must_use]
+    pub fn private(self, event: Event) -> Publication {
+        Publication { private: true, ..self.event(event) }
+    }
+}
+
+/// Why a publication was not accepted.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum PublishError {
+    /// The text it is addressed to is no topic.
+    Topic(TopicError),
+    /// It is addressed to no topic.
+    NoTopic,
+    /// Its id starts with `#`, which the hub's own ids do, or is `earliest`, which asks for all that is kept.
+    ReservedId {
+        /// The id.
+        id: EventId,
+    },
+    /// Its event name is one that the hub itself sends.
+    ReservedName {
+        /// The name.
+        name: EventName,
+    },
+    /// Its id is longer than an id may be.
+    IdTooLong {
+        /// Its length.
+        bytes: usize,
+        /// The longest one.
+        limit: usize,
+    },
+    /// Its event name is longer than a name may be.
+    NameTooLong {
+        /// Its length.
+        bytes: usize,
+        /// The longest one.
+        limit: usize,
+    },
+    /// Encoded, it is larger than the hub was configured for.
+    EventTooLarge {
+        /// Its length on the wire.
+        bytes: usize,
+        /// [`HubBuilder::event_bytes_max`](crate::HubBuilder::event_bytes_max).
+        limit: usize,
+    },
+    /// The log did not take it. It was not stored; trying again is safe.
+    NotStored(crate::EngineFault),
+    /// The log did not say whether it took it. Try again with the same [`IdempotencyKey`].
+    MaybeStored(crate::EngineFault),
+}
+
+impl fmt::Display for PublishError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Topic(error) => fmt::Display::fmt(error, f),
+            Self::NoTopic => f.write_str("the publication names no topic"),
+            Self::ReservedId { id } => {
+                write!(
+                    f,
+                    "the id {:?} is reserved: an id may neither start with `#` nor be `earliest`",
+                    id.as_str()
+                )
+            }
+            Self::ReservedName { name } => {
+                write!(f, "the event name {:?} is reserved for events of the hub itself", name.as_str())
+            }
+            Self::IdTooLong { bytes, limit } => {
+                write!(f, "the id has {bytes} bytes; at most {limit} are allowed")
+            }
+            Self::NameTooLong { bytes, limit } => {
+                write!(f, "the event name has {bytes} bytes; at most {limit} are allowed")
+            }
+            Self::EventTooLarge { bytes, limit } => {
+                write!(f, "the encoded event has {bytes} bytes; at most {limit} are allowed")
+            }
+            Self::NotStored(_) => f.write_str("the log did not store the publication"),
+            Self::MaybeStored(_) => f.write_str("the log did not say whether it stored the publication"),
+        }
+    }
+}
+
+impl std::error::Error for PublishError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::NotStored(fault) | Self::MaybeStored(fault) => Some(&**fault),
+            _ => None,
+        }
+    }
+}
+
+impl<E: Into<TopicError>> From<E> for PublishError {
+    fn from(error: E) -> Self {
+        Self::Topic(error.into())
+    }
+}
+
+/// A publication that passed every check, encoded but for its id: what an engine stores.
+#[derive(Clone, Debug)]
+pub struct Submission {
+    /// Whom it is addressed to: at least one topic, each once.
+    pub topics: Arc<[Topic]>,
+    /// Whether reading it needs a grant.
+    pub private: bool,
+    /// The id that its publisher chose, if it did.
+    pub chosen_id: Option<EventId>,
+    /// The encoded event without its id line; the same bytes whenever it is encoded.
+    pub draft: Draft,
+}
+
+/// What a publication may hold.
+#[derive(Clone, Debug)]
+pub(crate) struct Limits {
+    pub(crate) event_bytes_max: usize,
+    pub(crate) reserved_names: [EventName; 2],
+}
+
+impl Limits {
+    /// The longest id, in bytes.
+    pub(crate) const ID_BYTES_MAX: usize = 512;
+    /// The longest event name, in bytes.
+    pub(crate) const NAME_BYTES_MAX: usize = 256;
+
+    pub(crate) fn accept(
+        &self,
+        publication: Publication,
+    ) -> Result<(Submission, Option<IdempotencyKey>), PublishError> {
+        let Publication { mut topics, event, private, key } = publication;
+        if topics.is_empty() {
+            return Err(PublishError::NoTopic);
+        }
+        // Few topics: looking back is cheaper than hashing, and keeps the canonical one first.
+        let mut distinct = 0;
+        for at in 0..topics.len() {
+            if !topics[..distinct].contains(&topics[at]) {
+                topics.swap(distinct, at);
+                distinct += 1;
+            }
+        }
+        topics.truncate(distinct);
+
+        let chosen_id = event.event_id().filter(|id| !id.as_str().is_empty()).cloned();
+        if let Some(id) = &chosen_id {
+            let bytes = id.as_str().len();
+            if bytes > Self::ID_BYTES_MAX {
+                return Err(PublishError::IdTooLong { bytes, limit: Self::ID_BYTES_MAX });
+            }
+            if id.as_str().starts_with('#') || id.as_str() == EARLIEST {
+                return Err(PublishError::ReservedId { id: id.clone() });
+            }
+        }
+        if let Some(name) = event.event_name() {
+            let bytes = name.as_str().len();
+            if bytes > Self::NAME_BYTES_MAX {
+                return Err(PublishError::NameTooLong { bytes, limit: Self::NAME_BYTES_MAX });
+            }
+            if self.reserved_names.contains(name) {
+                return Err(PublishError::ReservedName { name: name.clone() });
+            }
+        }
+        let id_bytes = chosen_id.as_ref().map_or(ID_BYTES, |id| id.as_str().len());
+        let draft = Draft::new(&event, id_bytes);
+        let bytes = draft.frame_bytes() + "id: \n".len() + id_bytes;
+        if bytes > self.event_bytes_max {
+            return Err(PublishError::EventTooLarge { bytes, limit: self.event_bytes_max });
+        }
+        Ok((Submission { topics: topics.into(), private, chosen_id, draft }, key))
+    }
+}
+
+/// The last event ID that asks for everything kept.
+pub(crate) const EARLIEST: &str = "earliest";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limits() -> Limits {
+        let name = |text| EventName::parse(text).expect("a name");
+        Limits { event_bytes_max: 100, reserved_names: [name("fanfare.gap"), name("fanfare.close")] }
+    }
+
+    fn topic(text: &str) -> Topic {
+        Topic::parse(text).expect("a topic")
+    }
+
+    fn refused(event: Event) -> PublishError {
+        limits().accept(Publication::to([topic("a")]).event(event)).expect_err("a refusal")
+    }
+
+    #[test]
+    fn topics_keep_their_order_and_lose_their_repetitions() {
+        let topics = ["b", "a", "b", "c", "a"].map(topic);
+        let (submission, _) =
+            limits().accept(Publication::to(topics).event(Event::new("x"))).expect("accepted");
+        assert_eq!(*submission.topics, ["b", "a", "c"].map(topic));
+    }
+
+    #[test]
+    fn what_only_the_hub_may_send_is_refused() {
+        let id = |text| EventId::parse(text).expect("an id");
+        assert!(matches!(refused(Event::new("x").id(id("#1"))), PublishError::ReservedId { .. }));
+        assert!(matches!(refused(Event::new("x").id(id("earliest"))), PublishError::ReservedId { .. }));
+        let gap = EventName::parse("fanfare.gap").expect("a name");
+        assert!(matches!(refused(Event::new("x").event(gap)), PublishError::ReservedName { .. }));
+    }
+
+    #[test]
+    fn the_size_that_counts_is_the_one_on_the_wire() {
+        // 29 bytes of id line, 7 around the data, a blank line.
+        let room = 100 - (4 + ID_BYTES + 1) - "data: \n".len() - 1;
+        assert!(limits().accept(Publication::to([topic("a")]).event(Event::new("x".repeat(room)))).is_ok());
+        let error = refused(Event::new("x".repeat(room + 1)));
+        assert!(matches!(error, PublishError::EventTooLarge { bytes: 101, limit: 100 }), "{error}");
+    }
+
+    #[test]
+    fn an_empty_id_is_none() {
+        let event = Event::new("x").id(EventId::parse("").expect("an id"));
+        let (submission, _) = limits().accept(Publication::to([topic("a")]).event(event)).expect("accepted");
+        assert_eq!(submission.chosen_id, None);
+    }
+}

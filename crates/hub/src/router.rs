@@ -1,0 +1,404 @@
+//! Who gets which entry: selections and grants interned, topics indexed, doorbells rung.
+//!
+//! Matching is done once for each entry and distinct selection, found by an index on topics; a grant is
+//! asked about private entries only, once for each entry and grant. A pure state machine without a lock.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::task::Waker;
+
+use slab::Slab;
+
+use crate::log::{Entry, Log};
+use crate::matcher::{Kind, Matcher};
+use crate::{Grant, Position, Selection, Topic};
+
+/// A subscriber's place at a readership.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seat {
+    readership: usize,
+    bell: usize,
+}
+
+/// What comes next for a readership.
+pub(crate) enum Found {
+    /// An entry that was asked for and may be read.
+    Entry(Arc<Entry>),
+    /// Entries up to this position are lost; nothing of the readership's is before them.
+    Hole(Position),
+    /// Nothing up to the end of the log.
+    Nothing,
+    /// Nothing up to this position; a long search has been broken off there, for others to have their turn.
+    SearchFrom(Position),
+}
+
+#[derive(Default)]
+pub(crate) struct Router {
+    selections: Slab<Selected>,
+    selection_keys: HashMap<Selection, usize>,
+    readerships: Slab<Readership>,
+    readership_keys: HashMap<(usize, Grant), usize>,
+    /// Which selections name a topic.
+    exact: HashMap<Arc<str>, Vec<usize>>,
+    /// Which selections ask for every topic.
+    any: Vec<usize>,
+    patterns: Slab<PatternUse>,
+    pattern_keys: HashMap<Matcher, usize>,
+    /// How often a pattern was held against an entry's topics.
+    evaluations: u64,
+    /// Room for the selections that an entry matches, kept between entries.
+    matched: Vec<usize>,
+}
+
+struct Selected {
+    selection: Selection,
+    readerships: Vec<usize>,
+    /// Newest matches, where finding them again means evaluating patterns.
+    recent: Option<Recent>,
+    /// The last position that was matched, so that a second matcher or topic does not match it again.
+    matched_at: Position,
+}
+
+struct Readership {
+    selected: usize,
+    grant: Grant,
+    /// Newest private matches that the grant allows. `None` until there was a private match.
+    allowed: Option<Recent>,
+    bells: Slab<Option<Waker>>,
+}
+
+struct PatternUse {
+    matcher: Matcher,
+    selections: Vec<usize>,
+}
+
+/// The newest positions of a kind: all of them from `complete_from` on.
+struct Recent {
+    complete_from: Position,
+    positions: VecDeque<Position>,
+}
+
+impl Recent {
+    /// Enough for subscribers that keep up; who lags walks the log.
+    const POSITIONS_MAX: usize = 64;
+
+    fn from(position: Position) -> Self {
+        Self { complete_from: position, positions: VecDeque::new() }
+    }
+
+    fn push(&mut self, position: Position) {
+        if self.positions.len() == Self::POSITIONS_MAX {
+            if let Some(dropped) = self.positions.pop_front() {
+                self.complete_from = dropped + 1;
+            }
+        }
+        self.positions.push_back(position);
+    }
+
+    fn first(&self, from: Position) -> Option<Position> {
+        self.positions.get(self.positions.partition_point(|&position| position < from)).copied()
+    }
+}
+
+impl Router {
+    /// Seats a subscriber. `next` is the log's.
+    pub(crate) fn join(&mut self, selection: &Selection, grant: &Grant, next: Position) -> Seat {
+        let selected = match self.selection_keys.get(selection) {
+            Some(&selected) => selected,
+            None => self.intern(selection, next),
+        };
+        let readership = match self.readership_keys.get(&(selected, grant.clone())) {
+            Some(&readership) => readership,
+            None => {
+                let readership = self.readerships.insert(Readership {
+                    selected,
+                    grant: grant.clone(),
+                    allowed: None,
+                    bells: Slab::new(),
+                });
+                self.readership_keys.insert((selected, grant.clone()), readership);
+                self.selections[selected].readerships.push(readership);
+                readership
+            }
+        };
+        let bell = self.readerships[readership].bells.insert(None);
+        Seat { readership, bell }
+    }
+
+    fn intern(&mut self, selection: &Selection, next: Position) -> usize {
+        let walks_chains = selection.is_any() || selection.exact_topics().is_some();
+        let selected = self.selections.insert(Selected {
+            selection: selection.clone(),
+            readerships: Vec::new(),
+            recent: (!walks_chains).then(|| Recent::from(next)),
+            matched_at: 0,
+        });
+        self.selection_keys.insert(selection.clone(), selected);
+        for matcher in selection.matchers() {
+            match &matcher.0 {
+                Kind::Any => self.any.push(selected),
+                Kind::Exact(topic) => self.exact.entry(topic.clone()).or_default().push(selected),
+                Kind::Pattern(_) => match self.pattern_keys.get(matcher) {
+                    Some(&pattern) => self.patterns[pattern].selections.push(selected),
+                    None => {
+                        let used = PatternUse { matcher: matcher.clone(), selections: vec![selected] };
+                        self.pattern_keys.insert(matcher.clone(), self.patterns.insert(used));
+                    }
+                },
+            }
+        }
+        selected
+    }
+
+    /// Gives a seat back; with its last subscriber a readership is forgotten, and with its last readership a selection.
+    pub(crate) fn leave(&mut self, seat: Seat) {
+        let readership = &mut self.readerships[seat.readership];
+        readership.bells.remove(seat.bell);
+        if !readership.bells.is_empty() {
+            return;
+        }
+        let Readership { selected, grant, .. } = self.readerships.remove(seat.readership);
+        self.readership_keys.remove(&(selected, grant));
+        let readerships = &mut self.selections[selected].readerships;
+        forget(readerships, seat.readership);
+        if readerships.is_empty() {
+            let Selected { selection, .. } = self.selections.remove(selected);
+            self.selection_keys.remove(&selection);
+            self.unindex(&selection, selected);
+        }
+    }
+
+    fn unindex(&mut self, selection: &Selection, selected: usize) {
+        for matcher in selection.matchers() {
+            match &matcher.0 {
+                Kind::Any => forget(&mut self.any, selected),
+                Kind::Exact(topic) => {
+                    if let Some(users) = self.exact.get_mut(topic) {
+                        forget(users, selected);
+                        if users.is_empty() {
+                            self.exact.remove(topic);
+                        }
+                    }
+                }
+                Kind::Pattern(_) => {
+                    let Some(&pattern) = self.pattern_keys.get(matcher) else { continue };
+                    forget(&mut self.patterns[pattern].selections, selected);
+                    if self.patterns[pattern].selections.is_empty() {
+                        self.patterns.remove(pattern);
+                        self.pattern_keys.remove(matcher);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Finds whom a new entry is for and moves their doorbells to `rung`.
+    pub(crate) fn route(&mut self, entry: &Entry, rung: &mut Vec<Waker>) {
+        self.find_selections(entry);
+        for &selected in &self.matched {
+            let Selected { readerships, recent, .. } = &mut self.selections[selected];
+            if let Some(recent) = recent {
+                recent.push(entry.position());
+            }
+            for &readership in &*readerships {
+                let readership = &mut self.readerships[readership];
+                if entry.is_private() {
+                    let allowed = readership.allowed.get_or_insert_with(|| Recent::from(entry.position()));
+                    if !readership.grant.allows(entry.topics()) {
+                        continue;
+                    }
+                    allowed.push(entry.position());
+                }
+                rung.extend(readership.bells.iter_mut().filter_map(|(_, bell)| bell.take()));
+            }
+        }
+    }
+
+    fn find_selections(&mut self, entry: &Entry) {
+        let Self { selections, exact, any, patterns, matched, evaluations, .. } = self;
+        matched.clear();
+        let mut add = |users: &[usize]| {
+            for &selected in users {
+                let at = &mut selections[selected].matched_at;
+                if *at != entry.position() {
+                    *at = entry.position();
+                    matched.push(selected);
+                }
+            }
+        };
+        add(any);
+        for topic in entry.topics() {
+            if let Some(users) = exact.get(topic.as_str()) {
+                add(users);
+            }
+        }
+        for (_, PatternUse { matcher, selections }) in &*patterns {
+            if evaluate(matcher, entry.topics(), evaluations) {
+                add(selections);
+            }
+        }
+    }
+
+    /// Positions begin anew: what was remembered of the old log is void.
+    pub(crate) fn begin_epoch(&mut self, from: Position) {
+        for (_, selected) in &mut self.selections {
+            selected.matched_at = 0;
+            if let Some(recent) = &mut selected.recent {
+                *recent = Recent::from(from);
+            }
+        }
+        for (_, readership) in &mut self.readerships {
+            readership.allowed = None;
+        }
+    }
+
+    /// Moves all doorbells to `rung`.
+    pub(crate) fn ring_all(&mut self, rung: &mut Vec<Waker>) {
+        for (_, readership) in &mut self.readerships {
+            rung.extend(readership.bells.iter_mut().filter_map(|(_, bell)| bell.take()));
+        }
+    }
+
+    /// Leaves a doorbell: it is rung once, by the next entry for the seat's readership.
+    pub(crate) fn hang_bell(&mut self, seat: Seat, waker: &Waker) {
+        match &mut self.readerships[seat.readership].bells[seat.bell] {
+            Some(bell) => bell.clone_from(waker),
+            bell @ None => *bell = Some(waker.clone()),
+        }
+    }
+
+    /// Whether an entry that was dropped from memory at `from` or behind it may have been for this seat.
+    pub(crate) fn may_have_missed(&self, log: &Log, seat: Seat, from: Position) -> bool {
+        let Readership { selected, grant, .. } = &self.readerships[seat.readership];
+        match self.selections[*selected].selection.exact_topics() {
+            Some(topics) => log.has_dropped(topics, from, !grant.is_nothing()),
+            None => true,
+        }
+    }
+
+    /// Finds the first entry for a seat at `from` or behind it; `from` is not before the log's oldest.
+    pub(crate) fn find(&mut self, log: &Log, seat: Seat, mut from: Position) -> Found {
+        // Bounds how long one subscriber holds the lock while it searches.
+        let mut patience = 1_000_u32;
+        let hole = log.first_hole(from);
+        loop {
+            let candidate = match self.candidate(log, seat, from, &mut patience) {
+                Candidate::At(position) => position,
+                Candidate::None => log.next(),
+                Candidate::SearchFrom(position) => return Found::SearchFrom(position),
+            };
+            if let Some((_, through)) = hole.filter(|(start, _)| *start <= candidate) {
+                return Found::Hole(through);
+            }
+            if candidate >= log.next() {
+                return Found::Nothing;
+            }
+            if let Some(entry) = log.get(candidate) {
+                if self.may_read(seat, entry) {
+                    return Found::Entry(entry.clone());
+                }
+            }
+            from = candidate + 1;
+            patience = patience.saturating_sub(1);
+            if patience == 0 {
+                return Found::SearchFrom(from);
+            }
+        }
+    }
+
+    fn candidate(&mut self, log: &Log, seat: Seat, from: Position, patience: &mut u32) -> Candidate {
+        let selected = &self.selections[self.readerships[seat.readership].selected];
+        if selected.selection.is_any() {
+            return Candidate::At(from);
+        }
+        if let Some(topics) = selected.selection.exact_topics() {
+            return topics.filter_map(|topic| log.first_of(topic, from)).min().into();
+        }
+        let mut position = from;
+        if let Some(recent) = &selected.recent {
+            while position < recent.complete_from.min(log.next()) {
+                let entry = log.get(position);
+                if entry.is_some_and(|entry| {
+                    evaluate_all(&selected.selection, entry.topics(), &mut self.evaluations)
+                }) {
+                    return Candidate::At(position);
+                }
+                position += 1;
+                *patience = patience.saturating_sub(1);
+                if *patience == 0 {
+                    return Candidate::SearchFrom(position);
+                }
+            }
+            return recent.first(position).into();
+        }
+        Candidate::None
+    }
+
+    fn may_read(&self, seat: Seat, entry: &Entry) -> bool {
+        if !entry.is_private() {
+            return true;
+        }
+        let readership = &self.readerships[seat.readership];
+        match &readership.allowed {
+            Some(recent) if recent.complete_from <= entry.position() => {
+                recent.positions.binary_search(&entry.position()).is_ok()
+            }
+            _ => readership.grant.allows(entry.topics()),
+        }
+    }
+
+    /// Whether an entry that is not in the log is for this seat.
+    pub(crate) fn is_for(&mut self, seat: Seat, entry: &Entry) -> bool {
+        let Readership { selected, grant, .. } = &self.readerships[seat.readership];
+        evaluate_all(&self.selections[*selected].selection, entry.topics(), &mut self.evaluations)
+            && (!entry.is_private() || grant.allows(entry.topics()))
+    }
+
+    /// The topics of a seat's selection, where it names them.
+    pub(crate) fn topics_of(&self, seat: Seat) -> Option<Arc<[Topic]>> {
+        let selected = &self.selections[self.readerships[seat.readership].selected];
+        Some(selected.selection.exact_topics()?.filter_map(|topic| Topic::parse(topic).ok()).collect())
+    }
+
+    /// Whether this seat's grant lets it read an entry, matched or not.
+    pub(crate) fn grant_allows(&self, seat: Seat, entry: &Entry) -> bool {
+        !entry.is_private() || self.readerships[seat.readership].grant.allows(entry.topics())
+    }
+
+    pub(crate) fn evaluations(&self) -> u64 {
+        self.evaluations
+    }
+
+    pub(crate) fn readerships(&self) -> usize {
+        self.readerships.len()
+    }
+}
+
+enum Candidate {
+    At(Position),
+    None,
+    SearchFrom(Position),
+}
+
+impl From<Option<Position>> for Candidate {
+    fn from(position: Option<Position>) -> Self {
+        position.map_or(Self::None, Self::At)
+    }
+}
+
+fn forget(list: &mut Vec<usize>, item: usize) {
+    if let Some(at) = list.iter().position(|&each| each == item) {
+        list.swap_remove(at);
+    }
+}
+
+fn evaluate(matcher: &Matcher, topics: &[Topic], evaluations: &mut u64) -> bool {
+    topics.iter().any(|topic| {
+        *evaluations += u64::from(matches!(matcher.0, Kind::Pattern(_)));
+        matcher.matches(topic)
+    })
+}
+
+fn evaluate_all(selection: &Selection, topics: &[Topic], evaluations: &mut u64) -> bool {
+    selection.matchers().iter().any(|matcher| evaluate(matcher, topics, evaluations))
+}

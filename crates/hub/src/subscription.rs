@@ -1,0 +1,353 @@
+//! One subscriber's live place in the hub, as a stream of deliveries.
+//!
+//! A subscription holds a cursor and no queue: what it has not taken yet stays in the shared log. Replay
+//! is no phase of its own; who resumes is one who is behind.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use fanfare_wire::EventId;
+use futures_core::Stream;
+
+use crate::engine::{Answer, Batch, EngineFault, ReadError, ReadRequest};
+use crate::feed::{Cursor, Step};
+use crate::hub::Shared;
+use crate::opening::{self, Opened};
+use crate::router::Seat;
+use crate::{Delivery, Entry, GapReason, Grant, Position, Resume, Selection, UnknownId};
+
+/// A live place in the hub: yields events, bookmarks and gaps, in the hub's order.
+///
+/// It begins where the hub is when [`Hub::subscribe`](crate::Hub::subscribe) returns, or behind the last event ID given
+/// to [`after`](Self::after). It costs the hub a position, however far behind it is. Dropping it ends it.
+///
+/// A stream that yields an error yields nothing after it.
+#[must_use = "a subscription does nothing unless it is polled"]
+pub struct Subscription {
+    place: Option<Held>,
+    requested: Option<EventId>,
+    unknown_id: UnknownId,
+    resume: Option<Resume>,
+    stage: Stage,
+}
+
+/// A seat at a readership, given back when dropped.
+struct Held {
+    shared: Arc<Shared>,
+    selection: Selection,
+    seat: Seat,
+    cursor: Cursor,
+}
+
+enum Stage {
+    Refused(SubscribeError),
+    /// The last event ID has not been looked at.
+    New,
+    Opening(Answer<'static, Result<Opened, EngineFault>>),
+    Open,
+    /// Waiting for entries that are not in memory any more.
+    Reading(Answer<'static, Result<Batch, ReadError>>),
+    /// Handing out what was read.
+    Replaying {
+        entries: VecDeque<Arc<Entry>>,
+        through: Position,
+    },
+    Ended,
+}
+
+/// Why a subscription was refused, or ended.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum SubscribeError {
+    /// The hub already serves as many subscribers as it was configured for.
+    HubFull {
+        /// [`HubBuilder::subscribers_max`](crate::HubBuilder::subscribers_max).
+        limit: usize,
+    },
+    /// What was asked for is no topic.
+    Topic(crate::TopicError),
+    /// The hub was closed.
+    Closed,
+    /// The log could not be read. The client can come back with its last event ID.
+    Log(EngineFault),
+}
+
+impl fmt::Display for SubscribeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::HubFull { limit } => write!(f, "the hub is full: it serves at most {limit} subscribers"),
+            Self::Topic(error) => fmt::Display::fmt(error, f),
+            Self::Closed => f.write_str("the hub is closed"),
+            Self::Log(_) => f.write_str("the log could not be read"),
+        }
+    }
+}
+
+impl std::error::Error for SubscribeError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Log(fault) => Some(&**fault),
+            _ => None,
+        }
+    }
+}
+
+impl Subscription {
+    pub(crate) fn refused(error: SubscribeError) -> Self {
+        Self { stage: Stage::Refused(error), ..Self::at(None) }
+    }
+
+    fn at(place: Option<Held>) -> Self {
+        Self { place, requested: None, unknown_id: UnknownId::default(), resume: None, stage: Stage::New }
+    }
+
+    pub(crate) fn begin(shared: Arc<Shared>, selection: Selection) -> Result<Self, SubscribeError> {
+        let unknown_id = shared.unknown_id;
+        let now = shared.feed.clock.now();
+        let (seat, cursor) = {
+            let mut state = shared.feed.lock();
+            if state.closed {
+                return Err(SubscribeError::Closed);
+            }
+            if state.counts.subscribers >= shared.subscribers_max as u64 {
+                state.counts.subscribers_refused += 1;
+                return Err(SubscribeError::HubFull { limit: shared.subscribers_max });
+            }
+            state.counts.subscribers += 1;
+            let next = state.log.as_ref().map_or(0, crate::log::Log::next);
+            let cursor = Cursor {
+                epoch: state.log.as_ref().map(crate::log::Log::epoch),
+                next,
+                client_at: None,
+                client_id: None,
+                gap: None,
+                bookmark_soon: true,
+                bookmarks: true,
+                delivered_at: now,
+            };
+            (state.router.join(&selection, &Grant::nothing(), next), cursor)
+        };
+        Ok(Self { unknown_id, ..Self::at(Some(Held { shared, selection, seat, cursor })) })
+    }
+
+    /// Goes on behind a last event ID.
+    ///
+    /// `earliest` asks for everything kept; an empty one is none. What became of it tells
+    /// [`opened`](Self::opened), and a gap event where something may be missing.
+    pub fn after(mut self, last_event_id: impl Into<Option<EventId>>) -> Self {
+        self.requested = last_event_id.into().filter(|id| !id.as_str().is_empty());
+        self
+    }
+
+    /// Lets private events through that `grant` allows. Without it the subscription sees none.
+    pub fn grant(mut self, grant: &Grant) -> Self {
+        if let Some(place) = &mut self.place {
+            let mut state = place.shared.feed.lock();
+            let seat = state.router.join(&place.selection, grant, place.cursor.next);
+            state.router.leave(std::mem::replace(&mut place.seat, seat));
+        }
+        self
+    }
+
+    /// Whether to send bookmarks: blocks of `id:` alone that keep a client's last event ID fresh. On by default.
+    ///
+    /// Some client libraries report such a block as an empty event.
+    pub fn bookmarks(mut self, bookmarks: bool) -> Self {
+        if let Some(place) = &mut self.place {
+            place.cursor.bookmarks = bookmarks;
+        }
+        self
+    }
+
+    /// Where to go on if the last event ID is not known, instead of the hub's setting.
+    pub fn unknown_id(mut self, unknown_id: UnknownId) -> Self {
+        self.unknown_id = unknown_id;
+        self
+    }
+
+    /// Waits until it is known where the subscription begins, and says so.
+    ///
+    /// # Errors
+    /// The subscription was refused, or the log could not be asked; it yields nothing then.
+    pub async fn opened(&mut self) -> Result<&Resume, SubscribeError> {
+        poll_fn(|context| self.poll_open(context)).await?;
+        Ok(self.resume.as_ref().unwrap_or(&Resume::Fresh))
+    }
+
+    fn poll_open(&mut self, context: &mut Context<'_>) -> Poll<Result<(), SubscribeError>> {
+        loop {
+            let Some(place) = &mut self.place else {
+                return Poll::Ready(match std::mem::replace(&mut self.stage, Stage::Ended) {
+                    Stage::Refused(error) => Err(error),
+                    _ => Err(SubscribeError::Closed),
+                });
+            };
+            match &mut self.stage {
+                Stage::New => match self.requested.clone() {
+                    None => self.resume = Some(place.open(Opened::fresh())),
+                    Some(requested) => {
+                        let request = opening::Request {
+                            requested,
+                            seat: place.seat,
+                            unknown_id: self.unknown_id,
+                            joined_at: (place.cursor.epoch, place.cursor.next),
+                        };
+                        self.stage = Stage::Opening(Box::pin(opening::open(place.shared.clone(), request)));
+                        continue;
+                    }
+                },
+                Stage::Opening(opening) => match ready!(opening.as_mut().poll(context)) {
+                    Ok(opened) => {
+                        place.cursor.client_id.clone_from(&self.requested);
+                        self.resume = Some(place.open(opened));
+                    }
+                    Err(fault) => {
+                        self.place = None;
+                        self.stage = Stage::Ended;
+                        return Poll::Ready(Err(SubscribeError::Log(fault)));
+                    }
+                },
+                _ => return Poll::Ready(Ok(())),
+            }
+            self.stage = Stage::Open;
+        }
+    }
+
+    fn poll_step(&mut self, context: &mut Context<'_>) -> Poll<Option<Delivery>> {
+        let Some(place) = &mut self.place else { return Poll::Ready(None) };
+        match place.shared.feed.step(place.seat, &mut place.cursor, context.waker()) {
+            Step::Deliver(delivery) => return Poll::Ready(Some(delivery)),
+            Step::Wait => {}
+            Step::Yield => context.waker().wake_by_ref(),
+            Step::Read { before } => {
+                self.stage = Stage::Reading(place.read(before));
+                context.waker().wake_by_ref();
+            }
+            Step::End => {
+                self.place = None;
+                self.stage = Stage::Ended;
+                return Poll::Ready(None);
+            }
+        }
+        Poll::Pending
+    }
+}
+
+impl Stream for Subscription {
+    type Item = Result<Delivery, SubscribeError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if matches!(self.stage, Stage::Ended) {
+            return Poll::Ready(None);
+        }
+        if let Err(error) = ready!(self.poll_open(context)) {
+            return Poll::Ready(Some(Err(error)));
+        }
+        loop {
+            let this = &mut *self;
+            let Some(place) = &mut this.place else { return Poll::Ready(None) };
+            match &mut this.stage {
+                Stage::Reading(read) => match ready!(read.as_mut().poll(context)) {
+                    Ok(batch) => this.stage = place.take_in(batch),
+                    Err(ReadError::Trimmed { oldest }) => {
+                        place.skip_to(oldest);
+                        this.stage = Stage::Open;
+                    }
+                    Err(ReadError::Fault(fault)) => {
+                        this.place = None;
+                        this.stage = Stage::Ended;
+                        return Poll::Ready(Some(Err(SubscribeError::Log(fault))));
+                    }
+                },
+                Stage::Replaying { entries, through } => match entries.pop_front() {
+                    Some(entry) => {
+                        place.cursor.next = entry.position() + 1;
+                        let delivery = place.shared.feed.deliver_read(&mut place.cursor, entry);
+                        return Poll::Ready(Some(Ok(delivery)));
+                    }
+                    None => {
+                        place.cursor.next = *through + 1;
+                        this.stage = Stage::Open;
+                    }
+                },
+                _ => return self.poll_step(context).map(|delivery| delivery.map(Ok)),
+            }
+        }
+    }
+}
+
+impl Held {
+    fn open(&mut self, opened: Opened) -> Resume {
+        let Opened { resume, begin } = opened;
+        if let Some((epoch, next)) = begin {
+            self.cursor.epoch = Some(epoch);
+            self.cursor.next = next;
+        }
+        match &resume {
+            Resume::Resumed { after } => self.cursor.client_at = Some(*after),
+            Resume::Gap { reason } => self.cursor.gap = Some(*reason),
+            Resume::Fresh | Resume::Earliest => {}
+        }
+        self.shared.feed.lock().counts.count_resume(&resume);
+        resume
+    }
+
+    /// How many bytes of entries a subscriber that catches up holds at once; a single entry may be larger.
+    const READ_BYTES_MAX: usize = 256 * 1024;
+
+    fn read(&self, before: Position) -> Answer<'static, Result<Batch, ReadError>> {
+        let request = ReadRequest {
+            after: self.cursor.next.saturating_sub(1),
+            before,
+            topics: self.shared.feed.lock().router.topics_of(self.seat),
+            bytes_max: Self::READ_BYTES_MAX,
+        };
+        let shared = self.shared.clone();
+        Box::pin(async move { shared.engine.read(request).await })
+    }
+
+    fn take_in(&mut self, batch: Batch) -> Stage {
+        let mut state = self.shared.feed.lock();
+        let state = &mut *state;
+        let same_log = state.log.as_ref().filter(|log| self.cursor.epoch == Some(log.epoch()));
+        // If another log has begun, what was read is void, and the next step tells the gap.
+        let Some((epoch, key)) = same_log.map(|log| (log.epoch(), log.key())) else { return Stage::Open };
+        let through = batch.through.max(self.cursor.next);
+        let entries = batch.entries.into_iter().map(|logged| Arc::new(Entry::encode(logged, epoch, key)));
+        let entries = entries.filter(|entry| state.router.is_for(self.seat, entry)).collect();
+        Stage::Replaying { entries, through }
+    }
+
+    /// Retention was faster than this subscriber.
+    fn skip_to(&mut self, engine_oldest: Position) {
+        let state = self.shared.feed.lock();
+        let Some(log) = state.log.as_ref().filter(|log| self.cursor.epoch == Some(log.epoch())) else {
+            return;
+        };
+        self.cursor.next = engine_oldest.min(log.oldest()).max(self.cursor.next);
+        self.cursor.gap = Some(GapReason::Trimmed);
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let mut state = self.shared.feed.lock();
+        state.router.leave(self.seat);
+        state.counts.subscribers -= 1;
+    }
+}
+
+impl fmt::Debug for Subscription {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let place = self.place.as_ref();
+        f.debug_struct("Subscription")
+            .field("selection", &place.map(|place| &place.selection))
+            .field("next", &place.map(|place| place.cursor.next))
+            .field("resume", &self.resume)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,160 @@
+//! The string that a publication is addressed to.
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::forbidden_character;
+
+/// A topic: 1 to 4,096 bytes of text without control and format characters, and not `*`.
+///
+/// It may be an IRI and need not be one. Two topics are the same when their bytes are: nothing is
+/// normalised. Cheap to clone.
+///
+/// Source: requirements M-011, M-017 and M-041 of the Mercure protocol.
+///
+/// ```
+/// use fanfare_hub::{Topic, TopicError};
+///
+/// assert_eq!(Topic::parse("rooms/7")?.as_str(), "rooms/7");
+/// assert_eq!(Topic::parse("*"), Err(TopicError::Wildcard));
+/// # Ok::<(), TopicError>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Topic(Arc<str>);
+
+/// Why a text is not a topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TopicError {
+    /// It has no characters.
+    Empty,
+    /// It is longer than a topic may be.
+    TooLong {
+        /// Its length.
+        bytes: usize,
+        /// [`Topic::BYTES_MAX`].
+        limit: usize,
+    },
+    /// It holds a control or format character.
+    Forbidden {
+        /// The first one.
+        character: char,
+    },
+    /// It is `*`, which matchers use for every topic.
+    Wildcard,
+}
+
+impl fmt::Display for TopicError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str("the topic is empty"),
+            Self::TooLong { bytes, limit } => {
+                write!(f, "the topic has {bytes} bytes; at most {limit} are allowed")
+            }
+            Self::Forbidden { character } => {
+                write!(f, "the topic contains the control or format character {}", character.escape_unicode())
+            }
+            Self::Wildcard => f.write_str("the topic is `*`, which stands for every topic"),
+        }
+    }
+}
+
+impl std::error::Error for TopicError {}
+
+impl Topic {
+    /// The longest topic, in bytes of UTF-8.
+    pub const BYTES_MAX: usize = 4096;
+
+    /// Takes a topic from outside.
+    pub fn parse(text: impl AsRef<str>) -> Result<Self, TopicError> {
+        let text = text.as_ref();
+        if text.is_empty() {
+            return Err(TopicError::Empty);
+        }
+        if text.len() > Self::BYTES_MAX {
+            return Err(TopicError::TooLong { bytes: text.len(), limit: Self::BYTES_MAX });
+        }
+        if text == "*" {
+            return Err(TopicError::Wildcard);
+        }
+        match forbidden_character(text) {
+            Some(character) => Err(TopicError::Forbidden { character }),
+            None => Ok(Self(text.into())),
+        }
+    }
+
+    /// The topic as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    pub(crate) fn shared(&self) -> Arc<str> {
+        self.0.clone()
+    }
+}
+
+impl fmt::Display for Topic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Topic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&*self.0, f)
+    }
+}
+
+impl Borrow<str> for Topic {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<&str> for Topic {
+    type Error = TopicError;
+    fn try_from(text: &str) -> Result<Self, TopicError> {
+        Self::parse(text)
+    }
+}
+
+impl TryFrom<String> for Topic {
+    type Error = TopicError;
+    fn try_from(text: String) -> Result<Self, TopicError> {
+        Self::parse(text)
+    }
+}
+
+impl std::str::FromStr for Topic {
+    type Err = TopicError;
+    fn from_str(text: &str) -> Result<Self, TopicError> {
+        Self::parse(text)
+    }
+}
+
+/// So that `hub.publish(topic, …)` takes a `Topic` as well as a text.
+impl From<std::convert::Infallible> for TopicError {
+    fn from(never: std::convert::Infallible) -> Self {
+        match never {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Topic, TopicError};
+
+    #[test]
+    fn a_topic_is_as_long_as_the_limit_and_no_longer() {
+        assert!(Topic::parse("x".repeat(4096)).is_ok());
+        assert_eq!(Topic::parse("x".repeat(4097)), Err(TopicError::TooLong { bytes: 4097, limit: 4096 }));
+    }
+
+    #[test]
+    fn a_topic_is_neither_empty_nor_a_wildcard_nor_two_lines() {
+        assert_eq!(Topic::parse(""), Err(TopicError::Empty));
+        assert_eq!(Topic::parse("*"), Err(TopicError::Wildcard));
+        assert_eq!(Topic::parse("a\rb"), Err(TopicError::Forbidden { character: '\r' }));
+    }
+}

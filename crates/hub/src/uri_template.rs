@@ -1,0 +1,151 @@
+//! RFC 6570 URI Templates, held against topics as deployed Mercure hubs do it: as anchored regular expressions.
+//!
+//! Variables are not unified: `{a}/{a}` matches two different values. Source: requirement M-188.
+
+use regex::Regex;
+
+/// What one variable may stand for: unreserved characters, commas, percent-encoded bytes.
+const UNRESERVED: &str = "[A-Za-z0-9\\-._~,]|%[0-9A-Fa-f]{2}";
+/// What the operators `+` and `#` allow besides.
+const RESERVED: &str = "[:/?#\\[\\]@!$&'()*+;=]";
+
+/// A template that holds at least one expression.
+#[derive(Debug)]
+pub(crate) struct UriTemplate(Regex);
+
+impl UriTemplate {
+    /// `None` for a text that is no template, or one without an expression.
+    pub(crate) fn compile(text: &str) -> Option<Self> {
+        let mut expression = String::from("^(?:");
+        let mut rest = text;
+        let mut has_expression = false;
+        while let Some(open) = rest.find(['{', '}']) {
+            let (literal, from_brace) = rest.split_at(open);
+            let close = from_brace.find('}')?;
+            expression.push_str(&literal_of(literal)?);
+            expression.push_str(&expression_of(from_brace.get(1..close)?)?);
+            has_expression = true;
+            rest = &from_brace[close + 1..];
+        }
+        expression.push_str(&literal_of(rest)?);
+        expression.push_str(")$");
+        if !has_expression {
+            return None;
+        }
+        regex::RegexBuilder::new(&expression).unicode(true).size_limit(1 << 20).build().ok().map(Self)
+    }
+
+    pub(crate) fn matches(&self, topic: &str) -> bool {
+        self.0.is_match(topic)
+    }
+}
+
+/// Literals stand for themselves; RFC 6570 § 2.1 leaves out a few characters.
+fn literal_of(text: &str) -> Option<String> {
+    let excluded = |c: char| matches!(c, ' ' | '"' | '\'' | '<' | '>' | '\\' | '^' | '`' | '|');
+    (!text.contains(excluded)).then(|| regex::escape(text))
+}
+
+fn expression_of(inner: &str) -> Option<String> {
+    let (operator, list) = match inner.chars().next()? {
+        first @ ('+' | '#' | '.' | '/' | ';' | '?' | '&') => (Some(first), &inner[1..]),
+        _ => (None, inner),
+    };
+    let (prefix, separator) = match operator {
+        None | Some('+') => ("", ","),
+        Some('#') => ("\\#", ","),
+        Some('.') => ("\\.", "\\."),
+        Some('/') => ("/", "/"),
+        Some(';') => (";", ";"),
+        Some('?') => ("\\?", "&"),
+        _ => ("\\&", "&"),
+    };
+    let mut variables = 0_usize;
+    let mut any_exploded = false;
+    let mut first_exploded = false;
+    for variable in list.split(',') {
+        let exploded = variable_is_exploded(variable)?;
+        first_exploded |= exploded && variables == 0;
+        any_exploded |= exploded;
+        variables += 1;
+    }
+    let mut value = String::from(UNRESERVED);
+    if matches!(operator, Some('+' | '#')) {
+        value = format!("{value}|{RESERVED}");
+    }
+    if matches!(operator, Some(';' | '?' | '&')) || first_exploded {
+        value.push_str("|=");
+    }
+    let more = if any_exploded { "*".to_owned() } else { format!("{{0,{}}}", variables - 1) };
+    Some(format!("(?:{prefix}(?:{value})*(?:{separator}(?:{value})*){more})?"))
+}
+
+/// Checks one variable of a list; `None` when it is malformed.
+fn variable_is_exploded(variable: &str) -> Option<bool> {
+    let (name, exploded) = match variable.strip_suffix('*') {
+        Some(name) => (name, true),
+        None => match variable.split_once(':') {
+            Some((name, length)) => {
+                let well_formed = (1..=4).contains(&length.len())
+                    && length.bytes().all(|byte| byte.is_ascii_digit())
+                    && !length.starts_with('0');
+                (well_formed.then_some(name)?, false)
+            }
+            None => (variable, false),
+        },
+    };
+    let mut bytes = name.bytes();
+    let mut well_formed = !name.is_empty() && !name.starts_with('.') && !name.ends_with('.');
+    while let Some(byte) = bytes.next() {
+        well_formed &= match byte {
+            b'%' => {
+                bytes.next().is_some_and(|b| b.is_ascii_hexdigit())
+                    && bytes.next().is_some_and(|b| b.is_ascii_hexdigit())
+            }
+            _ => byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'.',
+        };
+    }
+    well_formed.then_some(exploded)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::UriTemplate;
+
+    fn check(template: &str, topic: &str, expected: bool) {
+        let compiled = UriTemplate::compile(template).unwrap_or_else(|| panic!("{template} is no template"));
+        assert_eq!(compiled.matches(topic), expected, "{template} on {topic}");
+    }
+
+    /// M-188.
+    #[test]
+    fn templates_match_as_deployed_hubs_do() {
+        check("{id}", "", true);
+        check("{id}", "a,b", true);
+        check("{id}", "a/b", false);
+        check("{id}", "é", false);
+        check("{id}", "%C3%A9", true);
+        check("https://x.test/books/{id}", "https://x.test/books/", true);
+        check("https://x.test/books/{id}", "https://x.test/books/1", true);
+        check("https://x.test/books/{id}", "https://x.test/books/1/2", false);
+        check("https://x.test/books/{+path}", "https://x.test/books/1/2?a=b", true);
+        check("/s{/topic}{/subscriber}", "/s/a%2Fb/c", true);
+        check("/s{/topic}{/subscriber}", "/s/a", true);
+        check("/s{/topic}{/subscriber}", "/s", true);
+        check("/s{/topic}{/subscriber}", "/s/a/b/c", false);
+        check("/x{?topic}", "/x?topic=https%3A%2F%2Fx", true);
+        check("/x{?topic}", "/x", true);
+        check("/x{?a,b}", "/x?a=1&b=2", true);
+        check("/x{?a,b}", "/x?a=1&b=2&c=3", false);
+        check("/x{?a*}", "/x?a=1&b=2&c=3", true);
+        check("/x{#part}", "/x#a/b", true);
+    }
+
+    #[test]
+    fn what_is_no_template_is_a_plain_string() {
+        for text in ["https://x.test/books/1", "{", "}", "{}", "{a b}", "a}{b", "{a:0}", "{=a}", "{a", "x{}y"]
+        {
+            assert!(UriTemplate::compile(text).is_none(), "{text}");
+        }
+    }
+}
