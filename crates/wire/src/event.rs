@@ -181,6 +181,12 @@ impl Event {
     }
 }
 
+impl From<Event> for Frame {
+    fn from(event: Event) -> Self {
+        event.to_frame()
+    }
+}
+
 impl From<&Event> for Frame {
     fn from(event: &Event) -> Self {
         event.to_frame()

@@ -1,0 +1,205 @@
+//! A stream that is pushed: a bounded channel whose one end is a response.
+//!
+//! It waits instead of dropping when the client is slow, and it never grows beyond its capacity.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use fanfare_wire::Frame;
+use futures_core::Stream;
+use tokio::sync::mpsc;
+
+use crate::Sse;
+use crate::closing::{CLOSING, close_frame};
+
+/// Makes a response and the sender that feeds it.
+///
+/// Up to `capacity` events wait for the client (at least one); the next [`send`](Sender::send) waits for it.
+///
+/// ```
+/// use fanfare_stream::{Sse, channel};
+/// use fanfare_wire::Event;
+///
+/// fn handler() -> Sse {
+///     let (sender, sse) = channel(16);
+///     tokio::spawn(async move {
+///         for word in ["To", "be", "or", "not"] {
+///             if sender.send(Event::new(word)).await.is_err() {
+///                 return; // The client is gone: the work can stop.
+///             }
+///         }
+///         sender.close().await.ok();
+///     });
+///     sse
+/// }
+/// ```
+#[must_use]
+pub fn channel(capacity: usize) -> (Sender, Sse) {
+    let (sender, receiver) = mpsc::channel(capacity.clamp(1, tokio::sync::Semaphore::MAX_PERMITS));
+    (Sender(sender), Sse::new(Receiver { receiver, closing: false }))
+}
+
+enum Queued {
+    Frame(Frame),
+    /// The last one, whoever else still holds a sender.
+    Close(Frame),
+}
+
+/// Sends events to one client. Clones send to the same client.
+///
+/// When the last clone is dropped the stream ends after what was sent, without a farewell; a browser then
+/// reconnects. [`close`](Self::close) says goodbye first.
+#[derive(Clone, Debug)]
+pub struct Sender(mpsc::Sender<Queued>);
+
+impl Sender {
+    /// Sends an event, waiting while the channel is full.
+    ///
+    /// `Ok` means that it is queued, not that it has arrived: bytes can be lost with the connection. Give
+    /// events an id and let the client come back with the last one it saw.
+    ///
+    /// Dropping the future before it is done sends nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`] gives the event back if the client is gone or the stream was closed.
+    pub async fn send<T: Into<Frame>>(&self, event: T) -> Result<(), SendError<T>> {
+        match self.0.reserve().await {
+            Ok(permit) => {
+                permit.send(Queued::Frame(event.into()));
+                Ok(())
+            }
+            Err(_) => Err(SendError(event)),
+        }
+    }
+
+    /// Sends an event if there is room for it now.
+    ///
+    /// # Errors
+    ///
+    /// [`TrySendError`] gives the event back and says whether to try again.
+    pub fn try_send<T: Into<Frame>>(&self, event: T) -> Result<(), TrySendError<T>> {
+        match self.0.try_reserve() {
+            Ok(permit) => {
+                permit.send(Queued::Frame(event.into()));
+                Ok(())
+            }
+            Err(mpsc::error::TrySendError::Full(())) => Err(TrySendError::Full(event)),
+            Err(mpsc::error::TrySendError::Closed(())) => Err(TrySendError::Closed(event)),
+        }
+    }
+
+    /// Waits until the client is gone or the stream has ended.
+    pub async fn closed(&self) {
+        self.0.closed().await;
+    }
+
+    /// Whether the client is gone or the stream has ended.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.0.is_closed()
+    }
+
+    /// Ends the stream after what was sent, with an event `close` whose data is `Closing the connection`.
+    ///
+    /// The page has to listen for it and call `EventSource.close()`, else the browser reconnects. Clones of
+    /// this sender fail from when the end is on its way.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`] if the client was gone already.
+    pub async fn close(self) -> Result<(), SendError<()>> {
+        self.close_with(CLOSING).await
+    }
+
+    /// Like [`close`](Self::close), with data of your own.
+    pub async fn close_with(self, data: impl Into<Cow<'static, str>>) -> Result<(), SendError<()>> {
+        let permit = self.0.reserve().await.map_err(|_| SendError(()))?;
+        permit.send(Queued::Close(close_frame(data)));
+        Ok(())
+    }
+}
+
+struct Receiver {
+    receiver: mpsc::Receiver<Queued>,
+    closing: bool,
+}
+
+impl Stream for Receiver {
+    type Item = Frame;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Frame>> {
+        if self.closing {
+            return Poll::Ready(None);
+        }
+        Poll::Ready(match ready!(self.receiver.poll_recv(cx)) {
+            Some(Queued::Frame(frame)) => Some(frame),
+            Some(Queued::Close(frame)) => {
+                self.closing = true;
+                self.receiver.close();
+                Some(frame)
+            }
+            None => None,
+        })
+    }
+}
+
+/// The client is gone, or the stream was closed. Holds the event that was not sent.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct SendError<T>(pub T);
+
+/// Why an event was not sent at once. Holds the event.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TrySendError<T> {
+    /// As many events wait as the channel holds.
+    Full(T),
+    /// The client is gone, or the stream was closed.
+    Closed(T),
+}
+
+impl<T> TrySendError<T> {
+    /// The event that was not sent.
+    pub fn into_inner(self) -> T {
+        match self {
+            Self::Full(event) | Self::Closed(event) => event,
+        }
+    }
+}
+
+const GONE: &str = "the client is gone or the stream was closed";
+
+impl<T> fmt::Display for SendError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(GONE)
+    }
+}
+
+impl<T> fmt::Display for TrySendError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Full(_) => "the client has not yet taken the events before this one",
+            Self::Closed(_) => GONE,
+        })
+    }
+}
+
+impl<T> fmt::Debug for SendError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SendError").finish_non_exhaustive()
+    }
+}
+
+impl<T> fmt::Debug for TrySendError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Full(_) => "Full(..)",
+            Self::Closed(_) => "Closed(..)",
+        })
+    }
+}
+
+impl<T> std::error::Error for SendError<T> {}
+impl<T> std::error::Error for TrySendError<T> {}

@@ -1,0 +1,44 @@
+//! One HTTP response that is an event stream.
+//!
+//! [`Sse`] turns any `Stream` of events into a response body with the right head, keeps it alive while
+//! nothing happens, and ends it cleanly. [`channel`] is the same for those who push, [`LastEventId`] says
+//! where a client that comes back left off.
+//! This crate knows no topics and keeps no history: that is the hub's, whose subscriptions are streams like
+//! any other here.
+//!
+//! # Features
+//!
+//! | feature | adds | costs |
+//! |---|---|---|
+//! | `tokio` | [`channel`], and the timer that keeps an [`Sse`] alive | tokio's `rt`, `sync` and `time` |
+//! | `axum-08` | `IntoResponse` for [`Sse`], [`LastEventId`] as an extractor; implies `tokio` | `axum-core` |
+//!
+//! Without `tokio` an [`Sse`] sends no keep-alive by itself: give it a stream that now and then yields
+//! [`KeepAliveStyle::to_frame`], timed by a [`KeepAliveState`].
+
+// The pages name what a feature adds; without it they have nothing to link to.
+#![cfg_attr(not(feature = "tokio"), allow(rustdoc::broken_intra_doc_links))]
+
+#[cfg(feature = "axum-08")]
+mod axum_08;
+#[cfg(feature = "tokio")]
+mod channel;
+#[cfg(feature = "tokio")]
+mod closing;
+mod head;
+mod item;
+mod keep_alive;
+mod last_event_id;
+mod sse;
+#[cfg(feature = "tokio")]
+mod timer;
+
+#[cfg(feature = "tokio")]
+pub use channel::{SendError, Sender, TrySendError, channel};
+pub use item::{Fallible, IntoFrame, Plain};
+pub use keep_alive::{KeepAlive, KeepAliveState, KeepAliveStyle};
+pub use last_event_id::{LastEventId, UnusableId};
+pub use sse::Sse;
+
+/// Any error that can travel between threads.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
