@@ -1,0 +1,41 @@
+//! How files open. Reads first lines, and has no opinion on the rest.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::workspace;
+
+/// Folders that are made, not written.
+const MADE: &[&str] = &["target", "node_modules", "corpus", "artifacts"];
+
+#[test]
+fn every_rust_file_opens_by_saying_what_it_is_for() {
+    let root = workspace::root();
+    let mut files = Vec::new();
+    rust_files(&root, &mut files);
+    assert!(files.len() > 10, "found only {} files below {}", files.len(), root.display());
+    let silent: Vec<String> = files
+        .iter()
+        .filter(|path| !fs::read_to_string(path).unwrap().starts_with("//! "))
+        .map(|path| path.strip_prefix(&root).unwrap().display().to_string())
+        .collect();
+    assert!(
+        silent.is_empty(),
+        "these do not open with `//!`, one sentence for what the file does and one for what it never does:\n{}",
+        silent.join("\n")
+    );
+}
+
+fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if path.is_dir() {
+            if !name.starts_with('.') && !MADE.contains(&name.as_str()) {
+                rust_files(&path, found);
+            }
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! The Rust that each crate asks for. Compiles nothing: an old compiler's verdict is not replaced by this.
+//!
+//! `clippy::incompatible_msrv` looks after the standard library; this looks after the dependencies, with all features, so that
+//! whoever has the Rust that a crate declares can build every part of it from the committed lock file.
+
+use std::collections::BTreeMap;
+
+use crate::workspace;
+
+#[test]
+fn every_crate_says_which_rust_it_needs() {
+    for member in workspace::members() {
+        assert!(member.rust_version.is_some(), "{} declares no rust-version", member.name);
+    }
+}
+
+#[test]
+fn a_crate_asks_for_no_older_rust_than_its_dependencies_need() {
+    let needs: BTreeMap<(String, String), String> = workspace::packages(&["--all-features"])
+        .iter()
+        .filter_map(|package| {
+            let rust_version = package["rust_version"].as_str()?;
+            let key = (workspace::text(&package["name"]), workspace::text(&package["version"]));
+            Some((key, rust_version.to_owned()))
+        })
+        .collect();
+    let mut breaches = Vec::new();
+    for member in workspace::members() {
+        let own = member.rust_version.unwrap_or_default();
+        for reached in workspace::reached_by(&member.name, &["--all-features"]) {
+            let Some(need) = needs.get(&(reached.name.clone(), reached.version.clone())) else { continue };
+            if numbers(need) > numbers(&own) {
+                breaches.push(format!(
+                    "{} declares rust-version {own}, but reaches {} {}, which needs {need}",
+                    member.name, reached.name, reached.version
+                ));
+            }
+        }
+    }
+    assert!(breaches.is_empty(), "raise rust-version, or take an older dependency:\n{}", breaches.join("\n"));
+}
+
+/// `1.85` and `1.85.0` are the same version.
+fn numbers(rust_version: &str) -> [u32; 3] {
+    let mut numbers = [0; 3];
+    for (number, part) in numbers.iter_mut().zip(rust_version.split('.')) {
+        *number = part.parse().unwrap();
+    }
+    numbers
+}
