@@ -1,8 +1,11 @@
 //! The `text/event-stream` format: events to bytes, and bytes to events.
 //!
 //! An [`Event`] is encoded once into a [`Frame`], which is complete, shared and cheap to clone; nothing
-//! that a caller puts into an event can end its line or forge a second event. This crate opens no
-//! socket, reads no clock and knows no HTTP. The rules come from [WHATWG HTML § 9.2][spec].
+//! that a caller puts into an event can end its line or forge a second event. A [`Decoder`] is pushed bytes
+//! in any cut and reads them as a browser does. This crate opens no socket, reads no clock and knows no HTTP.
+//! The rules come from [WHATWG HTML § 9.2][spec].
+//!
+//! Without the default feature `std` the crate needs `alloc` alone. Feature `json` adds `Event::json`.
 //!
 //! [spec]: https://html.spec.whatwg.org/multipage/server-sent-events.html
 
@@ -12,13 +15,21 @@ extern crate alloc;
 #[cfg(any(feature = "std", test))]
 extern crate std;
 
+mod block;
+mod decoder;
 mod draft;
 mod event;
+mod field;
 mod frame;
+mod item;
+mod limits;
 mod lines;
 mod name;
 
+pub use decoder::Decoder;
 pub use draft::Draft;
 pub use event::Event;
 pub use frame::Frame;
+pub use item::{Item, Received};
+pub use limits::{DecodeError, Limits};
 pub use name::{EventId, EventName, NameError};
