@@ -1,0 +1,30 @@
+//! How much one request to the hub may hold.
+
+use std::time::Duration;
+
+/// What a request may hold before it is refused.
+///
+/// How large an event may be is the hub's own limit; how large a request's head may be is that of
+/// [`ConnectionLimits`](crate::ConnectionLimits).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequestLimits {
+    /// The longest body, in bytes. Default: 1 MiB. Longer: 413.
+    pub body_bytes_max: usize,
+    /// How long a body may take to arrive. Default: 30 s. Longer: 408.
+    pub body_timeout: Duration,
+    /// How many topics a publication may have. Default: 1,000. More: 413.
+    pub topics_max: usize,
+    /// How many matchers a subscription may have. Default: 100. More: 400.
+    pub matchers_max: usize,
+}
+
+impl Default for RequestLimits {
+    fn default() -> Self {
+        Self {
+            body_bytes_max: 1024 * 1024,
+            body_timeout: Duration::from_secs(30),
+            topics_max: 1_000,
+            matchers_max: 100,
+        }
+    }
+}

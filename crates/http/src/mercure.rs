@@ -1,0 +1,177 @@
+//! The hub's one URL: publish by `POST`, subscribe by `GET`, `HEAD` and `QUERY`.
+//!
+//! Here requests meet the hub; how they are read and how a stream is answered have files of their own. There are no
+//! tokens yet: everybody may publish, and private publications reach nobody. Rules: section 1 of the protocol.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, any};
+use fanfare_hub::Hub;
+use http::{HeaderValue, StatusCode, header};
+use url::Url;
+
+use crate::drain::Drain;
+use crate::limits::RequestLimits;
+use crate::refusal::Refusal;
+use crate::subscribe::{self, Rules};
+use crate::{Bookmarks, body, publish, stream};
+
+/// What [`Mercure::endpoint`] answers to; in the order of a sentence.
+const METHODS: &str = "GET, HEAD, POST, QUERY, OPTIONS";
+
+/// Where clients look for a hub that was not configured otherwise (M-002).
+const DEFAULT_HUB_URL: &str = "http://localhost/.well-known/mercure";
+
+/// A hub as an HTTP endpoint that speaks the Mercure protocol.
+///
+/// Cheap to clone. Without [`hub_url`](Self::hub_url) it takes itself to be at `http://localhost/.well-known/mercure`.
+///
+/// ```
+/// use axum::{Router, routing::get};
+/// use fanfare_http::Mercure;
+/// use fanfare_hub::Hub;
+///
+/// let hub = Hub::builder().build()?;
+/// let app: Router = Router::new()
+///     .route("/", get(|| async { "my own page" }))
+///     .merge(Mercure::new(hub).router());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Mercure {
+    pub(crate) hub: Hub,
+    pub(crate) settings: Arc<Settings>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) hub_url: Url,
+    pub(crate) bookmarks: Bookmarks,
+    pub(crate) keep_alive: Option<Duration>,
+    pub(crate) legacy: bool,
+    pub(crate) limits: RequestLimits,
+    pub(crate) drain: Drain,
+}
+
+impl Mercure {
+    /// Makes an endpoint for `hub` with the settings that the methods below call default.
+    ///
+    /// # Panics
+    /// Never: the default URL is one.
+    #[must_use]
+    pub fn new(hub: Hub) -> Self {
+        let settings = Settings {
+            hub_url: Url::parse(DEFAULT_HUB_URL).expect("the default is a URL"),
+            bookmarks: Bookmarks::default(),
+            keep_alive: Some(Duration::from_secs(15)),
+            legacy: true,
+            limits: RequestLimits::default(),
+            drain: Drain::new(),
+        };
+        Self { hub, settings: Arc::new(settings) }
+    }
+
+    /// Says at which URL the world sees this hub. Default: `http://localhost/.well-known/mercure`.
+    ///
+    /// Its path is where [`router`](Self::router) listens and what publishers may not use as a topic (M-003, M-072);
+    /// relative URL Patterns and topics are resolved against it (M-045).
+    #[must_use]
+    pub fn hub_url(mut self, url: Url) -> Self {
+        Arc::make_mut(&mut self.settings).hub_url = url;
+        self
+    }
+
+    /// Chooses who gets bookmarks. Default: [`Bookmarks::Browsers`].
+    #[must_use]
+    pub fn bookmarks(mut self, bookmarks: Bookmarks) -> Self {
+        Arc::make_mut(&mut self.settings).bookmarks = bookmarks;
+        self
+    }
+
+    /// Sets after what time without traffic a stream gets a comment line, `None` for never. Default: 15 s.
+    ///
+    /// Proxies and browsers cut streams that are quiet for 30 s.
+    #[must_use]
+    pub fn keep_alive(mut self, after: impl Into<Option<Duration>>) -> Self {
+        Arc::make_mut(&mut self.settings).keep_alive = after.into();
+        self
+    }
+
+    /// Says whether clients from before Mercure 1.0 are served. Default: yes.
+    ///
+    /// They ask with `topic` (a text, `*` or a URI Template) and `lastEventID`, and read the header `Last-Event-ID`.
+    #[must_use]
+    pub fn legacy(mut self, served: bool) -> Self {
+        Arc::make_mut(&mut self.settings).legacy = served;
+        self
+    }
+
+    /// Sets what one request may hold.
+    #[must_use]
+    pub fn limits(mut self, limits: RequestLimits) -> Self {
+        Arc::make_mut(&mut self.settings).limits = limits;
+        self
+    }
+
+    /// Obeys `drain`: when it begins, the streams end within its window, each with a `retry` of its own.
+    #[must_use]
+    pub fn drain(mut self, drain: Drain) -> Self {
+        Arc::make_mut(&mut self.settings).drain = drain;
+        self
+    }
+
+    /// The endpoint at the path of the hub's URL, to be merged into an application.
+    pub fn router<S: Clone + Send + Sync + 'static>(&self) -> Router<S> {
+        Router::new().route(self.settings.hub_url.path(), self.endpoint())
+    }
+
+    /// The endpoint alone, for a route of the application's choice; [`hub_url`](Self::hub_url) should name the same place.
+    pub fn endpoint<S: Clone + Send + Sync + 'static>(&self) -> MethodRouter<S> {
+        any(answer).with_state(self.clone())
+    }
+}
+
+async fn answer(State(mercure): State<Mercure>, request: Request) -> Response {
+    // By bytes: `QUERY` is none of the methods that have a constant.
+    let answered = match request.method().as_str() {
+        "GET" | "HEAD" | "QUERY" => subscribed(&mercure, request).await,
+        "POST" => published(&mercure, request).await,
+        "OPTIONS" => Ok((StatusCode::NO_CONTENT, [(header::ALLOW, METHODS)]).into_response()),
+        _ => Err(Refusal::method(METHODS)),
+    };
+    answered.unwrap_or_else(IntoResponse::into_response)
+}
+
+async fn published(mercure: &Mercure, request: Request) -> Result<Response, Refusal> {
+    let (head, body) = request.into_parts();
+    publish::check_media_type(&head.headers)?;
+    let limits = &mercure.settings.limits;
+    let form = body::read(&head.headers, body, limits).await?;
+    // Fields come from the body alone, never from the query (M-068).
+    let publication = publish::publication(&form, &mercure.settings.hub_url, limits)?;
+    let published = mercure.hub.publish_all(publication).await?;
+    // Exactly 200 with the id as the entire body: clients compare (M-081).
+    let content_type = HeaderValue::from_static("text/plain; charset=utf-8");
+    Ok(([(header::CONTENT_TYPE, content_type)], published.id.as_str().to_owned()).into_response())
+}
+
+async fn subscribed(mercure: &Mercure, request: Request) -> Result<Response, Refusal> {
+    let (head, body) = request.into_parts();
+    let limits = &mercure.settings.limits;
+    // Only `QUERY` has parameters in its body (M-004); whatever a `GET` carries there means nothing.
+    let form = if head.method.as_str() == "QUERY" {
+        publish::check_media_type(&head.headers)?;
+        body::read(&head.headers, body, limits).await?
+    } else {
+        bytes::Bytes::new()
+    };
+    let query = head.uri.query().unwrap_or_default().as_bytes();
+    let rules = Rules { hub: &mercure.settings.hub_url, limits, legacy: mercure.settings.legacy };
+    let asked = subscribe::asked(query, &form, &head.headers, &rules)?;
+    // For a `HEAD`, axum takes the body off and with it the subscription; the headers stay those of a `GET` (M-008).
+    stream::open(mercure, asked, &head.headers).await
+}

@@ -1,0 +1,131 @@
+//! Takes connections from listening sockets, and survives when it cannot.
+//!
+//! It never gives up and never spins: when accepting fails for a reason that will not go away by itself at once, such as
+//! too few file descriptors, it waits a little, says so now and then, and leaves the connections it has alone.
+
+use std::future::poll_fn;
+use std::io;
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Instant;
+
+use super::ServeCounts;
+
+const PAUSE_FIRST: Duration = Duration::from_millis(20);
+const PAUSE_LONGEST: Duration = Duration::from_secs(1);
+const WARN_EVERY: Duration = Duration::from_secs(10);
+
+/// Several listening sockets as one.
+pub(crate) struct Acceptor {
+    listeners: Vec<TcpListener>,
+    /// Which listener is asked first, so that a busy one cannot starve the others.
+    turn: usize,
+    failures: Failures,
+    counts: ServeCounts,
+}
+
+impl Acceptor {
+    pub(crate) fn new(listeners: Vec<TcpListener>, counts: ServeCounts) -> Self {
+        Self { listeners, turn: 0, failures: Failures::default(), counts }
+    }
+
+    /// Waits for the next connection. Safe to drop in between: no connection is lost.
+    pub(crate) async fn next(&mut self) -> TcpStream {
+        loop {
+            self.failures.wait().await;
+            let accepted = poll_fn(|cx| {
+                for offset in 0..self.listeners.len() {
+                    let at = (self.turn + offset) % self.listeners.len();
+                    if let Poll::Ready(accepted) = self.listeners[at].poll_accept(cx) {
+                        self.turn = at + 1;
+                        return Poll::Ready(accepted);
+                    }
+                }
+                Poll::Pending
+            });
+            match accepted.await {
+                Ok((socket, _)) => {
+                    self.failures.over();
+                    // An event is one small write that should leave at once. A socket that refuses is a dead one.
+                    let _ = socket.set_nodelay(true);
+                    return socket;
+                }
+                Err(error) if is_of_one_connection(&error) => {}
+                Err(error) => {
+                    self.counts.accept_failed();
+                    self.failures.note(&error);
+                }
+            }
+        }
+    }
+}
+
+/// Whether the error is about a connection that broke before we took it, and says nothing about the next.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
+}
+
+/// How long to wait after failures in a row, and when to speak of them.
+#[derive(Default)]
+struct Failures {
+    pause: Option<Duration>,
+    until: Option<Instant>,
+    warned: Option<Instant>,
+}
+
+impl Failures {
+    fn note(&mut self, error: &io::Error) {
+        let now = Instant::now();
+        let pause = self.pause.map_or(PAUSE_FIRST, |pause| (pause * 2).min(PAUSE_LONGEST));
+        self.pause = Some(pause);
+        self.until = Some(now + pause);
+        if self.warned.is_none_or(|warned| now - warned >= WARN_EVERY) {
+            self.warned = Some(now);
+            tracing::warn!(%error, "cannot accept connections; trying again");
+        }
+    }
+
+    fn over(&mut self) {
+        self.pause = None;
+    }
+
+    /// Waits out the pause. Dropped in between, it goes on where it was.
+    async fn wait(&mut self) {
+        if let Some(until) = self.until {
+            tokio::time::sleep_until(until).await;
+            self.until = None;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn failures_in_a_row_make_the_pauses_longer_up_to_a_second() {
+        let mut failures = Failures::default();
+        let mut pauses = Vec::new();
+        for _ in 0..8 {
+            failures.note(&io::Error::other("too many open files"));
+            let begun = Instant::now();
+            failures.wait().await;
+            pauses.push(begun.elapsed().as_millis());
+        }
+        assert_eq!(pauses, [20, 40, 80, 160, 320, 640, 1_000, 1_000]);
+        failures.over();
+        failures.note(&io::Error::other("too many open files"));
+        let begun = Instant::now();
+        failures.wait().await;
+        assert_eq!(begun.elapsed().as_millis(), 20);
+    }
+
+    #[test]
+    fn a_connection_that_broke_early_is_no_reason_to_pause() {
+        assert!(is_of_one_connection(&io::ErrorKind::ConnectionAborted.into()));
+        assert!(!is_of_one_connection(&io::Error::from_raw_os_error(24)));
+    }
+}

@@ -1,0 +1,77 @@
+//! What the serve loop counts; others publish it.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Running totals of a serve loop. Clones count together.
+#[derive(Clone, Default)]
+pub struct ServeCounts(Arc<Totals>);
+
+#[derive(Default)]
+struct Totals {
+    opened: AtomicU64,
+    closed: AtomicU64,
+    cut: AtomicU64,
+    accept_failures: AtomicU64,
+}
+
+impl ServeCounts {
+    /// How many connections are open.
+    #[must_use]
+    pub fn connections_open(&self) -> u64 {
+        // Read in this order, a connection that comes and goes in between cannot make the difference negative.
+        let closed = self.0.closed.load(Ordering::Acquire);
+        self.0.opened.load(Ordering::Acquire).saturating_sub(closed)
+    }
+
+    /// How many connections were accepted so far.
+    #[must_use]
+    pub fn connections_opened(&self) -> u64 {
+        self.0.opened.load(Ordering::Relaxed)
+    }
+
+    /// How many connections were cut because their client took no bytes for the write timeout.
+    #[must_use]
+    pub fn connections_cut(&self) -> u64 {
+        self.0.cut.load(Ordering::Relaxed)
+    }
+
+    /// How often accepting failed for a reason that is ours, such as too few file descriptors.
+    #[must_use]
+    pub fn accept_failures(&self) -> u64 {
+        self.0.accept_failures.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn open(&self) -> OpenConnection {
+        self.0.opened.fetch_add(1, Ordering::AcqRel);
+        OpenConnection(self.clone())
+    }
+
+    pub(crate) fn cut(&self) {
+        self.0.cut.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn accept_failed(&self) {
+        self.0.accept_failures.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl fmt::Debug for ServeCounts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServeCounts")
+            .field("connections_open", &self.connections_open())
+            .field("connections_cut", &self.connections_cut())
+            .field("accept_failures", &self.accept_failures())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Counts a connection as open until it is dropped, however it ends.
+pub(crate) struct OpenConnection(ServeCounts);
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.0.0.closed.fetch_add(1, Ordering::AcqRel);
+    }
+}

@@ -1,0 +1,112 @@
+//! A socket whose peer has to take bytes in time.
+//!
+//! hyper waits for ever for a peer that reads nothing. This wrapper fails the write instead when no byte at all was
+//! taken for the write timeout; a slow peer that makes progress is left alone. It never looks at the bytes.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Sleep;
+
+use super::ServeCounts;
+
+/// A connection that fails with [`io::ErrorKind::TimedOut`] when its peer takes nothing for too long.
+pub(crate) struct Impatient<IO> {
+    io: IO,
+    write_timeout: Duration,
+    /// Runs while bytes wait; costs nothing while the peer keeps up.
+    deadline: Option<Pin<Box<Sleep>>>,
+    counts: ServeCounts,
+}
+
+impl<IO> Impatient<IO> {
+    pub(crate) fn new(io: IO, write_timeout: Duration, counts: ServeCounts) -> Self {
+        Self { io, write_timeout, deadline: None, counts }
+    }
+
+    /// Passes on how a write went, or fails it when the peer has taken nothing for too long.
+    fn judge(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if written.is_ready() {
+            self.deadline = None;
+            return written;
+        }
+        let write_timeout = self.write_timeout;
+        let deadline = self.deadline.get_or_insert_with(|| Box::pin(tokio::time::sleep(write_timeout)));
+        std::task::ready!(deadline.as_mut().poll(cx));
+        self.counts.cut();
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client took no bytes for too long")))
+    }
+}
+
+impl<IO: AsyncRead + Unpin> AsyncRead for Impatient<IO> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_read(cx, buffer)
+    }
+}
+
+impl<IO: AsyncWrite + Unpin> AsyncWrite for Impatient<IO> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.io).poll_write(cx, bytes);
+        self.judge(cx, written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.io).poll_write_vectored(cx, slices);
+        self.judge(cx, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_takes_nothing_is_given_up_p5() {
+        let (ours, _theirs) = duplex(4);
+        let counts = ServeCounts::default();
+        let mut ours = Impatient::new(ours, Duration::from_secs(30), counts.clone());
+        let error = ours.write_all(b"more than four bytes").await.expect_err("nobody reads");
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert_eq!(counts.connections_cut(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_takes_a_byte_now_and_then_is_left_alone() {
+        let (ours, mut theirs) = duplex(1);
+        let counts = ServeCounts::default();
+        let mut ours = Impatient::new(ours, Duration::from_secs(30), counts.clone());
+        let reader = tokio::spawn(async move {
+            for _ in 0..20 {
+                tokio::time::sleep(Duration::from_secs(29)).await;
+                theirs.read_u8().await.expect("a byte");
+            }
+        });
+        ours.write_all(&[7; 20]).await.expect("the peer is slow, not gone");
+        reader.await.expect("all bytes");
+        assert_eq!(counts.connections_cut(), 0);
+    }
+}

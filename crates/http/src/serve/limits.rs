@@ -1,0 +1,54 @@
+//! How much a connection may ask for, and for how long.
+
+use std::time::Duration;
+
+/// What one connection may use before it is refused or cut. Nobody else is touched by that.
+///
+/// ```
+/// use std::time::Duration;
+/// use fanfare_http::ConnectionLimits;
+///
+/// let limits = ConnectionLimits { head_timeout: Duration::from_secs(10), ..ConnectionLimits::default() };
+/// # let _ = limits;
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConnectionLimits {
+    /// How long a request's head may take to arrive, and how long a connection may idle between two requests.
+    /// Default: 30 s. Longer: cut.
+    pub head_timeout: Duration,
+    /// The longest request head, in bytes. Default: 32 KiB; less than 8 KiB counts as 8 KiB. Longer: 431.
+    pub head_bytes_max: usize,
+    /// How many header fields a request may have. Default: 100. More: 431.
+    pub head_fields_max: usize,
+    /// How long a client may take none of the bytes that wait for it. Default: 30 s. Longer: cut; it can resume.
+    pub write_timeout: Duration,
+    /// How many requests, so how many streams, one HTTP/2 connection may have open. Default: 1,000.
+    pub http2_streams_max: u32,
+    /// How long an HTTP/2 client may leave a ping unanswered; one is sent when this long nothing came. Default: 30 s.
+    pub http2_ping_timeout: Duration,
+    /// How long connections have after the window of a drain to take what is left. Default: 5 s. Then they are cut.
+    pub drain_grace: Duration,
+}
+
+impl ConnectionLimits {
+    /// hyper refuses to work with a smaller buffer.
+    const HEAD_BYTES_LEAST: usize = 8 * 1024;
+
+    pub(crate) fn head_buffer_bytes(&self) -> usize {
+        self.head_bytes_max.max(Self::HEAD_BYTES_LEAST)
+    }
+}
+
+impl Default for ConnectionLimits {
+    fn default() -> Self {
+        Self {
+            head_timeout: Duration::from_secs(30),
+            head_bytes_max: 32 * 1024,
+            head_fields_max: 100,
+            write_timeout: Duration::from_secs(30),
+            http2_streams_max: 1_000,
+            http2_ping_timeout: Duration::from_secs(30),
+            drain_grace: Duration::from_secs(5),
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! Answers a subscriber with a stream, or with what replaces one when the hub is full.
+//!
+//! It opens the subscription before the head goes out, because the head says where the stream begins. It never looks into
+//! an event. Rules: sections 5 and 12 of the protocol, with the plan's headers.
+
+use axum::response::{IntoResponse, Response};
+use fanfare_hub::SubscribeError;
+use fanfare_stream::{KeepAlive, Sse};
+use fanfare_wire::Frame;
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+
+use crate::cursor::LAST_EVENT_ID;
+use crate::drain::UntilDrained;
+use crate::refusal::Refusal;
+use crate::subscribe::Asked;
+use crate::{Mercure, jitter};
+
+/// Where the stream begins, for a client that said where it was.
+const MERCURE_LAST_EVENT_ID: HeaderName = HeaderName::from_static("mercure-last-event-id");
+
+pub(crate) async fn open(mercure: &Mercure, asked: Asked, headers: &HeaderMap) -> Result<Response, Refusal> {
+    let settings = &mercure.settings;
+    let bookmarks = settings.bookmarks.wanted_by(headers);
+    // An empty last event ID asks for nothing that was missed.
+    let after = asked.last.clone().filter(|last| !last.as_str().is_empty());
+    let mut subscription = mercure.hub.subscribe(asked.selection).after(after).bookmarks(bookmarks);
+    let begins = match subscription.opened().await {
+        Ok(resume) => asked.last.as_ref().map(|last| begins(resume.last_event_id_header(last))),
+        Err(error) => return refuse(error, headers),
+    };
+    let frames = UntilDrained::new(subscription, settings.drain.clone());
+    let keep_alive = settings.keep_alive.map_or_else(KeepAlive::off, KeepAlive::every);
+    let mut response = Sse::new(frames)
+        // Some clients and proxies hold everything back until the first byte of a body (M-053).
+        .opening(Frame::KEEP_ALIVE)
+        .keep_alive(keep_alive)
+        // The client finds a clean end and comes back with its last event ID, whatever went wrong here.
+        .on_error(|error| tracing::warn!(%error, "a stream ended early"))
+        .into_response();
+    if let Some(begins) = begins {
+        if settings.legacy {
+            response.headers_mut().insert(LAST_EVENT_ID, begins.clone());
+        }
+        response.headers_mut().insert(MERCURE_LAST_EVENT_ID, begins);
+    }
+    Ok(response)
+}
+
+/// An id that a header cannot hold is one that no event of ours has.
+fn begins(id: &str) -> HeaderValue {
+    HeaderValue::from_bytes(id.as_bytes()).unwrap_or(HeaderValue::from_static("earliest"))
+}
+
+fn refuse(error: SubscribeError, headers: &HeaderMap) -> Result<Response, Refusal> {
+    match error {
+        SubscribeError::HubFull { .. } => full(headers),
+        SubscribeError::Topic(_) => Err(Refusal::bad(crate::refusal::sentence(error))),
+        _ => {
+            tracing::warn!(%error, "could not open a subscription");
+            Err(Refusal::unavailable("The log is not available.", jitter::reconnection_time()))
+        }
+    }
+}
+
+/// A native `EventSource` gives up for good on any status but 200, so it gets a stream that sends it away for a while.
+fn full(headers: &HeaderMap) -> Result<Response, Refusal> {
+    if !accepts_event_stream(headers) {
+        let sentence = "The hub serves as many subscribers as it may.";
+        return Err(Refusal::unavailable(sentence, jitter::reconnection_time()));
+    }
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform")),
+    ];
+    Ok((headers, jitter::come_back().into_bytes()).into_response())
+}
+
+fn accepts_event_stream(headers: &HeaderMap) -> bool {
+    let ranges = headers.get_all(header::ACCEPT).into_iter().filter_map(|value| value.to_str().ok());
+    ranges.flat_map(|value| value.split(',')).any(|range| {
+        range
+            .split(';')
+            .next()
+            .is_some_and(|essence| essence.trim().eq_ignore_ascii_case("text/event-stream"))
+    })
+}

@@ -1,0 +1,91 @@
+//! A server on a real socket, with limits small enough to be reached, and clients that speak bytes.
+
+use std::net::SocketAddr;
+
+use axum::Router;
+use fanfare_http::{ConnectionLimits, Drain, ServeCounts, listen, serve};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+
+use super::PATIENCE;
+
+/// A server on a port of its own. Dropped, it is gone.
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    pub(crate) drain: Drain,
+    pub(crate) counts: ServeCounts,
+    task: JoinHandle<()>,
+}
+
+impl Server {
+    pub(crate) fn start(app: Router, limits: ConnectionLimits, drain: Drain) -> Self {
+        let listener = listen(([127, 0, 0, 1], 0).into()).expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        let counts = ServeCounts::default();
+        let task = tokio::spawn(serve([listener], app, limits, drain.clone(), counts.clone()));
+        Self { address, drain, counts, task }
+    }
+
+    pub(crate) async fn connect(&self) -> Client {
+        Client { socket: TcpStream::connect(self.address).await.expect("a connection"), read: Vec::new() }
+    }
+
+    /// Sends `bytes` on a connection of its own and reads until the server closes it.
+    pub(crate) async fn answer(&self, bytes: impl AsRef<[u8]>) -> String {
+        let mut client = self.connect().await;
+        client.send(bytes).await;
+        client.rest().await
+    }
+
+    /// Waits until `serve` returns.
+    pub(crate) async fn ended(mut self) {
+        tokio::time::timeout(PATIENCE, &mut self.task).await.expect("an end").expect("no panic");
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// One end of a connection.
+pub(crate) struct Client {
+    pub(crate) socket: TcpStream,
+    read: Vec<u8>,
+}
+
+impl Client {
+    pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        // The server may have closed already; what it said before is what the tests look at.
+        let _ = self.socket.write_all(bytes.as_ref()).await;
+    }
+
+    /// Sends a request without a body.
+    pub(crate) async fn request(&mut self, target: &str) {
+        self.send(format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n")).await;
+    }
+
+    /// Reads until `needle` has come; gives everything up to and with it.
+    pub(crate) async fn until(&mut self, needle: &str) -> String {
+        loop {
+            if let Some(at) = self.read.windows(needle.len()).position(|window| window == needle.as_bytes()) {
+                let rest = self.read.split_off(at + needle.len());
+                return String::from_utf8_lossy(&std::mem::replace(&mut self.read, rest)).into_owned();
+            }
+            let read = tokio::time::timeout(PATIENCE, self.socket.read_buf(&mut self.read)).await;
+            let so_far = || String::from_utf8_lossy(&self.read[..self.read.len().min(1_000)]).into_owned();
+            let read = read.unwrap_or_else(|_| panic!("{needle:?} did not come, only {:?}", so_far()));
+            assert!(read.is_ok_and(|bytes| bytes > 0), "closed before {needle:?}: {:?}", so_far());
+        }
+    }
+
+    /// Reads until the server closes the connection, in whatever way.
+    pub(crate) async fn rest(&mut self) -> String {
+        let reading =
+            async { while self.socket.read_buf(&mut self.read).await.is_ok_and(|bytes| bytes > 0) {} };
+        tokio::time::timeout(PATIENCE, reading).await.expect("the server closes the connection");
+        String::from_utf8_lossy(&std::mem::take(&mut self.read)).into_owned()
+    }
+}

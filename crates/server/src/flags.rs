@@ -1,0 +1,175 @@
+//! The command line, and the environment behind it.
+//!
+//! Every flag is also a variable `FANFARE_…`; the flag wins. What a flag means is decided where it is used.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use clap::builder::BoolishValueParser;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::value;
+
+/// Server-sent events for everyone: publish by POST, subscribe with `EventSource`.
+#[derive(Debug, Parser)]
+#[command(name = "fanfare", version, arg_required_else_help = true, max_term_width = 100)]
+pub(crate) struct Flags {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Starts a hub.
+    Serve(Serve),
+}
+
+/// Starts a hub.
+///
+/// The hub keeps its history in memory and speaks the Mercure protocol at /.well-known/mercure. Log lines go to standard
+/// error; RUST_LOG chooses which (default: info). SIGTERM and Ctrl-C end it in order, a second one at once.
+#[derive(Debug, Args)]
+#[allow(clippy::doc_markdown)] // This is shown as it stands, in a terminal.
+pub(crate) struct Serve {
+    /// For trying out and developing: everybody who reaches the address may publish and subscribe, and a page is served
+    /// at /. Takes loopback addresses only.
+    #[arg(long, env = "FANFARE_DEV", value_parser = BoolishValueParser::new(), action = clap::ArgAction::SetTrue)]
+    pub(crate) dev: bool,
+
+    /// Address and port to serve on; port 0 takes a free one. May be given several times (in the environment: separated
+    /// by commas).
+    #[arg(
+        long,
+        env = "FANFARE_LISTEN",
+        value_name = "ADDR",
+        default_value = "127.0.0.1:8080",
+        value_delimiter = ','
+    )]
+    pub(crate) listen: Vec<SocketAddr>,
+
+    /// Address and port for /healthz, /readyz and /metrics. Without it they are served only with --dev, beside the hub.
+    #[arg(long, env = "FANFARE_ADMIN_LISTEN", value_name = "ADDR")]
+    pub(crate) admin_listen: Option<SocketAddr>,
+
+    /// Where the log lives.
+    #[arg(long, env = "FANFARE_ENGINE", value_enum, default_value_t = Engine::Memory)]
+    pub(crate) engine: Engine,
+
+    /// How many events are kept for replay.
+    #[arg(long, env = "FANFARE_HISTORY_EVENTS", value_name = "EVENTS", default_value_t = 100_000)]
+    pub(crate) history_events: usize,
+
+    /// How many bytes of events are kept for replay, such as 64MiB.
+    #[arg(long, env = "FANFARE_HISTORY_BYTES", value_name = "BYTES", default_value = "64MiB", value_parser = value::bytes)]
+    pub(crate) history_bytes: usize,
+
+    /// How long events are kept for replay, such as 1h or 30m. [default: without limit]
+    #[arg(long, env = "FANFARE_HISTORY_AGE", value_name = "DURATION", value_parser = value::duration)]
+    pub(crate) history_age: Option<Duration>,
+
+    /// After what time without traffic a stream gets a comment line, such as 15s; 0 for never.
+    #[arg(long, env = "FANFARE_KEEP_ALIVE", value_name = "DURATION", default_value = "15s", value_parser = value::duration)]
+    pub(crate) keep_alive: Duration,
+
+    /// Who gets bookmarks, which keep the last event ID of a quiet stream fresh.
+    #[arg(long, env = "FANFARE_BOOKMARKS", value_enum, default_value_t = Bookmarks::Browsers)]
+    pub(crate) bookmarks: Bookmarks,
+
+    /// Where a stream begins whose last event ID is unknown, after it was told about the gap.
+    #[arg(long, env = "FANFARE_UNKNOWN_ID", value_enum, default_value_t = UnknownId::Live)]
+    pub(crate) unknown_id: UnknownId,
+
+    /// How log lines are written.
+    #[arg(long, env = "FANFARE_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    pub(crate) log_format: LogFormat,
+
+    /// How many subscribers are served at a time. Each needs a file descriptor.
+    #[arg(long, env = "FANFARE_MAX_SUBSCRIBERS", value_name = "SUBSCRIBERS", default_value_t = 50_000)]
+    pub(crate) max_subscribers: usize,
+
+    /// The largest body of a request, in bytes, such as 1MiB. Larger: 413.
+    #[arg(long, env = "FANFARE_MAX_BODY_BYTES", value_name = "BYTES", default_value = "1MiB", value_parser = value::bytes)]
+    pub(crate) max_body_bytes: usize,
+
+    /// The largest event, in bytes as it is sent to subscribers, such as 256KiB. Larger: 413.
+    #[arg(long, env = "FANFARE_MAX_EVENT_BYTES", value_name = "BYTES", default_value = "256KiB", value_parser = value::bytes)]
+    pub(crate) max_event_bytes: usize,
+
+    /// Over what time streams are ended on shutdown, so that clients do not all come back at once, such as 5s; 0 ends
+    /// them at once. What is left 5 s later is cut.
+    #[arg(long, env = "FANFARE_SHUTDOWN_WINDOW", value_name = "DURATION", default_value = "5s", value_parser = value::duration)]
+    pub(crate) shutdown_window: Duration,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Engine {
+    /// In this process; gone when it ends.
+    Memory,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Bookmarks {
+    /// Requests that look like a browser's.
+    Browsers,
+    /// Every subscriber.
+    All,
+    /// Nobody.
+    Off,
+}
+
+impl From<Bookmarks> for fanfare_http::Bookmarks {
+    fn from(chosen: Bookmarks) -> Self {
+        match chosen {
+            Bookmarks::Browsers => Self::Browsers,
+            Bookmarks::All => Self::All,
+            Bookmarks::Off => Self::Off,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum UnknownId {
+    /// With what is published from now on.
+    Live,
+    /// With the oldest event that is kept.
+    Oldest,
+}
+
+impl From<UnknownId> for fanfare_hub::UnknownId {
+    fn from(chosen: UnknownId) -> Self {
+        match chosen {
+            UnknownId::Live => Self::Live,
+            UnknownId::Oldest => Self::Oldest,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Flags::command().debug_assert();
+    }
+
+    #[test]
+    fn every_flag_is_also_a_variable() {
+        let command = Flags::command();
+        let serve = command.find_subcommand("serve").expect("the subcommand");
+        for flag in serve.get_arguments().filter(|flag| flag.get_id() != "help") {
+            let long = flag.get_long().expect("a long name");
+            let expected = format!("FANFARE_{}", long.to_ascii_uppercase().replace('-', "_"));
+            assert_eq!(flag.get_env().and_then(|name| name.to_str()), Some(expected.as_str()), "--{long}");
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! Writes the hub's counts as Prometheus reads them.
+//!
+//! It counts nothing itself. The format is [text exposition 0.0.4][format]; every line carries the hub's name, because
+//! several hubs in one server will come.
+//!
+//! [format]: https://prometheus.io/docs/instrumenting/exposition_formats/
+
+use std::fmt::Write;
+
+use fanfare_http::ServeCounts;
+use fanfare_hub::Counts;
+
+/// What the answer says of itself.
+pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// The name of the only hub there is.
+const HUB: &str = "default";
+
+/// One metric: its name, type, and what it means; then its values, each with the label that tells it from the others.
+type Metric<'a> = (&'a str, &'a str, &'a str, &'a [(&'a str, u64)]);
+
+/// Writes all metrics.
+pub(crate) fn text(hub: &Counts, serve: &ServeCounts) -> String {
+    let metrics: &[Metric<'_>] = &[
+        ("subscribers", "gauge", "Subscribers now.", &[("", hub.subscribers)]),
+        ("readerships", "gauge", "Distinct pairs of selection and grant now.", &[("", hub.readerships)]),
+        ("publications_total", "counter", "Publications taken into the log.", &[("", hub.publications)]),
+        ("deliveries_total", "counter", "Events handed to subscribers.", &[("", hub.deliveries)]),
+        (
+            "delivered_bytes_total",
+            "counter",
+            "Bytes of the events handed to subscribers.",
+            &[("", hub.delivered_bytes)],
+        ),
+        ("bookmarks_total", "counter", "Bookmarks handed to subscribers.", &[("", hub.bookmarks)]),
+        (
+            "gaps_total",
+            "counter",
+            "Gaps that subscribers were told about.",
+            &[
+                ("reason=\"trimmed\"", hub.gaps_trimmed),
+                ("reason=\"rewound\"", hub.gaps_rewound),
+                ("reason=\"unknown\"", hub.gaps_unknown),
+            ],
+        ),
+        (
+            "resumes_total",
+            "counter",
+            "How subscriptions began.",
+            &[
+                ("outcome=\"fresh\"", hub.resumes_fresh),
+                ("outcome=\"earliest\"", hub.resumes_earliest),
+                ("outcome=\"resumed\"", hub.resumes_exact),
+                ("outcome=\"gap\"", hub.resumes_gap),
+            ],
+        ),
+        (
+            "subscribers_cut_total",
+            "counter",
+            "Connections cut because their client took no bytes in time.",
+            &[("", serve.connections_cut())],
+        ),
+        (
+            "subscribers_refused_total",
+            "counter",
+            "Subscriptions refused because the hub was full.",
+            &[("", hub.subscribers_refused)],
+        ),
+        (
+            "pattern_evaluations_total",
+            "counter",
+            "How often a pattern was held against an entry's topics.",
+            &[("", hub.pattern_evaluations)],
+        ),
+        ("log_oldest_position", "gauge", "The oldest position that is kept.", &[("", hub.log_oldest)]),
+        ("log_next_position", "gauge", "The position that the next entry will have.", &[("", hub.log_next)]),
+        ("log_entries", "gauge", "Entries that are kept.", &[("", hub.log_entries)]),
+        ("log_bytes", "gauge", "What the kept entries cost, in bytes.", &[("", hub.log_bytes)]),
+        (
+            "connections",
+            "gauge",
+            "Open connections, whatever they are used for.",
+            &[("", serve.connections_open())],
+        ),
+        ("connections_total", "counter", "Connections accepted.", &[("", serve.connections_opened())]),
+        (
+            "accept_failures_total",
+            "counter",
+            "Failures to accept a connection.",
+            &[("", serve.accept_failures())],
+        ),
+    ];
+    let mut text = String::with_capacity(4_096);
+    for (name, kind, help, values) in metrics {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "# HELP fanfare_{name} {help}\n# TYPE fanfare_{name} {kind}");
+        for (label, value) in *values {
+            let comma = if label.is_empty() { "" } else { "," };
+            let _ = writeln!(text, "fanfare_{name}{{hub=\"{HUB}\"{comma}{label}}} {value}");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_line_is_a_comment_or_a_value_with_the_name_of_the_hub() {
+        let text = text(&Counts::default(), &ServeCounts::default());
+        assert!(
+            text.contains("# TYPE fanfare_subscribers gauge\nfanfare_subscribers{hub=\"default\"} 0\n"),
+            "{text}"
+        );
+        assert!(text.contains("fanfare_gaps_total{hub=\"default\",reason=\"rewound\"} 0\n"), "{text}");
+        for line in text.lines().filter(|line| !line.starts_with("# ")) {
+            let (name, rest) = line.split_once("{hub=\"default\"").expect("the label");
+            assert!(name.starts_with("fanfare_"), "{line}");
+            let (_, value) = rest.rsplit_once("} ").expect("a value");
+            value.parse::<u64>().expect("a number");
+        }
+    }
+
+    #[test]
+    fn counters_are_called_total_and_gauges_are_not() {
+        let text = text(&Counts::default(), &ServeCounts::default());
+        for line in text.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
+            let (name, kind) = line.split_once(' ').expect("a type");
+            assert_eq!(name.ends_with("_total"), kind == "counter", "{line}");
+        }
+    }
+}

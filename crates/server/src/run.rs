@@ -1,0 +1,189 @@
+//! Starts the hub, says where it is, and stops it in order.
+//!
+//! Every check of the configuration happens before the first socket is opened.
+
+use std::fmt;
+use std::io::{self, Write};
+use std::net::SocketAddr;
+
+use axum::{Router, middleware};
+use fanfare_http::{ConnectionLimits, Drain, Mercure, RequestLimits, ServeCounts, listen, serve};
+use fanfare_hub::{BuildError, Hub};
+use http::StatusCode;
+use tokio::net::TcpListener;
+use url::Url;
+
+use crate::admin::{self, Admin};
+use crate::flags::{Engine, Serve};
+use crate::guard::{self, Guard};
+use crate::page;
+use crate::signals::Signals;
+
+const HUB_PATH: &str = "/.well-known/mercure";
+
+/// Why the program could not start, or go on.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// Nothing but `--dev` can be served yet.
+    NoKeys,
+    /// `--dev` lets everybody publish who reaches the address.
+    NotLoopback { address: SocketAddr },
+    /// The flags contradict each other or ask for nothing.
+    Hub(BuildError),
+    /// An address cannot be served on.
+    Listen { address: SocketAddr, error: io::Error },
+    /// The system refused what every program needs.
+    System(io::Error),
+}
+
+impl Failure {
+    /// 2 for what another command line would change, as for a flag that does not exist.
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self {
+            Self::NoKeys | Self::NotLoopback { .. } | Self::Hub(_) => 2,
+            Self::Listen { .. } | Self::System(_) => 1,
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoKeys => f.write_str(
+                "keys for publishers and subscribers are not built yet, so only a hub for developing can be started: add --dev",
+            ),
+            Self::NotLoopback { address } => write!(
+                f,
+                "--dev lets everybody publish, so it takes loopback addresses such as 127.0.0.1:8080 only, not {address}"
+            ),
+            Self::Hub(error) => write!(f, "the hub cannot be configured like this: {error}"),
+            Self::Listen { address, error } => match error.kind() {
+                io::ErrorKind::AddrInUse => write!(
+                    f,
+                    "cannot listen on {address}: another program does; stop it, or choose another address with --listen"
+                ),
+                io::ErrorKind::AddrNotAvailable => {
+                    write!(f, "cannot listen on {address}: this machine has no such address")
+                }
+                io::ErrorKind::PermissionDenied => {
+                    write!(f, "cannot listen on {address}: this user may not; ports above 1023 need no privilege")
+                }
+                _ => write!(f, "cannot listen on {address}: {error}"),
+            },
+            Self::System(error) => write!(f, "the operating system refused: {error}"),
+        }
+    }
+}
+
+/// Serves until a signal ends it.
+///
+/// # Errors
+/// [`Failure`], before anything was served.
+pub(crate) fn run(flags: &Serve) -> Result<(), Failure> {
+    check(flags)?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::System)?;
+    runtime.block_on(run_until_signalled(flags))
+}
+
+fn check(flags: &Serve) -> Result<(), Failure> {
+    if !flags.dev {
+        return Err(Failure::NoKeys);
+    }
+    let stranger = flags.listen.iter().chain(&flags.admin_listen).find(|address| !address.ip().is_loopback());
+    stranger.map_or(Ok(()), |&address| Err(Failure::NotLoopback { address }))
+}
+
+async fn run_until_signalled(flags: &Serve) -> Result<(), Failure> {
+    // Before anybody can know that we are there: a signal that comes early must end us in order, too.
+    let mut signals = Signals::catch().map_err(Failure::System)?;
+    let hub = hub(flags).map_err(Failure::Hub)?;
+    let (drain, counts) = (Drain::new(), ServeCounts::default());
+    let (listeners, addresses) = open(&flags.listen)?;
+    let (admin_listeners, admin_addresses) = open(flags.admin_listen.as_slice())?;
+
+    let admin = admin::router(Admin { hub: hub.clone(), serve: counts.clone(), drain: drain.clone() });
+    let mercure = mercure(flags, hub, &drain, &addresses);
+    let guard = Guard::new(&[&addresses[..], &admin_addresses].concat());
+    let app = Router::new().merge(mercure.router()).merge(page::router()).merge(admin.clone());
+
+    let limits = ConnectionLimits::default();
+    let public = serve(listeners, finish(app, &guard), limits, drain.clone(), counts.clone());
+    let private =
+        serve(admin_listeners, finish(admin, &guard), limits, drain.clone(), ServeCounts::default());
+    let mut serving = std::pin::pin!(async { tokio::join!(public, private) });
+    // Nobody has to listen: a closed standard output is no reason to stop.
+    let _ = announce(&addresses, &admin_addresses);
+
+    tokio::select! {
+        // It ends only when it is drained.
+        _ = &mut serving => return Ok(()),
+        signal = signals.next() => {
+            tracing::info!(signal, connections = counts.connections_open(), "shutting down; a second signal ends at once");
+        }
+    }
+    drain.begin(flags.shutdown_window);
+    tokio::select! {
+        _ = &mut serving => tracing::info!("all connections are closed"),
+        signal = signals.next() => tracing::warn!(signal, "ended at once"),
+    }
+    Ok(())
+}
+
+fn hub(flags: &Serve) -> Result<Hub, BuildError> {
+    match flags.engine {
+        // The hub's own.
+        Engine::Memory => {}
+    }
+    Hub::builder()
+        .history_events(flags.history_events)
+        .history_bytes(flags.history_bytes)
+        .history_age(flags.history_age)
+        .event_bytes_max(flags.max_event_bytes)
+        .subscribers_max(flags.max_subscribers)
+        .unknown_id(flags.unknown_id.into())
+        .build()
+}
+
+fn mercure(flags: &Serve, hub: Hub, drain: &Drain, addresses: &[SocketAddr]) -> Mercure {
+    let limits = RequestLimits { body_bytes_max: flags.max_body_bytes, ..RequestLimits::default() };
+    let mercure = Mercure::new(hub)
+        .bookmarks(flags.bookmarks.into())
+        .keep_alive(Some(flags.keep_alive).filter(|after| !after.is_zero()))
+        .limits(limits)
+        .drain(drain.clone());
+    // What relative topics and patterns are resolved against; where there are several addresses, the first.
+    match addresses.first().map(|address| Url::parse(&format!("http://{address}{HUB_PATH}"))) {
+        Some(Ok(url)) => mercure.hub_url(url),
+        _ => mercure,
+    }
+}
+
+fn open(addresses: &[SocketAddr]) -> Result<(Vec<TcpListener>, Vec<SocketAddr>), Failure> {
+    let mut opened = (Vec::new(), Vec::new());
+    for &address in addresses {
+        let listener = listen(address).map_err(|error| Failure::Listen { address, error })?;
+        // With port 0, the one that we were given.
+        opened.1.push(listener.local_addr().map_err(Failure::System)?);
+        opened.0.push(listener);
+    }
+    Ok(opened)
+}
+
+fn finish(app: Router, guard: &Guard) -> Router {
+    app.fallback(|| async { (StatusCode::NOT_FOUND, "There is nothing at this URL.\n") })
+        .layer(middleware::from_fn_with_state(guard.clone(), guard::check))
+}
+
+/// Says where we are, for scripts that wait for it and for people who try it out.
+fn announce(addresses: &[SocketAddr], admin_addresses: &[SocketAddr]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    for address in addresses.iter().chain(admin_addresses) {
+        writeln!(out, "listening on http://{address}")?;
+    }
+    if let Some(address) = addresses.first() {
+        writeln!(out, "\nOpen http://{address}/ and publish from another terminal:")?;
+        writeln!(out, "  curl -d topic=demo -d data=hello http://{address}{HUB_PATH}")?;
+    }
+    out.flush()
+}
