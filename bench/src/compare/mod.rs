@@ -1,0 +1,199 @@
+//! `fanfare-bench compare`: every contestant in every round, in turn, each in a fresh process; then ratios.
+//!
+//! A round that fails is reported and leaves no ratio behind; the other contestants go on.
+
+mod report;
+mod table;
+
+use crate::contestant::Contestant;
+use crate::generator::{Faults, Pace};
+use crate::load::seconds;
+use crate::measure::{Measurement, PhaseName, Plan, measure};
+use crate::stop::Stop;
+use crate::target::Target;
+use anyhow::{Context, bail};
+use report::Report;
+use serde::Serialize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What `compare` is told.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Compare {
+    /// Subscribers; several numbers, separated by commas, are measured one after the other in each round.
+    #[arg(long, default_value = "1000", value_delimiter = ',')]
+    subscribers: Vec<usize>,
+    /// Rounds in which every contestant has its turn; nine or more for an interval that leaves out the extremes.
+    #[arg(long, default_value_t = 9)]
+    rounds: usize,
+    /// For how long to publish one event at a time, and again saturated, in seconds.
+    #[arg(long, default_value_t = 1.5)]
+    seconds: f64,
+    /// Size of an event's data, in bytes; at least 39.
+    #[arg(long, default_value_t = 100)]
+    data_bytes: usize,
+    /// Connections that publish, each with one request at a time.
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..))]
+    publishers: u16,
+    /// Publications that may lack a delivery at once when saturated.
+    #[arg(long, default_value_t = 64)]
+    outstanding: usize,
+    /// The program `fanfare`: adds the contestant of this name, run as `serve --dev --listen 127.0.0.1:0`.
+    #[arg(long, value_name = "PROGRAM")]
+    fanfare: Option<String>,
+    /// One more contestant: a server that prints `listening on http://…` and speaks the same two requests.
+    #[arg(long, value_name = "NAME=COMMAND", value_parser = Contestant::parse)]
+    contestant: Vec<Contestant>,
+    /// Only these contestants, by name; the floors among them if ratios are wanted.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
+    /// Write everything to this file as JSON.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// The gauge on a server's /metrics that tells its live heap in bytes.
+    #[arg(long, default_value = crate::HEAP_METRIC)]
+    heap_metric: String,
+    /// End everything after this many seconds and report what there is.
+    #[arg(long, default_value_t = 3_600)]
+    time_limit: u64,
+}
+
+/// One contestant's turn in one round.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Turn {
+    pub(crate) round: usize,
+    pub(crate) contestant: String,
+    pub(crate) subscribers: usize,
+    /// Why there is no measurement.
+    pub(crate) error: Option<String>,
+    pub(crate) measurement: Option<Measurement>,
+}
+
+/// The floor of one send for each event, which ratios are taken of.
+pub(crate) const FLOOR_SEND: &str = "floor-send";
+/// The floor of one send for all that is pending, which ratios are taken of.
+pub(crate) const FLOOR_CURSOR: &str = "floor-cursor";
+
+/// Runs it.
+pub(crate) fn compare(compare: &Compare) -> anyhow::Result<()> {
+    if compare.rounds == 0 || compare.outstanding == 0 || compare.subscribers.contains(&0) {
+        bail!("rounds, subscribers and outstanding are at least 1");
+    }
+    let time = seconds(compare.seconds)?;
+    let contestants = contestants(compare)?;
+    let stop = Stop::after(Duration::from_secs(compare.time_limit))?;
+    let mut turns: Vec<Turn> = Vec::new();
+    let mut stopped = None;
+    'rounds: for round in 0..compare.rounds {
+        for &subscribers in &compare.subscribers {
+            for place in 0..contestants.len() {
+                // Each is first in some round, so that none is always measured after the same other.
+                let contestant = &contestants[(place + round) % contestants.len()];
+                let plan = Plan {
+                    subscribers,
+                    publishers: compare.publishers,
+                    data_bytes: compare.data_bytes,
+                    time,
+                    publications_max: u64::MAX,
+                    phases: vec![
+                        (PhaseName::OneAtATime, Pace::Outstanding(1)),
+                        (PhaseName::Saturated, Pace::Outstanding(compare.outstanding)),
+                    ],
+                    heap_metric: compare.heap_metric.clone(),
+                };
+                let measured = turn(contestant, &plan, &stop);
+                if let Err(error) = stop.check() {
+                    stopped = Some(error);
+                    break 'rounds;
+                }
+                let name = &contestant.name;
+                match &measured {
+                    Ok(measurement) => {
+                        eprintln!("round {}: {name}, {}", round + 1, in_short(measurement));
+                    }
+                    Err(error) => eprintln!("round {}: {name} failed: {error:#}", round + 1),
+                }
+                turns.push(Turn {
+                    round,
+                    contestant: name.clone(),
+                    subscribers,
+                    error: measured.as_ref().err().map(|error| format!("{error:#}")),
+                    measurement: measured.ok(),
+                });
+            }
+        }
+    }
+    let names = contestants.iter().map(|contestant| contestant.name.clone()).collect();
+    let report = Report::new(names, compare.subscribers.clone(), turns);
+    print!("{}", table::markdown(&report));
+    if let Some(file) = &compare.json {
+        let json = serde_json::to_vec_pretty(&report)?;
+        std::fs::write(file, json).with_context(|| format!("{} cannot be written", file.display()))?;
+        eprintln!("everything is in {}", file.display());
+    }
+    if let Some(error) = stopped {
+        return Err(error);
+    }
+    verdict(&report.turns)
+}
+
+/// Starts, measures and ends one server.
+fn turn(contestant: &Contestant, plan: &Plan, stop: &Stop) -> anyhow::Result<Measurement> {
+    let server = contestant.start()?;
+    let target = Target::new(&server.base, "/.well-known/mercure", "bench")?;
+    measure(&target, Some(server.pid()), plan, stop)
+}
+
+fn contestants(compare: &Compare) -> anyhow::Result<Vec<Contestant>> {
+    let mut contestants = vec![
+        Contestant::own(FLOOR_SEND, &["floor-send"])?,
+        Contestant::own(FLOOR_CURSOR, &["floor-cursor"])?,
+        Contestant::own("axum", &["rival-axum"])?,
+    ];
+    if let Some(program) = &compare.fanfare {
+        let command = [program.as_str(), "serve", "--dev", "--listen", "127.0.0.1:0"];
+        contestants
+            .push(Contestant { name: "fanfare".to_owned(), command: command.map(str::to_owned).to_vec() });
+    }
+    contestants.extend(compare.contestant.iter().cloned());
+    for name in &compare.only {
+        if !contestants.iter().any(|contestant| &contestant.name == name) {
+            bail!("there is no contestant {name}");
+        }
+    }
+    if !compare.only.is_empty() {
+        contestants.retain(|contestant| compare.only.contains(&contestant.name));
+    }
+    Ok(contestants)
+}
+
+/// One line of progress.
+fn in_short(measurement: &Measurement) -> String {
+    let phases = measurement.phases.iter().map(|phase| {
+        format!(
+            "{}: {:.2} µs CPU for one delivery, {:.0} deliveries/s",
+            table::phase_title(phase.phase).to_lowercase(),
+            phase.cpu_us_per_delivery.unwrap_or(f64::NAN),
+            phase.deliveries_per_s
+        )
+    });
+    let phases: Vec<String> = phases.collect();
+    let faults = if measurement.faults.is_none() { "" } else { "; DELIVERIES WRONG" };
+    format!("{} subscribers; {}{faults}", measurement.subscribers, phases.join("; "))
+}
+
+/// Fails when any delivery of any turn was wrong, or any turn failed.
+fn verdict(turns: &[Turn]) -> anyhow::Result<()> {
+    let mut faults = Faults::default();
+    for measurement in turns.iter().filter_map(|turn| turn.measurement.as_ref()) {
+        faults.add(&measurement.faults);
+    }
+    let failed = turns.iter().filter(|turn| turn.error.is_some()).count();
+    if !faults.is_none() {
+        bail!("deliveries were wrong: {faults:?}");
+    }
+    if failed > 0 {
+        bail!("{failed} of {} turns failed", turns.len());
+    }
+    Ok(())
+}

@@ -1,0 +1,235 @@
+//! The load generator: many subscribers and some publishers on one epoll loop, every delivery checked.
+//!
+//! One thread does everything, so what it measures is in one order; it says how busy it was, because on a small
+//! machine a saturated generator measures itself. It starts no server.
+
+mod check;
+mod outstanding;
+mod phase;
+mod publisher;
+mod socket;
+mod subscriber;
+
+pub(crate) use check::{Faults, Verdict};
+pub(crate) use phase::{Pace, Phase, PhaseFigures};
+
+use crate::protocol::events::Received;
+use crate::protocol::payload::{Payloads, Stamp};
+use crate::stop::Stop;
+use crate::target::Target;
+use anyhow::bail;
+use check::Checker;
+use hdrhistogram::Histogram;
+use mio::{Events, Poll, Token};
+use outstanding::Outstanding;
+use publisher::Publisher;
+use std::time::{Duration, Instant};
+use subscriber::{Standing, Subscriber};
+
+/// Connections that may wait for their response head at once: below every listener's backlog.
+const COMING_MAX: usize = 100;
+/// Without any progress for this long, connecting has failed.
+const CONNECT_STALL: Duration = Duration::from_secs(20);
+/// What one read takes at most.
+const BUFFER_BYTES: usize = 256 * 1024;
+/// How long the loop sleeps at most before it looks at the clock and the signals.
+const TICK: Duration = Duration::from_millis(100);
+
+/// Subscribers and publishers of one server.
+pub(crate) struct Generator {
+    target: Target,
+    payloads: Payloads,
+    poll: Poll,
+    events: Events,
+    buffer: Vec<u8>,
+    stop: Stop,
+    origin: Instant,
+    subscribers: Vec<Subscriber>,
+    subscribed: u32,
+    publishers: Vec<Publisher>,
+    /// Publishers that can take a request.
+    idle: Vec<usize>,
+    book: Book,
+}
+
+/// Everything that is counted.
+struct Book {
+    checker: Checker,
+    outstanding: Outstanding,
+    latency: Histogram<u64>,
+    deliveries: u64,
+    reads: u64,
+    answers: u64,
+}
+
+impl Book {
+    /// Judges one event that came to `subscriber`.
+    fn receive(&mut self, subscriber: usize, received: Received, now_ns: u64) {
+        let stamp = match received {
+            Received::Stamped(stamp) => stamp,
+            Received::Corrupt => return self.checker.corrupt(),
+            Received::Named => return self.checker.named(),
+        };
+        match self.checker.deliver(subscriber, stamp) {
+            Verdict::InOrder | Verdict::Misordered => {
+                self.deliveries += 1;
+                self.latency.saturating_record(now_ns.saturating_sub(stamp.sent_ns));
+                self.outstanding.deliver(usize::from(stamp.publisher), stamp.sequence);
+            }
+            Verdict::Doubled | Verdict::Foreign => {}
+        }
+    }
+}
+
+/// How subscribing went.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Connected {
+    /// From the first connection attempt to the last response head.
+    pub(crate) took: Duration,
+}
+
+impl Generator {
+    /// Connects `publishers` publishers that send `data_bytes` of data; there are no subscribers yet.
+    ///
+    /// `subscribers_planned` is held against the limit on file descriptors, so that a run that cannot work fails at once.
+    pub(crate) fn connect(
+        target: &Target,
+        publishers: u16,
+        subscribers_planned: usize,
+        data_bytes: usize,
+        stop: &Stop,
+    ) -> anyhow::Result<Self> {
+        let publisher_count = usize::from(publishers);
+        socket::make_room_for(subscribers_planned + publisher_count)?;
+        let poll = Poll::new()?;
+        let mut generator = Self {
+            target: target.clone(),
+            payloads: Payloads::new(data_bytes),
+            poll,
+            events: Events::with_capacity(4096),
+            buffer: vec![0; BUFFER_BYTES],
+            stop: stop.clone(),
+            origin: Instant::now(),
+            subscribers: Vec::with_capacity(subscribers_planned),
+            subscribed: 0,
+            publishers: Vec::with_capacity(publisher_count),
+            idle: Vec::with_capacity(publisher_count),
+            book: Book {
+                checker: Checker::new(publisher_count),
+                outstanding: Outstanding::new(publisher_count),
+                latency: Histogram::new_with_bounds(1_000, 3_600_000_000_000, 3)?,
+                deliveries: 0,
+                reads: 0,
+                answers: 0,
+            },
+        };
+        for index in 0..publisher_count {
+            // Tokens of publishers count down from the top, those of subscribers up from 0.
+            let token = Token(usize::MAX - 1 - index);
+            let registry = generator.poll.registry();
+            generator.publishers.push(Publisher::connect(target.address, index, token, registry)?);
+        }
+        let begun = Instant::now();
+        while generator.idle.len() < publisher_count {
+            if begun.elapsed() > CONNECT_STALL {
+                bail!("the publishers cannot connect to {} within {CONNECT_STALL:?}", target.address);
+            }
+            generator.turn(TICK)?;
+        }
+        Ok(generator)
+    }
+
+    /// Subscribes `count` more, each waiting for its response head.
+    pub(crate) fn subscribe(&mut self, count: usize) -> anyhow::Result<Connected> {
+        let begun = Instant::now();
+        let mut progress = (begun, self.subscribed);
+        let wanted = self.subscribers.len() + count;
+        while (self.subscribed as usize) < wanted {
+            while self.subscribers.len() < wanted
+                && self.subscribers.len() - (self.subscribed as usize) < COMING_MAX
+            {
+                let index = self.book.checker.join();
+                let subscriber = Subscriber::connect(self.target.address, index, self.poll.registry())?;
+                self.subscribers.push(subscriber);
+            }
+            self.turn(TICK)?;
+            if self.subscribed > progress.1 {
+                progress = (Instant::now(), self.subscribed);
+            } else if progress.0.elapsed() > CONNECT_STALL {
+                bail!("{} of {wanted} subscribers are connected and no more come", self.subscribed);
+            }
+        }
+        Ok(Connected { took: begun.elapsed() })
+    }
+
+    /// Everything wrong since the beginning.
+    pub(crate) fn faults(&self) -> Faults {
+        self.book.checker.faults()
+    }
+
+    /// Reads for `time` without publishing: what must not come can come, and the server can settle.
+    pub(crate) fn listen(&mut self, time: Duration) -> anyhow::Result<()> {
+        let end = Instant::now() + time;
+        while let Some(left) = end.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
+            self.turn(left.min(TICK))?;
+        }
+        Ok(())
+    }
+
+    /// Sends the next publication of an idle publisher, stamped with `sent`; returns false if none is idle.
+    fn publish(&mut self, sent: Instant) -> anyhow::Result<bool> {
+        let Some(publisher) = self.idle.pop() else { return Ok(false) };
+        let sequence = self.book.checker.publish(publisher);
+        self.book.outstanding.publish(publisher, self.subscribed);
+        let stamp = Stamp {
+            publisher: u16::try_from(publisher).unwrap_or(u16::MAX),
+            sequence,
+            sent_ns: nanoseconds(sent.saturating_duration_since(self.origin)),
+        };
+        let (target, payloads) = (&self.target, &self.payloads);
+        self.publishers[publisher].send(|out| target.write_publication(payloads, stamp, out))?;
+        Ok(true)
+    }
+
+    /// Waits for at most `timeout` and does what the sockets allow.
+    fn turn(&mut self, timeout: Duration) -> anyhow::Result<()> {
+        self.stop.check()?;
+        match self.poll.poll(&mut self.events, Some(timeout)) {
+            Err(error) if error.kind() != std::io::ErrorKind::Interrupted => return Err(error.into()),
+            _ => {}
+        }
+        for event in &self.events {
+            let Token(token) = event.token();
+            if let Some(subscriber) = self.subscribers.get_mut(token) {
+                let book = &mut self.book;
+                let before = subscriber.standing();
+                let now_ns = nanoseconds(self.origin.elapsed());
+                book.reads += subscriber.ready(
+                    event,
+                    &self.target.subscribe_request,
+                    &mut self.buffer,
+                    &self.payloads,
+                    |received| book.receive(token, received, now_ns),
+                )?;
+                match (before, subscriber.standing()) {
+                    (Standing::Coming, Standing::Subscribed) => self.subscribed += 1,
+                    (Standing::Subscribed, Standing::Ended) => self.book.checker.ended(),
+                    _ => {}
+                }
+            } else if let Some(publisher) = self.publishers.get_mut(usize::MAX - 1 - token) {
+                let was_idle = publisher.is_idle();
+                if publisher.ready(event, &mut self.buffer)? {
+                    self.book.answers += 1;
+                }
+                if publisher.is_idle() && !was_idle {
+                    self.idle.push(usize::MAX - 1 - token);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,80 @@
+//! The load generator that Fanfare is judged by, with the floors and the rival that it is judged against.
+//!
+//! `compare` runs them all in turn and prints ratios; `load` drives one server that runs already; the others are
+//! servers. It speaks plain HTTP/1.1 on this machine and is no tool for other people's servers. Linux alone.
+
+mod compare;
+mod contestant;
+mod floor;
+mod generator;
+mod load;
+mod measure;
+mod metrics;
+mod process;
+mod protocol;
+mod rival_axum;
+mod statistics;
+mod stop;
+mod target;
+
+use clap::{Parser, Subcommand};
+use std::net::SocketAddr;
+
+/// The gauge in which a server tells its live heap, unless told otherwise.
+const HEAP_METRIC: &str = "fanfare_heap_live_bytes";
+
+/// Load generator for event streams: every delivery is checked; ratios against floors and rivals.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Measure all contestants in interleaved rounds; tables on standard output, progress on standard error.
+    Compare(compare::Compare),
+    /// Drive one server that runs already; JSON on standard output.
+    Load(load::Load),
+    /// Floor: one send(2) for each subscriber and event, from one prepared buffer.
+    FloorSend(Listen),
+    /// Floor: a cursor for each subscriber over one log, one send(2) of all that is pending.
+    FloorCursor {
+        #[command(flatten)]
+        listen: Listen,
+        /// Take in publications after this many writes.
+        #[arg(long, default_value_t = 256)]
+        writes_per_poll: usize,
+    },
+    /// Rival: an ordinary axum application on tokio's broadcast channel.
+    RivalAxum(Listen),
+    /// Become another program that is killed when its parent ends.
+    #[command(hide = true)]
+    BecomeChild {
+        #[arg(long)]
+        parent: i32,
+        #[arg(last = true)]
+        command: Vec<String>,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct Listen {
+    /// Where to listen; port 0 takes a free one, which is printed.
+    #[arg(long, default_value = "127.0.0.1:0")]
+    listen: SocketAddr,
+}
+
+fn main() -> anyhow::Result<()> {
+    match Arguments::parse().command {
+        Command::Compare(arguments) => compare::compare(&arguments),
+        Command::Load(arguments) => load::load(arguments),
+        Command::FloorSend(Listen { listen }) => floor::serve_send(listen),
+        Command::FloorCursor { listen, writes_per_poll } => {
+            floor::serve_cursor(listen.listen, writes_per_poll.max(1))
+        }
+        Command::RivalAxum(Listen { listen }) => rival_axum::serve(listen),
+        Command::BecomeChild { parent, command } => contestant::become_child(parent, &command),
+    }
+}
