@@ -54,6 +54,32 @@ pub trait Engine: Send + Sync + 'static {
     fn find(&self, id: EventId) -> Answer<'_, Result<Option<Position>, EngineFault>>;
 }
 
+impl<E: Engine + ?Sized> Engine for Arc<E> {
+    fn follow(&self, follower: Arc<dyn Follower>) -> Result<(), EngineFault> {
+        (**self).follow(follower)
+    }
+
+    fn append(
+        &self,
+        submission: Submission,
+        key: Option<IdempotencyKey>,
+    ) -> Answer<'_, Result<Appended, AppendError>> {
+        (**self).append(submission, key)
+    }
+
+    fn bounds(&self) -> Answer<'_, Result<Bounds, EngineFault>> {
+        (**self).bounds()
+    }
+
+    fn read(&self, request: ReadRequest) -> Answer<'_, Result<Batch, ReadError>> {
+        (**self).read(request)
+    }
+
+    fn find(&self, id: EventId) -> Answer<'_, Result<Option<Position>, EngineFault>> {
+        (**self).find(id)
+    }
+}
+
 /// Who follows a log: the hub.
 pub trait Follower: Send + Sync + 'static {
     /// Takes what comes next. Calls must not overlap, and entries come in the order of their positions.

@@ -51,11 +51,25 @@ pub(crate) struct Cursor {
     /// The last event ID that the client is known to have.
     pub(crate) client_id: Option<EventId>,
     /// A gap to tell before anything else.
-    pub(crate) gap: Option<GapReason>,
+    pub(crate) gap: Option<DueGap>,
     /// Whether to send a bookmark as soon as nothing else is due, or only after a quiet time.
     pub(crate) bookmark_soon: bool,
     pub(crate) bookmarks: bool,
     pub(crate) delivered_at: SystemTime,
+}
+
+/// A gap that the subscriber has not been told of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct DueGap {
+    pub(crate) reason: GapReason,
+    /// The check of the position before the cursor, where memory may not have it any more.
+    pub(crate) check: Option<Check>,
+}
+
+impl From<GapReason> for DueGap {
+    fn from(reason: GapReason) -> Self {
+        Self { reason, check: None }
+    }
 }
 
 /// What a look at the log gave.
@@ -120,11 +134,13 @@ impl Feed {
         };
         if cursor.epoch != Some(log.epoch()) {
             if cursor.epoch.is_some() {
-                cursor.gap = Some(GapReason::Rewound);
+                cursor.gap = Some(GapReason::Rewound.into());
             }
             cursor.epoch = Some(log.epoch());
             cursor.next = log.oldest();
         }
+        // Age passes without anything being published.
+        log.trim(now);
         // A gap that is due goes before anything else, even before a second one.
         while cursor.gap.is_none() {
             if cursor.next < log.oldest() {
@@ -144,7 +160,7 @@ impl Feed {
                 }
                 Found::Hole(through) => {
                     cursor.next = through + 1;
-                    cursor.gap = Some(GapReason::Trimmed);
+                    cursor.gap = Some(GapReason::Trimmed.into());
                 }
                 Found::Nothing => {
                     cursor.next = log.next();
@@ -160,37 +176,39 @@ impl Feed {
                 }
             }
         }
-        let gap = cursor.gap.take().map(|reason| self.tell_gap(reason, log, counts, cursor, now));
+        let gap = cursor.gap.take().map(|due| self.tell_gap(due, log, counts, cursor, now));
         gap.map_or(Step::Yield, |gap| Step::Deliver(Delivery::Gap(gap)))
     }
 
     fn tell_gap(
         &self,
-        reason: GapReason,
+        due: DueGap,
         log: &Log,
         counts: &mut Counts,
         cursor: &mut Cursor,
         now: SystemTime,
     ) -> Gap {
         let position = cursor.next.saturating_sub(1);
-        let id = log.id_at(position);
-        // Where the engine keeps more than memory does, the entry before its oldest is gone and its check with it.
+        // Where the engine keeps more than memory does, the entry before its oldest is gone, and its check with it.
         // A cursor there is resumed without one.
-        let id = id.unwrap_or_else(|| {
-            log.key().encipher(Place { epoch: log.epoch(), position, check: Check::START })
-        });
+        let check = log.check_at(position).or(due.check).unwrap_or(Check::START);
+        let id = log.key().encipher(Place { epoch: log.epoch(), position, check });
         let after = cursor.client_id.take();
         cursor.client_at = Some(position);
         cursor.client_id = Some(id.clone());
         cursor.delivered_at = now;
-        counts.count_gap(reason);
-        Gap::new(reason, after, position, id, &self.gap_event)
+        counts.count_gap(due.reason);
+        Gap::new(due.reason, after, position, id, &self.gap_event)
     }
 
-    /// Hands out an entry that was read from the engine.
-    pub(crate) fn deliver_read(&self, cursor: &mut Cursor, entry: Arc<Entry>) -> Delivery {
+    /// Hands out an entry that was read from the engine; `None` if another log has begun since.
+    pub(crate) fn deliver_read(&self, cursor: &mut Cursor, entry: Arc<Entry>) -> Option<Delivery> {
         let now = self.clock.now();
-        deliver(&mut self.lock().counts, cursor, entry, now)
+        let mut state = self.lock();
+        let State { log, counts, .. } = &mut *state;
+        log.as_ref().filter(|log| cursor.epoch == Some(log.epoch()))?;
+        cursor.next = entry.position() + 1;
+        Some(deliver(counts, cursor, entry, now))
     }
 
     /// Waits until the log in memory has reached `next` of `epoch`; `false` if another log has begun meanwhile.

@@ -23,14 +23,31 @@ pub(crate) struct Request {
     pub(crate) seat: Seat,
     pub(crate) unknown_id: UnknownId,
     /// Where the log's end was when the subscriber came: what "live" means to it.
-    pub(crate) joined_at: (Option<u32>, Position),
+    pub(crate) joined: Option<Joined>,
+}
+
+/// Where the log's end was when a subscriber came.
+#[derive(Clone, Copy)]
+pub(crate) struct Joined {
+    pub(crate) epoch: u32,
+    pub(crate) next: Position,
+    /// The check of the entry before.
+    pub(crate) check: Check,
 }
 
 /// Where a subscription begins.
 pub(crate) struct Opened {
     pub(crate) resume: Resume,
-    /// Epoch and next position; `None` for where the subscriber came in.
-    pub(crate) begin: Option<(u32, Position)>,
+    /// `None` for where the subscriber came in.
+    pub(crate) begin: Option<Begin>,
+}
+
+/// A place to begin at.
+pub(crate) struct Begin {
+    pub(crate) epoch: u32,
+    pub(crate) next: Position,
+    /// The check of the entry before, if it is known and memory may not have it.
+    pub(crate) check: Option<Check>,
 }
 
 impl Opened {
@@ -39,10 +56,13 @@ impl Opened {
     }
 
     fn after(epoch: u32, position: Position) -> Self {
-        Self { resume: Resume::Resumed { after: position }, begin: Some((epoch, position + 1)) }
+        Self {
+            resume: Resume::Resumed { after: position },
+            begin: Some(Begin { epoch, next: position + 1, check: None }),
+        }
     }
 
-    fn gap(reason: GapReason, begin: (u32, Position)) -> Self {
+    fn gap(reason: GapReason, begin: Begin) -> Self {
         Self { resume: Resume::Gap { reason }, begin: Some(begin) }
     }
 }
@@ -94,7 +114,7 @@ async fn place_in_engine(
     if requested.as_str() == EARLIEST {
         return Ok(with_log(shared, bounds, |_, log| Opened {
             resume: Resume::Earliest,
-            begin: Some((log.epoch(), log.oldest().min(bounds.oldest))),
+            begin: Some(oldest_kept(log, bounds)),
         }));
     }
     let Some(place) = with_log(shared, bounds, |_, log| log.key().decipher(requested)) else {
@@ -121,7 +141,7 @@ async fn place_in_engine(
     Ok(with_log(shared, bounds, |_, log| {
         let begin = match request.unknown_id {
             UnknownId::Live => live(log, request),
-            UnknownId::Oldest => (log.epoch(), log.oldest().min(bounds.oldest)),
+            UnknownId::Oldest => oldest_kept(log, bounds),
         };
         Opened::gap(GapReason::Unknown, begin)
     }))
@@ -134,21 +154,27 @@ fn with_log<T>(shared: &Shared, bounds: Bounds, place: impl FnOnce(&State, &Log)
 }
 
 /// Where the subscriber came in, or where the log began if that was another one.
-fn live(log: &Log, request: &Request) -> (u32, Position) {
-    match request.joined_at {
-        (Some(epoch), next) if epoch == log.epoch() => (epoch, next),
-        _ => (log.epoch(), log.oldest()),
+fn live(log: &Log, request: &Request) -> Begin {
+    match request.joined {
+        Some(Joined { epoch, next, check }) if epoch == log.epoch() => {
+            Begin { epoch, next, check: Some(check) }
+        }
+        _ => Begin { epoch: log.epoch(), next: log.oldest(), check: None },
     }
+}
+
+fn oldest_kept(log: &Log, bounds: Bounds) -> Begin {
+    Begin { epoch: log.epoch(), next: log.oldest().min(bounds.oldest), check: None }
 }
 
 /// Our id, our log, but older than memory: the engine has what follows, or retention has taken it.
 fn behind(state: &State, log: &Log, request: &Request, place: Place, bounds: Bounds) -> Opened {
-    let kept = log.oldest().min(bounds.oldest);
+    let kept = oldest_kept(log, bounds);
     let next = place.position + 1;
-    if next >= kept || !state.router.may_have_missed(log, request.seat, next) {
+    if next >= kept.next || !state.router.may_have_missed(log, request.seat, next) {
         return Opened::after(log.epoch(), place.position);
     }
-    Opened::gap(GapReason::Trimmed, (log.epoch(), kept))
+    Opened::gap(GapReason::Trimmed, kept)
 }
 
 /// Whether the entry at a place is still the one that had the id, as far as it can still be read.

@@ -14,11 +14,11 @@ use fanfare_wire::EventId;
 use futures_core::Stream;
 
 use crate::engine::{Answer, Batch, EngineFault, ReadError, ReadRequest};
-use crate::feed::{Cursor, Step};
+use crate::feed::{Cursor, DueGap, Step};
 use crate::hub::Shared;
-use crate::opening::{self, Opened};
+use crate::opening::{self, Joined, Opened};
 use crate::router::Seat;
-use crate::{Delivery, Entry, GapReason, Grant, Position, Resume, Selection, UnknownId};
+use crate::{Check, Delivery, Entry, GapReason, Grant, Position, Resume, Selection, UnknownId};
 
 /// A live place in the hub: yields events, bookmarks and gaps, in the hub's order.
 ///
@@ -40,6 +40,7 @@ struct Held {
     shared: Arc<Shared>,
     selection: Selection,
     seat: Seat,
+    joined: Option<Joined>,
     cursor: Cursor,
 }
 
@@ -108,7 +109,7 @@ impl Subscription {
     pub(crate) fn begin(shared: Arc<Shared>, selection: Selection) -> Result<Self, SubscribeError> {
         let unknown_id = shared.unknown_id;
         let now = shared.feed.clock.now();
-        let (seat, cursor) = {
+        let (seat, joined, cursor) = {
             let mut state = shared.feed.lock();
             if state.closed {
                 return Err(SubscribeError::Closed);
@@ -118,9 +119,17 @@ impl Subscription {
                 return Err(SubscribeError::HubFull { limit: shared.subscribers_max });
             }
             state.counts.subscribers += 1;
-            let next = state.log.as_ref().map_or(0, crate::log::Log::next);
+            if let Some(log) = &mut state.log {
+                log.trim(now);
+            }
+            let joined = state.log.as_ref().map(|log| Joined {
+                epoch: log.epoch(),
+                next: log.next(),
+                check: log.check_at(log.next() - 1).unwrap_or(Check::START),
+            });
+            let next = joined.map_or(0, |joined| joined.next);
             let cursor = Cursor {
-                epoch: state.log.as_ref().map(crate::log::Log::epoch),
+                epoch: joined.map(|joined| joined.epoch),
                 next,
                 client_at: None,
                 client_id: None,
@@ -129,9 +138,9 @@ impl Subscription {
                 bookmarks: true,
                 delivered_at: now,
             };
-            (state.router.join(&selection, &Grant::nothing(), next), cursor)
+            (state.router.join(&selection, &Grant::nothing(), next), joined, cursor)
         };
-        Ok(Self { unknown_id, ..Self::at(Some(Held { shared, selection, seat, cursor })) })
+        Ok(Self { unknown_id, ..Self::at(Some(Held { shared, selection, seat, joined, cursor })) })
     }
 
     /// Goes on behind a last event ID.
@@ -194,7 +203,7 @@ impl Subscription {
                             requested,
                             seat: place.seat,
                             unknown_id: self.unknown_id,
-                            joined_at: (place.cursor.epoch, place.cursor.next),
+                            joined: place.joined,
                         };
                         self.stage = Stage::Opening(Box::pin(opening::open(place.shared.clone(), request)));
                         continue;
@@ -264,11 +273,10 @@ impl Stream for Subscription {
                     }
                 },
                 Stage::Replaying { entries, through } => match entries.pop_front() {
-                    Some(entry) => {
-                        place.cursor.next = entry.position() + 1;
-                        let delivery = place.shared.feed.deliver_read(&mut place.cursor, entry);
-                        return Poll::Ready(Some(Ok(delivery)));
-                    }
+                    Some(entry) => match place.shared.feed.deliver_read(&mut place.cursor, entry) {
+                        Some(delivery) => return Poll::Ready(Some(Ok(delivery))),
+                        None => this.stage = Stage::Open,
+                    },
                     None => {
                         place.cursor.next = *through + 1;
                         this.stage = Stage::Open;
@@ -283,13 +291,15 @@ impl Stream for Subscription {
 impl Held {
     fn open(&mut self, opened: Opened) -> Resume {
         let Opened { resume, begin } = opened;
-        if let Some((epoch, next)) = begin {
-            self.cursor.epoch = Some(epoch);
-            self.cursor.next = next;
+        let mut check = None;
+        if let Some(begin) = begin {
+            check = begin.check;
+            self.cursor.epoch = Some(begin.epoch);
+            self.cursor.next = begin.next;
         }
         match &resume {
             Resume::Resumed { after } => self.cursor.client_at = Some(*after),
-            Resume::Gap { reason } => self.cursor.gap = Some(*reason),
+            Resume::Gap { reason } => self.cursor.gap = Some(DueGap { reason: *reason, check }),
             Resume::Fresh | Resume::Earliest => {}
         }
         self.shared.feed.lock().counts.count_resume(&resume);
@@ -329,7 +339,7 @@ impl Held {
             return;
         };
         self.cursor.next = engine_oldest.min(log.oldest()).max(self.cursor.next);
-        self.cursor.gap = Some(GapReason::Trimmed);
+        self.cursor.gap = Some(GapReason::Trimmed.into());
     }
 }
 

@@ -1,0 +1,105 @@
+//! What the hub refuses, and that refusing costs nobody else anything.
+
+mod support;
+
+use std::task::Poll;
+
+use fanfare_hub::{
+    BuildError, Health, Hub, IdempotencyKey, Publication, PublishError, SubscribeError, TopicError,
+};
+use fanfare_wire::Event;
+use support::toy::{NextAnswer, Toy};
+use support::{TestClock, next_event, now, poll, ready_data, topic};
+
+#[test]
+fn a_text_that_is_no_topic_is_told_by_the_first_item() {
+    let hub = Hub::builder().build().expect("a hub");
+    let mut subscription = hub.subscribe("two\nlines");
+    let Poll::Ready(Some(Err(SubscribeError::Topic(TopicError::Forbidden { character: '\n' })))) =
+        poll(&mut subscription)
+    else {
+        panic!("no refusal");
+    };
+    assert!(matches!(poll(&mut subscription), Poll::Ready(None)));
+    assert!(matches!(now(hub.publish("", Event::new("x"))), Err(PublishError::Topic(TopicError::Empty))));
+    assert_eq!(hub.counts().publications, 0);
+}
+
+#[test]
+fn a_full_hub_refuses_until_somebody_leaves() {
+    let hub = Hub::builder().subscribers_max(1).build().expect("a hub");
+    let first = hub.subscribe("a");
+    let mut refused = hub.subscribe("a");
+    assert!(matches!(now(refused.opened()), Err(SubscribeError::HubFull { limit: 1 })));
+    assert_eq!(hub.counts().subscribers_refused, 1);
+    drop(first);
+    assert!(now(hub.subscribe("a").opened()).is_ok());
+}
+
+#[test]
+fn a_closed_hub_hands_out_what_it_has_and_ends() {
+    let hub = Hub::builder().build().expect("a hub");
+    let mut subscription = hub.subscribe("a").bookmarks(false);
+    now(hub.publish("a", Event::new("last"))).expect("published");
+    hub.close();
+    next_event(&mut subscription);
+    assert!(matches!(poll(&mut subscription), Poll::Ready(None)));
+    assert!(matches!(poll(&mut subscription), Poll::Ready(None)));
+    assert!(matches!(now(hub.subscribe("a").opened()), Err(SubscribeError::Closed)));
+    assert!(matches!(hub.health(), Health::Closed));
+}
+
+#[test]
+fn every_setting_is_checked_when_the_hub_is_built() {
+    assert!(matches!(Hub::builder().history_events(0).build(), Err(BuildError::NoHistory)));
+    assert!(matches!(Hub::builder().gap_event("a\nb").build(), Err(BuildError::EventName { .. })));
+    assert!(matches!(Hub::builder().close_event("").build(), Err(BuildError::EventName { .. })));
+}
+
+/// P3: one publication, however often it is tried.
+#[test]
+fn a_publication_tried_again_with_its_key_is_stored_once() {
+    let hub = Hub::builder().build().expect("a hub");
+    let mut subscription = hub.subscribe("a").bookmarks(false);
+    let attempt = || {
+        let publication = Publication::to([topic("a")]).event(Event::new("once"));
+        now(hub.publish_all(publication.idempotency_key(IdempotencyKey::new("order 41")))).expect("published")
+    };
+    let (first, second) = (attempt(), attempt());
+    assert!(!first.duplicate && second.duplicate);
+    assert_eq!(first.id, second.id);
+    assert_eq!(ready_data(&mut subscription), ["once"]);
+}
+
+/// P4: who publishes learns whether it was not stored, or nobody knows.
+#[test]
+fn a_refusal_and_not_knowing_are_told_apart() {
+    let toy = Toy::new(std::sync::Arc::new(TestClock::default()));
+    let hub = Hub::builder().engine(toy.clone()).build().expect("a hub");
+    let publish = || {
+        futures_util::FutureExt::now_or_never(async {
+            // The toy answers at the second asking.
+            let mut attempt = std::pin::pin!(hub.publish("a", Event::new("x")));
+            assert!(futures_util::poll!(attempt.as_mut()).is_pending());
+            attempt.await
+        })
+    };
+    toy.answer_next(NextAnswer::Refused);
+    assert!(matches!(publish(), Some(Err(PublishError::NotStored(_)))));
+    toy.answer_next(NextAnswer::UnknownLost);
+    assert!(matches!(publish(), Some(Err(PublishError::MaybeStored(_)))));
+    toy.stall();
+    assert!(matches!(hub.health(), Health::Stalled(_)));
+    toy.recover();
+    assert!(matches!(hub.health(), Health::Ready));
+}
+
+/// Handlers move their streams between threads.
+#[test]
+fn hubs_and_subscriptions_can_be_sent_between_threads() {
+    fn sendable<T: Send>(_: &T) {}
+    let hub = Hub::builder().build().expect("a hub");
+    sendable(&hub.subscribe("a"));
+    sendable(&hub);
+    sendable(&hub.publish("a", Event::new("x")));
+}

@@ -1,0 +1,116 @@
+//! The lock, the doorbell and the seam between replay and live, in every interleaving that loom finds.
+//!
+//! Run with `RUSTFLAGS="--cfg loom" cargo test --release -p fanfare-hub --test loom`. The types are the
+//! shipped ones; only the lock is loom's.
+#![cfg(loom)]
+
+use fanfare_hub::{Delivery, Hub, Subscription};
+use fanfare_wire::{Event, EventId};
+use futures_util::StreamExt;
+use loom::future::block_on;
+use loom::thread;
+
+fn hub() -> Hub {
+    Hub::builder().history_events(8).build().expect("a hub")
+}
+
+fn publish(hub: &Hub, topic: &'static str, text: &'static str) -> EventId {
+    block_on(hub.publish(topic, Event::new(text))).expect("published").id
+}
+
+/// The positions of the next `count` events; waits for them.
+fn positions(mut subscription: Subscription, count: usize) -> Vec<u64> {
+    block_on(async {
+        let mut positions = Vec::new();
+        while positions.len() < count {
+            match subscription.next().await {
+                Some(Ok(Delivery::Event(entry))) => positions.push(entry.position()),
+                other => panic!("expected an event, got {other:?}"),
+            }
+        }
+        positions
+    })
+}
+
+/// Explores interleavings in which a thread is pre-empted at most three times, which is where such bugs show.
+fn explore(model: impl Fn() + Sync + Send + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(3);
+    builder.check(model);
+}
+
+/// P2.
+#[test]
+fn an_event_that_arrives_while_a_subscriber_goes_to_sleep_wakes_it() {
+    explore(|| {
+        let hub = hub();
+        let subscription = hub.subscribe("a").bookmarks(false);
+        let publisher = thread::spawn(move || publish(&hub, "a", "1"));
+        assert_eq!(positions(subscription, 1), [1]);
+        publisher.join().expect("published");
+    });
+}
+
+/// P1, P3.
+#[test]
+fn two_publishers_at_once_are_read_in_one_order_without_gap_or_repetition() {
+    explore(|| {
+        let hub = hub();
+        let subscription = hub.subscribe("a").bookmarks(false);
+        let publishers = ["1", "2"].map(|text| {
+            let hub = hub.clone();
+            thread::spawn(move || publish(&hub, "a", text))
+        });
+        assert_eq!(positions(subscription, 2), [1, 2]);
+        for publisher in publishers {
+            publisher.join().expect("published");
+        }
+    });
+}
+
+/// P2, P3: the seam between what is replayed and what is live.
+#[test]
+fn an_event_published_while_a_client_resumes_arrives_exactly_once() {
+    explore(|| {
+        let hub = hub();
+        let cursor = publish(&hub, "a", "1");
+        publish(&hub, "a", "2");
+        let publisher = {
+            let hub = hub.clone();
+            thread::spawn(move || publish(&hub, "a", "3"))
+        };
+        let subscription = hub.subscribe("a").bookmarks(false).after(cursor);
+        assert_eq!(positions(subscription, 2), [2, 3]);
+        publisher.join().expect("published");
+    });
+}
+
+/// P5: leaving is no matter of anybody else's.
+#[test]
+fn a_subscriber_that_leaves_while_an_event_arrives_disturbs_nobody() {
+    explore(|| {
+        let hub = hub();
+        let stays = hub.subscribe("a").bookmarks(false);
+        let leaves = hub.subscribe("a").bookmarks(false);
+        let leaver = thread::spawn(move || drop(leaves));
+        let publisher = {
+            let hub = hub.clone();
+            thread::spawn(move || publish(&hub, "a", "1"))
+        };
+        assert_eq!(positions(stays, 1), [1]);
+        leaver.join().expect("left");
+        publisher.join().expect("published");
+        assert_eq!(hub.counts().subscribers, 0);
+    });
+}
+
+#[test]
+fn closing_the_hub_wakes_who_waits() {
+    explore(|| {
+        let hub = hub();
+        let mut subscription = hub.subscribe("a").bookmarks(false);
+        let closer = thread::spawn(move || hub.close());
+        assert!(block_on(subscription.next()).is_none());
+        closer.join().expect("closed");
+    });
+}

@@ -1,0 +1,550 @@
+//! The hub against a simple model, over the engine in memory and over one that misbehaves: P1, P2, P3, P5, P6 and P7.
+//!
+//! Goal: whatever publishers, subscribers, retention and the engine do, every client can account for every event.
+//! Method: a random history of publications, connections with every kind of last event ID, reads, disconnects and
+//! faults. The model knows all that was accepted; a client knows its *frontier*, the position up to which it has
+//! accounted for all that it asked for and may read. Every delivery has to move it without leaving anything out.
+
+mod support;
+
+use std::collections::{HashMap, HashSet};
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use fanfare_hub::{
+    Delivery, GapReason, Grant, Hub, Matcher, Position, Publication, PublishError, Selection, Subscription,
+    UnknownId,
+};
+use fanfare_wire::{Event, EventId};
+use futures_core::Stream;
+use proptest::prelude::*;
+use support::toy::{NextAnswer, Toy};
+use support::{Bell, TestClock, id, topic};
+
+const TOPICS: [&str; 4] = ["a", "b", "c", "d"];
+const CLIENTS: usize = 4;
+
+#[derive(Clone, Debug)]
+enum Op {
+    Publish { topics: u8, private: bool, chosen: Option<u8> },
+    Connect { client: usize, cursor: With },
+    Read { client: usize, count: usize },
+    Disconnect { client: usize },
+    Advance { seconds: u64 },
+    Engine(EngineOp),
+}
+
+/// The last event ID to come with.
+#[derive(Clone, Debug)]
+enum With {
+    Nothing,
+    Own,
+    Older(usize),
+    Earliest,
+    Unknown,
+    Foreign,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum EngineOp {
+    Tell(usize),
+    Trim(usize),
+    Answer(NextAnswer),
+    Stall,
+    Recover,
+    NewEpoch,
+}
+
+#[derive(Clone, Debug)]
+struct ClientPlan {
+    /// A mask of topics; all bits set asks for `*`.
+    asks: u8,
+    grants: u8,
+    bookmarks: bool,
+    unknown_is_oldest: bool,
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let client = 0..CLIENTS;
+    let with = prop_oneof![
+        2 => Just(With::Nothing),
+        6 => Just(With::Own),
+        2 => (0..8usize).prop_map(With::Older),
+        1 => Just(With::Earliest),
+        1 => Just(With::Unknown),
+        1 => Just(With::Foreign),
+    ];
+    prop_oneof![
+        8 => (1..16u8, any::<bool>(), prop::option::weighted(0.3, 0..5u8))
+            .prop_map(|(topics, private, chosen)| Op::Publish { topics, private, chosen }),
+        4 => (client.clone(), with).prop_map(|(client, cursor)| Op::Connect { client, cursor }),
+        6 => (client.clone(), 1..6usize).prop_map(|(client, count)| Op::Read { client, count }),
+        2 => client.prop_map(|client| Op::Disconnect { client }),
+        1 => (1..20u64).prop_map(|seconds| Op::Advance { seconds }),
+        6 => engine_op().prop_map(Op::Engine),
+    ]
+}
+
+fn engine_op() -> impl Strategy<Value = EngineOp> {
+    let answer = prop_oneof![
+        Just(NextAnswer::Refused),
+        Just(NextAnswer::UnknownStored),
+        Just(NextAnswer::UnknownLost)
+    ];
+    prop_oneof![
+        12 => (1..5usize).prop_map(EngineOp::Tell),
+        2 => (1..4usize).prop_map(EngineOp::Trim),
+        2 => answer.prop_map(EngineOp::Answer),
+        1 => Just(EngineOp::Stall),
+        2 => Just(EngineOp::Recover),
+        1 => Just(EngineOp::NewEpoch),
+    ]
+}
+
+fn client_plan() -> impl Strategy<Value = ClientPlan> {
+    (1..16u8, prop_oneof![Just(0), Just(15), 0..16u8], any::<bool>(), any::<bool>()).prop_map(
+        |(asks, grants, bookmarks, unknown_is_oldest)| ClientPlan {
+            asks,
+            grants,
+            bookmarks,
+            unknown_is_oldest,
+        },
+    )
+}
+
+struct Accepted {
+    topics: u8,
+    private: bool,
+    chosen: Option<EventId>,
+}
+
+struct World {
+    hub: Hub,
+    toy: Option<Arc<Toy>>,
+    clock: Arc<TestClock>,
+    /// What the present log has accepted: the entry at position `n` is at `n - 1`.
+    log: Vec<Accepted>,
+    /// How many logs there were before this one.
+    epoch: u32,
+    /// How often each publisher's id was used, over all logs.
+    uses: HashMap<EventId, u32>,
+    /// Ids that another hub made.
+    foreign: HashSet<String>,
+    clients: Vec<Client>,
+}
+
+struct Client {
+    plan: ClientPlan,
+    subscription: Option<Subscription>,
+    last_event_id: Option<EventId>,
+    /// Everything up to here, in the log of that epoch, is accounted for.
+    frontier: Option<(u32, Position)>,
+    /// What it has seen: id, and the frontier it stood for.
+    seen: Vec<(EventId, Option<(u32, Position)>)>,
+    /// What a gap may be told for at the start, besides retention and a new epoch.
+    excuse: Option<GapReason>,
+    asked_earliest: bool,
+    is_new: bool,
+    /// The log that it came to.
+    came_to: u32,
+    bell: Arc<Bell>,
+    waiting: bool,
+}
+
+impl Client {
+    fn wants(&self, accepted: &Accepted) -> bool {
+        let asked = self.plan.asks == 15 || self.plan.asks & accepted.topics != 0;
+        asked && (!accepted.private || self.plan.grants & accepted.topics != 0)
+    }
+}
+
+fn mask(topics: u8) -> impl Iterator<Item = Matcher> {
+    TOPICS
+        .iter()
+        .enumerate()
+        .filter(move |(bit, _)| topics & (1 << bit) != 0)
+        .map(|(_, text)| topic(text).into())
+}
+
+/// Runs a future that is ready after having been polled a few times.
+fn soon<T>(future: impl Future<Output = T>) -> T {
+    let bell = Arc::new(Bell::default());
+    let mut future = pin!(future);
+    loop {
+        match future.as_mut().poll(&mut Context::from_waker(&bell.waker())) {
+            Poll::Ready(value) => return value,
+            Poll::Pending => assert!(bell.was_rung(), "the future waits for nobody"),
+        }
+    }
+}
+
+impl World {
+    fn new(history: usize, plans: Vec<ClientPlan>, with_toy: bool) -> Self {
+        let clock = Arc::new(TestClock::default());
+        let toy = with_toy.then(|| Toy::new(clock.clone()));
+        let builder = Hub::builder().history_events(history).clock(clock.clone());
+        let builder = match &toy {
+            Some(toy) => builder.engine(toy.clone()),
+            None => builder,
+        };
+        let clients = plans.into_iter().map(|plan| Client {
+            plan,
+            subscription: None,
+            last_event_id: None,
+            frontier: None,
+            seen: Vec::new(),
+            excuse: None,
+            asked_earliest: false,
+            is_new: false,
+            came_to: 0,
+            bell: Arc::default(),
+            waiting: false,
+        });
+        Self {
+            hub: builder.build().expect("a hub"),
+            toy,
+            clock,
+            log: Vec::new(),
+            epoch: 0,
+            uses: HashMap::new(),
+            foreign: HashSet::new(),
+            clients: clients.collect(),
+        }
+    }
+
+    fn oldest(&self) -> Position {
+        self.toy.as_ref().map_or_else(|| self.hub.counts().log_oldest, |toy| toy.oldest())
+    }
+
+    fn told(&self) -> Position {
+        self.toy.as_ref().map_or_else(|| self.hub.counts().log_next, |toy| toy.told())
+    }
+
+    fn run(&mut self, op: Op) {
+        match op {
+            Op::Publish { topics, private, chosen } => self.publish(topics, private, chosen),
+            Op::Connect { client, cursor } => self.connect(client, &cursor),
+            Op::Read { client, count } => {
+                for _ in 0..count {
+                    if !self.read(client) {
+                        break;
+                    }
+                }
+            }
+            Op::Disconnect { client } => {
+                self.clients[client].subscription = None;
+                self.clients[client].waiting = false;
+            }
+            Op::Advance { seconds } => self.clock.advance(Duration::from_secs(seconds)),
+            Op::Engine(op) => self.disturb(op),
+        }
+    }
+
+    fn publish(&mut self, topics: u8, private: bool, chosen: Option<u8>) {
+        let chosen = chosen.map(|n| id(&format!("chosen {n}")));
+        let before = self.told();
+        let mut event = Event::new(format!("{}", self.log.len() + 1));
+        if let Some(chosen) = &chosen {
+            event = event.id(chosen.clone());
+        }
+        let named = mask(topics).filter_map(|matcher| fanfare_hub::Topic::parse(matcher.as_str()).ok());
+        let addressed = Publication::to(named);
+        let publication = if private { addressed.private(event) } else { addressed.event(event) };
+        let stored = match soon(self.hub.publish_all(publication)) {
+            Ok(published) => {
+                assert_eq!(
+                    published.position,
+                    self.log.len() as Position + 1,
+                    "positions are given in order"
+                );
+                if let Some(chosen) = &chosen {
+                    assert_eq!(&published.id, chosen);
+                }
+                true
+            }
+            Err(PublishError::NotStored(_)) => false,
+            // The publisher cannot know; the model asks the log.
+            Err(PublishError::MaybeStored(_)) => self.toy.as_ref().is_some_and(|toy| {
+                toy.told() > 0
+                    && soon(fanfare_hub::engine::Engine::bounds(&**toy)).expect("bounds").next
+                        > self.log.len() as Position + 1
+            }),
+            Err(error) => panic!("{error}"),
+        };
+        if stored {
+            if let Some(chosen) = &chosen {
+                *self.uses.entry(chosen.clone()).or_default() += 1;
+            }
+            self.log.push(Accepted { topics, private, chosen });
+        }
+        self.check_bells(before);
+    }
+
+    /// Who waits and wants something that has become visible must have been woken.
+    fn check_bells(&mut self, before: Position) {
+        let told = self.told();
+        for client in &mut self.clients {
+            let wanted = (before..told).any(|position| client.wants(&self.log[index(position)]));
+            if client.waiting && wanted {
+                assert!(client.bell.was_rung(), "a doorbell was not rung");
+                client.waiting = false;
+            }
+        }
+    }
+
+    fn disturb(&mut self, op: EngineOp) {
+        let Some(toy) = self.toy.clone() else { return };
+        let before = self.told();
+        match op {
+            EngineOp::Tell(count) => {
+                toy.tell(count);
+                self.check_bells(before);
+            }
+            EngineOp::Trim(count) => toy.trim(count),
+            EngineOp::Answer(answer) => toy.answer_next(answer),
+            EngineOp::Stall => toy.stall(),
+            EngineOp::Recover => toy.recover(),
+            EngineOp::NewEpoch => {
+                toy.begin_epoch();
+                self.log.clear();
+                self.epoch += 1;
+            }
+        }
+    }
+
+    fn connect(&mut self, client: usize, cursor: &With) {
+        let told = self.told();
+        let known = &mut self.clients[client];
+        known.subscription = None;
+        known.excuse = None;
+        known.asked_earliest = false;
+        let last = match cursor {
+            With::Nothing => None,
+            With::Own => known.last_event_id.clone(),
+            With::Older(back) => {
+                let at = known.seen.len().checked_sub(back + 1);
+                at.map(|at| {
+                    known.seen.truncate(at + 1);
+                    known.frontier = known.seen[at].1;
+                    known.seen[at].0.clone()
+                })
+            }
+            With::Earliest => Some(id("earliest")),
+            With::Unknown => Some(id("nobody's")),
+            With::Foreign => {
+                let other = Hub::builder().build().expect("a hub");
+                let foreign = soon(other.publish("a", Event::new("x"))).expect("published").id;
+                self.foreign.insert(foreign.as_str().to_owned());
+                Some(foreign)
+            }
+        };
+        match last.as_ref().map(EventId::as_str) {
+            // Live: nothing from now on may be missing.
+            None => known.frontier = Some((self.epoch, told - 1)),
+            Some("earliest") => {
+                known.frontier = None;
+                known.asked_earliest = true;
+            }
+            Some("nobody's") => {
+                known.frontier = None;
+                known.excuse = Some(GapReason::Unknown);
+            }
+            Some(foreign) if self.foreign.contains(foreign) => {
+                known.frontier = None;
+                known.excuse = Some(GapReason::Rewound);
+            }
+            Some(made) if made.starts_with('#') => {}
+            // A publisher's id is known while an entry has it that this client may read.
+            Some(chosen) => {
+                known.excuse = Some(GapReason::Unknown);
+                if self.uses.get(&id(chosen)).is_some_and(|&uses| uses > 1) {
+                    known.frontier = None;
+                }
+            }
+        }
+        let mut matchers: Vec<Matcher> = mask(known.plan.asks).collect();
+        if known.plan.asks == 15 {
+            matchers = vec![Matcher::any()];
+        }
+        let grant: Grant = mask(known.plan.grants).collect();
+        let unknown = if known.plan.unknown_is_oldest { UnknownId::Oldest } else { UnknownId::Live };
+        let subscription = self.hub.subscribe(matchers.into_iter().collect::<Selection>());
+        let subscription = subscription.grant(&grant).bookmarks(known.plan.bookmarks).unknown_id(unknown);
+        known.subscription = Some(subscription.after(last.clone()));
+        known.last_event_id = last;
+        known.waiting = false;
+        known.is_new = true;
+        known.came_to = self.epoch;
+        known.bell.was_rung();
+    }
+
+    /// Takes one delivery; `false` if there is none.
+    fn read(&mut self, client: usize) -> bool {
+        let known = &mut self.clients[client];
+        let Some(subscription) = &mut known.subscription else { return false };
+        let delivery = loop {
+            let waker = known.bell.waker();
+            match Pin::new(&mut *subscription).poll_next(&mut Context::from_waker(&waker)) {
+                Poll::Ready(Some(delivery)) => break delivery.expect("no error"),
+                Poll::Ready(None) => panic!("the subscription ended"),
+                Poll::Pending if known.bell.was_rung() => {}
+                Poll::Pending => {
+                    known.waiting = true;
+                    return false;
+                }
+            }
+        };
+        known.waiting = false;
+        self.account(client, &delivery);
+        true
+    }
+
+    fn account(&mut self, client: usize, delivery: &Delivery) {
+        let (oldest, epoch) = (self.oldest(), self.epoch);
+        self.forget_the_place_of_a_reused_id(client);
+        let known = &mut self.clients[client];
+        known.is_new = false;
+        let known = &self.clients[client];
+        let to = delivery.position();
+        let same_log = known.frontier.filter(|(of, _)| *of == epoch).map(|(_, position)| position);
+        let wanted = |from: Position, to: Position| {
+            (from..to).filter(|&position| known.wants(&self.log[index(position)])).collect::<Vec<_>>()
+        };
+        match delivery {
+            Delivery::Event(entry) => {
+                let accepted = &self.log[index(to)];
+                assert!(known.wants(accepted), "P7: {to} was not asked for, or may not be read");
+                if let Some(chosen) = &accepted.chosen {
+                    assert_eq!(entry.id(), chosen);
+                }
+                Self::check_nothing_left_out(known, same_log, oldest, to, wanted);
+            }
+            Delivery::Bookmark(_) => {
+                assert!(known.plan.bookmarks);
+                Self::check_nothing_left_out(known, same_log, oldest, to + 1, wanted);
+            }
+            Delivery::Gap(gap) => {
+                let rewound = known.frontier.is_some_and(|(of, _)| of != epoch) || known.came_to != epoch;
+                match gap.reason() {
+                    GapReason::Trimmed => {
+                        let behind = same_log.unwrap_or(0) + 1;
+                        assert!(
+                            behind < oldest,
+                            "a gap though everything from {behind} on is kept (oldest {oldest})"
+                        );
+                        let lost = wanted(behind.max(oldest), to + 1);
+                        assert!(lost.is_empty(), "P2: {lost:?} are kept, but the gap swallows them");
+                    }
+                    GapReason::Rewound => assert!(rewound || known.excuse == Some(GapReason::Rewound)),
+                    GapReason::Unknown => assert_eq!(known.excuse, Some(GapReason::Unknown)),
+                    _ => panic!("no such reason is known here"),
+                }
+            }
+            _ => panic!("no such delivery is known here"),
+        }
+        let known = &mut self.clients[client];
+        known.excuse = None;
+        known.frontier = Some((epoch, to));
+        known.last_event_id = Some(delivery.id().clone());
+        known.seen.push((delivery.id().clone(), known.frontier));
+    }
+
+    /// A publisher's id that was used again before it was looked up: the promise does not hold for it (M-134).
+    fn forget_the_place_of_a_reused_id(&mut self, client: usize) {
+        let known = &mut self.clients[client];
+        let uses = known.last_event_id.as_ref().and_then(|last| self.uses.get(last));
+        if known.is_new && uses.is_some_and(|&uses| uses > 1) {
+            known.frontier = None;
+        }
+    }
+
+    /// P1, P2, P3: everything that was wanted between the frontier and `to` (exclusive) is accounted for.
+    fn check_nothing_left_out(
+        client: &Client,
+        same_log: Option<Position>,
+        oldest: Position,
+        to: Position,
+        wanted: impl Fn(Position, Position) -> Vec<Position>,
+    ) {
+        match (client.frontier, same_log) {
+            (Some(_), Some(frontier)) => {
+                assert!(to > frontier, "P1, P3: {to} comes behind {frontier}");
+                let left_out = wanted(frontier + 1, to);
+                assert!(left_out.is_empty(), "P2: {left_out:?} were left out before {to}");
+            }
+            (Some(_), None) => panic!("P6: the log was rewound and nobody was told"),
+            (None, _) if client.asked_earliest => {
+                let left_out = wanted(oldest, to.max(oldest));
+                assert!(left_out.is_empty(), "P2: {left_out:?} are kept, but the replay begins at {to}");
+            }
+            // A publisher's id that was used twice: the promise does not hold for it (M-134).
+            (None, _) => {}
+        }
+    }
+
+    /// In the end everybody has everything.
+    fn settle(&mut self) {
+        if let Some(toy) = &self.toy {
+            toy.recover();
+            toy.tell(usize::MAX);
+        }
+        for client in 0..CLIENTS {
+            while self.read(client) {}
+            self.forget_the_place_of_a_reused_id(client);
+            let (epoch, oldest) = (self.epoch, self.oldest());
+            let known = &self.clients[client];
+            if let (Some(_), Some((of, frontier))) = (&known.subscription, known.frontier) {
+                if of != epoch && self.log.is_empty() {
+                    continue;
+                }
+                let from = if of == epoch { frontier + 1 } else { oldest };
+                let missing: Vec<_> = (from..=self.log.len() as Position)
+                    .filter(|&at| known.wants(&self.log[index(at)]))
+                    .collect();
+                assert!(missing.is_empty(), "P2: client {client} never got {missing:?}");
+            }
+        }
+    }
+}
+
+fn index(position: Position) -> usize {
+    usize::try_from(position - 1).expect("a small position")
+}
+
+fn check(history: usize, plans: Vec<ClientPlan>, ops: Vec<Op>, with_toy: bool) {
+    let mut world = World::new(history, plans, with_toy);
+    for op in ops {
+        world.run(op);
+    }
+    world.settle();
+    // P5: nothing is held for subscribers that are gone.
+    world.clients.clear();
+    let counts = world.hub.counts();
+    assert_eq!((counts.subscribers, counts.readerships), (0, 0));
+    assert!(counts.log_entries <= history as u64);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, max_shrink_iters: 20_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_client_of_a_hub_in_memory_can_account_for_every_event(
+        history in 1..12usize,
+        plans in prop::collection::vec(client_plan(), CLIENTS),
+        ops in prop::collection::vec(op(), 1..120),
+    ) {
+        check(history, plans, ops, false);
+    }
+
+    #[test]
+    fn every_client_of_an_engine_that_misbehaves_can_account_for_every_event(
+        history in 1..12usize,
+        plans in prop::collection::vec(client_plan(), CLIENTS),
+        ops in prop::collection::vec(op(), 1..120),
+    ) {
+        check(history, plans, ops, true);
+    }
+}
