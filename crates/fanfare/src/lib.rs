@@ -26,16 +26,41 @@
 //! }
 //! ```
 //!
+//! With the hub, every reader of a topic resumes where it left off, over all its reconnections:
+//!
+#![cfg_attr(all(feature = "axum-08", feature = "hub"), doc = "```")]
+#![cfg_attr(not(all(feature = "axum-08", feature = "hub")), doc = "```ignore")]
+//! use axum::{extract::State, response::IntoResponse};
+//! use fanfare::{Event, Hub, LastEventId, Sse};
+//!
+//! async fn room(State(hub): State<Hub>, last: LastEventId) -> impl IntoResponse {
+//!     Sse::new(hub.subscribe("rooms/7").after(last))
+//! }
+//!
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let hub = Hub::builder().history_events(1_000).build()?;
+//! hub.publish("rooms/7", Event::new("hi")).await?;
+//! # let response = room(State(hub), LastEventId::default()).await.into_response();
+//! # assert_eq!(response.headers()["content-type"], "text/event-stream");
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! | feature | adds |
 //! |---|---|
+//! | `hub` (default) | [`Hub`]: topics, history, subscriptions that resume exactly |
+//! | `urlpattern` | `Matcher::url_pattern`: topics by URL Pattern |
+//! | `uri-template` | `Matcher::topic_selector`: topics by URI Template, as Mercure before 1.0 |
 //! | `json` | `Event::json` |
 //! | `tokio` | [`channel`], and the timer that keeps an [`Sse`] alive; the adapters imply it |
 //! | `axum-08` | [`Sse`] is a response of axum 0.8, [`LastEventId`] an extractor |
-//!
-//! None is on by default.
+//! | `blocking` | `blocking::Connection` on a `TcpStream` or anything that writes, a thread for each |
 
 // The pages name what a feature adds; without it they have nothing to link to.
-#![cfg_attr(not(feature = "tokio"), allow(rustdoc::broken_intra_doc_links))]
+#![cfg_attr(not(all(feature = "tokio", feature = "hub")), allow(rustdoc::broken_intra_doc_links))]
 
+#[cfg(feature = "hub")]
+pub use fanfare_hub::*;
 pub use fanfare_stream::*;
 pub use fanfare_wire::*;

@@ -2,7 +2,7 @@
 //!
 //! [`Sse`] turns any `Stream` of events into a response body with the right head, keeps it alive while
 //! nothing happens, and ends it cleanly. [`channel`] is the same for those who push, [`LastEventId`] says
-//! where a client that comes back left off.
+//! where a client that comes back left off, and `blocking` serves a bare connection from a thread.
 //! This crate knows no topics and keeps no history: that is the hub's, whose subscriptions are streams like
 //! any other here.
 //!
@@ -12,6 +12,7 @@
 //! |---|---|---|
 //! | `tokio` | [`channel`], and the timer that keeps an [`Sse`] alive | tokio's `rt`, `sync` and `time` |
 //! | `axum-08` | `IntoResponse` for [`Sse`], [`LastEventId`] as an extractor; implies `tokio` | `axum-core` |
+//! | `blocking` | `blocking::Connection` on a `TcpStream` or anything that writes | nothing |
 //!
 //! Without `tokio` an [`Sse`] sends no keep-alive by itself: give it a stream that now and then yields
 //! [`KeepAliveStyle::to_frame`], timed by a [`KeepAliveState`].
@@ -21,10 +22,14 @@
 
 #[cfg(feature = "axum-08")]
 mod axum_08;
+#[cfg(feature = "blocking")]
+pub mod blocking;
 #[cfg(feature = "tokio")]
 mod channel;
-#[cfg(feature = "tokio")]
+#[cfg(any(feature = "tokio", feature = "blocking"))]
 mod closing;
+#[cfg(feature = "blocking")]
+mod date;
 mod head;
 mod item;
 mod keep_alive;

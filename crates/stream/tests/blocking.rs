@@ -1,0 +1,95 @@
+//! A `blocking::Connection` on a real socket.
+#![allow(clippy::unwrap_used)]
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::thread;
+
+use fanfare_stream::blocking::Connection;
+use fanfare_wire::Event;
+
+/// The two ends of a connection over loopback: the client's and the server's.
+fn connected() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    (client, listener.accept().unwrap().0)
+}
+
+/// What the client reads until `end` has come.
+fn read_until(client: &mut TcpStream, end: &str) -> String {
+    let (mut read, mut buffer) = (Vec::new(), [0; 1024]);
+    while !String::from_utf8_lossy(&read).contains(end) {
+        let bytes = client.read(&mut buffer).unwrap();
+        assert_ne!(bytes, 0, "the end came early");
+        read.extend_from_slice(&buffer[..bytes]);
+    }
+    String::from_utf8(read).unwrap()
+}
+
+#[test]
+fn the_head_arrives_before_the_first_event_and_each_event_when_it_is_sent() {
+    let (mut client, server) = connected();
+    let mut connection = Connection::open(server).unwrap();
+    let head = read_until(&mut client, "\r\n\r\n");
+    assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
+    assert!(!head.contains("transfer-encoding"), "{head}");
+    for n in 0..3 {
+        connection.send(Event::new(n.to_string())).unwrap();
+        assert_eq!(read_until(&mut client, "\n\n"), format!("data: {n}\n\n"));
+    }
+    assert!(connection.socket().nodelay().unwrap());
+    drop(client);
+    connection.end().ok();
+}
+
+/// Goal: input that nobody reads must not turn the clean end into a reset, which loses the farewell.
+/// Method: the client has sent more than its request, and reads only when the server is done.
+#[test]
+fn close_is_a_clean_end_even_when_the_client_sent_more_than_was_read() {
+    let (mut client, server) = connected();
+    client.write_all(&[b'x'; 10_000]).unwrap();
+    client.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut connection = Connection::open(server).unwrap();
+    connection.send(Event::new("a")).unwrap();
+    connection.close().unwrap();
+
+    let mut response = String::new();
+    client.read_to_string(&mut response).unwrap();
+
+    assert!(response.ends_with("data: a\n\nevent: close\ndata: Closing the connection\n\n"), "{response}");
+}
+
+#[test]
+fn a_client_that_left_is_reported_by_a_write() {
+    let (client, server) = connected();
+    let mut connection = Connection::open(server).unwrap();
+    drop(client);
+    while connection.send(Event::new("a")).is_ok() {
+        thread::yield_now();
+    }
+    assert!(connection.close().is_err());
+}
+
+#[test]
+fn a_client_that_takes_no_bytes_is_reported_after_the_write_timeout() {
+    let (client, server) = connected();
+    server.set_write_timeout(Some(std::time::Duration::from_millis(10))).unwrap();
+    let mut connection = Connection::open(server).unwrap();
+    let event = Event::new("x".repeat(1 << 20)).to_frame();
+    while connection.send(event.clone()).is_ok() {}
+    assert!(connection.send(event).is_err());
+    drop(client);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_unix_socket_will_do() {
+    let (mut client, server) = std::os::unix::net::UnixStream::pair().unwrap();
+    let reader = thread::spawn(move || {
+        let mut response = String::new();
+        client.read_to_string(&mut response).unwrap();
+        response
+    });
+    Connection::open(server).unwrap().close_with("bye").unwrap();
+    assert!(reader.join().unwrap().ends_with("\r\n\r\nevent: close\ndata: bye\n\n"));
+}
