@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2154
 # What each step of scripts/test does. Sourced by it; needs steps.sh and tools.sh. Installs nothing by itself.
 
 # The same versions stand in cargo-tools.txt, as wheels.
@@ -103,7 +104,10 @@ check_clients() {
   local name
   [ -e tests/clients/run ] || { note "no tests/clients/ yet"; return; }
   # The script below installs the clients themselves, from the lock files beside it.
-  need_apt curl curl && need_node 20 && need_python || { skip "$why"; return; }
+  if ! { need_apt curl curl && need_node 20 && need_python; }; then
+    skip "$why"
+    return
+  fi
   if [ -z "${CHROMIUM:-}" ]; then
     have chromium || have chromium-browser || have google-chrome || need_apt chromium chromium \
       || { skip "$why"; return; }

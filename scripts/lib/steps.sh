@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2154
 # Named, timed steps: starts them, stops at the first failure, prints the table at the end. Sourced by scripts/test;
 # knows nothing of what a step does.
 #

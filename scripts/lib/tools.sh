@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2154
 # Installs what the checks need and is not there: idempotent, pinned, no more than asked for. Sourced by scripts/test.
 # Never changes a system without apt, and never asks for a password.
 #
