@@ -128,6 +128,12 @@ impl Block {
         has_id
     }
 
+    /// Whether the block has said nothing yet.
+    #[inline]
+    pub(crate) fn is_new(&self) -> bool {
+        !self.has_data && !self.has_id && self.name.is_empty()
+    }
+
     pub(crate) fn has_data(&self) -> bool {
         self.has_data
     }

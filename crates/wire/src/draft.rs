@@ -10,6 +10,7 @@
 
 use alloc::vec::Vec;
 use bytes::{Buf, Bytes};
+use memchr::memchr2;
 
 use crate::frame::{comment_bytes, write_comment};
 use crate::lines::lines;
@@ -36,27 +37,32 @@ const ID_LINE: usize = "id: \n".len();
 impl Draft {
     /// Encodes `event` without its id, leaving room for an id of up to `id_bytes_max` bytes.
     ///
-    /// Costs one allocation of the frame's length and the room, and two passes over the data.
+    /// Costs one allocation of the frame's length and the room, and two passes over the data, three if it has line ends.
+    #[inline]
     #[must_use]
     pub fn new(event: &Event, id_bytes_max: usize) -> Self {
         Self::with_room(event, id_bytes_max.saturating_add(ID_LINE))
     }
 
     /// Encodes `event` without room for an id.
+    #[inline]
     pub(crate) fn without_room(event: &Event) -> Self {
         Self::with_room(event, 0)
     }
 
+    #[inline]
     fn with_room(event: &Event, room: usize) -> Self {
-        let body = body_bytes(event);
+        let data = Data::of(event);
+        let body = body_bytes(event, &data);
         let mut bytes = Vec::with_capacity(room.saturating_add(body));
         bytes.resize(room, 0);
-        write_body(&mut bytes, event);
+        write_body(&mut bytes, event, &data);
         debug_assert_eq!(bytes.len() - room, body, "the length is known before the bytes are written");
         Self { bytes, room }
     }
 
     /// Writes the id in front of the rest. One longer than the room left for it costs a copy.
+    #[inline]
     #[must_use]
     pub fn stamp(mut self, id: &EventId) -> Frame {
         let id = id.as_str().as_bytes();
@@ -75,17 +81,20 @@ impl Draft {
     }
 
     /// Completes the frame of an event that has no id.
+    #[inline]
     #[must_use]
     pub fn without_id(self) -> Frame {
         Self::frame(self.bytes, self.room)
     }
 
     /// How many bytes the frame has so far, without an id.
+    #[inline]
     #[must_use]
     pub fn frame_bytes(&self) -> usize {
         self.bytes.len() - self.room
     }
 
+    #[inline]
     fn frame(bytes: Vec<u8>, start: usize) -> Frame {
         let mut bytes = Bytes::from(bytes);
         // Not `slice`: it would make a second handle, and with that the shared count, in an allocation of its own.
@@ -97,23 +106,63 @@ impl Draft {
 /// How many bytes an event's frame has, with its id.
 pub(crate) fn frame_bytes(event: &Event) -> usize {
     let id = event.event_id().map_or(0, |id| id.as_str().len() + ID_LINE);
-    id + body_bytes(event)
+    id + body_bytes(event, &Data::of(event))
 }
 
-fn body_bytes(event: &Event) -> usize {
+/// An event's data, once it has been looked through.
+enum Data<'a> {
+    Missing,
+    /// Most data has no line end, and is not searched for one again when it is written.
+    OneLine(&'a [u8]),
+    Lines {
+        text: &'a [u8],
+        /// How many bytes its fields have.
+        bytes: usize,
+    },
+}
+
+impl<'a> Data<'a> {
+    #[inline]
+    fn of(event: &'a Event) -> Self {
+        let Some(data) = &event.data else { return Self::Missing };
+        let text = data.as_bytes();
+        if memchr2(b'\n', b'\r', text).is_none() {
+            return Self::OneLine(text);
+        }
+        Self::Lines { text, bytes: lines(text).map(|line| DATA.len() + line.len() + 1).sum() }
+    }
+
+    #[inline]
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Missing => 0,
+            Self::OneLine(text) => DATA.len() + text.len() + 1,
+            Self::Lines { bytes, .. } => *bytes,
+        }
+    }
+
+    #[inline]
+    fn write(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Missing => {}
+            Self::OneLine(text) => write_field(out, DATA, text),
+            Self::Lines { text, .. } => lines(text).for_each(|line| write_field(out, DATA, line)),
+        }
+    }
+}
+
+#[inline]
+fn body_bytes(event: &Event, data: &Data<'_>) -> usize {
     let comment = event.comment.as_deref().map_or(0, comment_bytes);
     let name = event.name.as_ref().map_or(0, |name| "event: \n".len() + name.as_str().len());
     let retry = event.retry_ms.map_or(0, |ms| "retry: \n".len() + Digits::of(ms).as_bytes().len());
-    let data = event
-        .data
-        .as_deref()
-        .map_or(0, |data| lines(data.as_bytes()).map(|line| DATA.len() + line.len() + 1).sum());
-    comment + name + retry + data + 1
+    comment + name + retry + data.bytes() + 1
 }
 
 const DATA: &[u8] = b"data: ";
 
-fn write_body(out: &mut Vec<u8>, event: &Event) {
+#[inline]
+fn write_body(out: &mut Vec<u8>, event: &Event, data: &Data<'_>) {
     if let Some(comment) = &event.comment {
         write_comment(out, comment);
     }
@@ -123,11 +172,7 @@ fn write_body(out: &mut Vec<u8>, event: &Event) {
     if let Some(ms) = event.retry_ms {
         write_field(out, b"retry: ", Digits::of(ms).as_bytes());
     }
-    if let Some(data) = &event.data {
-        for line in lines(data.as_bytes()) {
-            write_field(out, DATA, line);
-        }
-    }
+    data.write(out);
     out.push(b'\n');
 }
 

@@ -41,6 +41,7 @@ impl Event {
     ///
     /// assert_eq!(Event::new("").to_frame(), b"data: \n\n");
     /// ```
+    #[inline]
     #[must_use]
     pub fn new(data: impl Into<Cow<'static, str>>) -> Self {
         Self { data: Some(data.into()), ..Self::default() }
@@ -54,6 +55,7 @@ impl Event {
     /// let bookmark = Event::without_data().id(EventId::from_static("7"));
     /// assert_eq!(bookmark.to_frame(), b"id: 7\n\n");
     /// ```
+    #[inline]
     #[must_use]
     pub fn without_data() -> Self {
         Self::default()
@@ -87,6 +89,7 @@ impl Event {
     }
 
     /// Names the event, which is the type that a browser dispatches; without a name that is `message`.
+    #[inline]
     #[must_use]
     pub fn event(mut self, name: EventName) -> Self {
         self.name = Some(name);
@@ -94,6 +97,7 @@ impl Event {
     }
 
     /// Gives the event an id, which a client sends back when it reconnects.
+    #[inline]
     #[must_use]
     pub fn id(mut self, id: EventId) -> Self {
         self.id = Some(id);
@@ -115,6 +119,7 @@ impl Event {
     /// let event = Event::new("hi").retry(Duration::from_micros(1_999));
     /// assert_eq!(event.to_frame(), b"retry: 1\ndata: hi\n\n");
     /// ```
+    #[inline]
     #[must_use]
     pub fn retry(mut self, delay: Duration) -> Self {
         self.retry_ms = Some(u64::try_from(delay.as_millis()).unwrap_or(u64::MAX));
@@ -131,6 +136,7 @@ impl Event {
     /// let event = Event::new("hi").comment("from the cache").comment("of node 3");
     /// assert_eq!(event.to_frame(), b": from the cache\n: of node 3\ndata: hi\n\n");
     /// ```
+    #[inline]
     #[must_use]
     pub fn comment(mut self, text: &str) -> Self {
         match &mut self.comment {
@@ -148,30 +154,35 @@ impl Event {
     }
 
     /// The event's data, if it has any, as it was given.
+    #[inline]
     #[must_use]
     pub fn event_data(&self) -> Option<&str> {
         self.data.as_deref()
     }
 
     /// The event's id, if it has one.
+    #[inline]
     #[must_use]
     pub fn event_id(&self) -> Option<&EventId> {
         self.id.as_ref()
     }
 
     /// The event's name, if it has one.
+    #[inline]
     #[must_use]
     pub fn event_name(&self) -> Option<&EventName> {
         self.name.as_ref()
     }
 
     /// How many bytes [`to_frame`](Self::to_frame) will have. Costs one pass over the data, no allocation.
+    #[inline]
     #[must_use]
     pub fn frame_bytes(&self) -> usize {
         draft::frame_bytes(self)
     }
 
     /// Encodes the event, with one allocation of exactly [`frame_bytes`](Self::frame_bytes).
+    #[inline]
     #[must_use]
     pub fn to_frame(&self) -> Frame {
         match &self.id {
