@@ -1,0 +1,109 @@
+//! The running program: health, counts, strangers, and shortages.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::io::Read;
+use std::process::Command;
+
+use common::{HUB, Hub, read_until};
+
+#[test]
+fn health_and_readiness_are_told() {
+    let hub = Hub::start(&[]);
+    let (status, _, body) = hub.get("/healthz");
+    assert_eq!((status, body.as_str()), (200, "ok"));
+    let (status, _, body) = hub.get("/readyz");
+    assert_eq!((status, body.as_str()), (200, "ready"));
+    let (status, _, body) = hub.get("/nowhere");
+    assert_eq!((status, body.as_str()), (404, "There is nothing at this URL.\n"));
+}
+
+#[test]
+fn what_happens_is_counted() {
+    let hub = Hub::start(&["--bookmarks", "off"]);
+    let metric = |name: &str| -> u64 {
+        let (status, head, text) = hub.get("/metrics");
+        assert_eq!(status, 200);
+        assert!(head.contains("content-type: text/plain; version=0.0.4"), "{head}");
+        let line =
+            text.lines().find(|line| line.starts_with(&format!("fanfare_{name}"))).expect(name).to_owned();
+        line.rsplit_once(' ').unwrap().1.parse().unwrap()
+    };
+    let mut first = hub.subscribe("match=a");
+    let mut second = hub.subscribe("match=a&last_event_id=lost");
+    hub.publish("topic=a&data=x");
+    read_until(&mut first, "data: x\n\n");
+    read_until(&mut second, "data: x\n\n");
+    assert_eq!(metric("subscribers{hub=\"default\"}"), 2);
+    assert_eq!(metric("publications_total{hub=\"default\"}"), 1);
+    assert_eq!(metric("deliveries_total{hub=\"default\"}"), 2);
+    assert_eq!(metric("gaps_total{hub=\"default\",reason=\"unknown\"}"), 1);
+    assert_eq!(metric("resumes_total{hub=\"default\",outcome=\"fresh\"}"), 1);
+    assert_eq!(metric("resumes_total{hub=\"default\",outcome=\"gap\"}"), 1);
+    assert_eq!(
+        metric("log_next_position{hub=\"default\"}"),
+        metric("log_oldest_position{hub=\"default\"}") + 1
+    );
+    assert!(metric("delivered_bytes_total{hub=\"default\"}") > 20);
+    drop((first, second));
+    while metric("subscribers{hub=\"default\"}") > 0 {}
+}
+
+#[test]
+fn strangers_are_refused_in_a_sentence() {
+    let hub = Hub::start(&[]);
+    let (status, _, said) = hub.request("GET", "/", "Host: evil.test\r\n", "");
+    assert_eq!(status, 421);
+    assert_eq!(
+        said,
+        "With --dev this hub answers only to localhost and loopback addresses in the header Host.\n"
+    );
+    let form = "Content-Type: application/x-www-form-urlencoded\r\n";
+    let (status, _, said) =
+        hub.request("POST", HUB, &format!("{form}Origin: http://evil.test\r\n"), "topic=a");
+    assert_eq!(status, 403);
+    assert!(said.contains("Origin"), "{said}");
+    let own = format!("{form}Origin: http://{}\r\n", hub.address());
+    assert_eq!(hub.request("POST", HUB, &own, "topic=a").0, 200);
+    assert_eq!(hub.request("POST", HUB, &format!("{form}Host: localhost:1\r\n"), "topic=a").0, 200);
+}
+
+/// More connections than file descriptors: those that are served stay, and when some leave, others are taken.
+#[cfg(target_os = "linux")]
+#[test]
+fn running_out_of_file_descriptors_is_survived() {
+    let mut command = Command::new("sh");
+    let program = env!("CARGO_BIN_EXE_fanfare");
+    command.args(["-c", &format!("ulimit -n 64; exec {program} serve --dev --listen 127.0.0.1:0")]);
+    command.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::piped());
+    let hub = Hub::of(command, 1);
+    let mut stream = hub.subscribe("match=a");
+    let crowd: Vec<_> = (0..100).map(|_| hub.connect()).collect();
+    drop(crowd);
+    let (status, _, _) = hub.publish("topic=a&data=x");
+    assert_eq!(status, 200);
+    read_until(&mut stream, "data: x\n\n");
+    let (_, _, metrics) = hub.get("/metrics");
+    let failures = metrics.lines().find(|line| line.starts_with("fanfare_accept_failures_total")).unwrap();
+    assert!(!failures.ends_with(" 0"), "{failures}");
+}
+
+#[test]
+fn a_stream_over_http_1_0_ends_with_its_connection() {
+    let hub = Hub::start(&["--shutdown-window", "0"]);
+    let mut socket = hub.connect();
+    std::io::Write::write_all(
+        &mut socket,
+        format!("GET {HUB}?match=a HTTP/1.0\r\nHost: localhost\r\n\r\n").as_bytes(),
+    )
+    .unwrap();
+    let head = read_until(&mut socket, ":\n").to_ascii_lowercase();
+    assert!(!head.contains("transfer-encoding"), "{head}");
+    hub.publish("topic=a&data=x");
+    read_until(&mut socket, "data: x\n\n");
+    hub.signal("TERM");
+    let mut rest = String::new();
+    socket.read_to_string(&mut rest).unwrap();
+    assert!(rest.starts_with("retry: ") && rest.ends_with("\n\n"), "{rest}");
+}

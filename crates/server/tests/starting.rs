@@ -1,0 +1,181 @@
+//! Starting the program: what it prints, what it refuses, and where its settings come from.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::net::TcpListener;
+use std::process::Command;
+
+use common::{HUB, Hub, fanfare, read_until, refused, request};
+
+#[test]
+fn without_dev_it_says_that_keys_are_not_built_and_what_to_do() {
+    let (code, said) = refused(&["serve"]);
+    assert_eq!(code, Some(2));
+    assert_eq!(
+        said,
+        "fanfare: keys for publishers and subscribers are not built yet, so only a hub for developing can be started: add --dev\n"
+    );
+}
+
+#[test]
+fn with_dev_it_takes_loopback_addresses_only() {
+    for address in ["0.0.0.0:0", "[::]:0", "192.0.2.1:8080"] {
+        let (code, said) = refused(&["serve", "--dev", "--listen", "127.0.0.1:0", "--listen", address]);
+        assert_eq!(code, Some(2));
+        assert!(said.contains("loopback") && said.contains(address), "{said}");
+        let (code, _) = refused(&["serve", "--dev", "--listen", "127.0.0.1:0", "--admin-listen", address]);
+        assert_eq!(code, Some(2));
+    }
+}
+
+#[test]
+fn an_address_in_use_is_named() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let (code, said) = refused(&["serve", "--dev", "--listen", &address]);
+    assert_eq!(code, Some(1));
+    assert_eq!(
+        said,
+        format!(
+            "fanfare: cannot listen on {address}: another program does; stop it, or choose another address with --listen\n"
+        )
+    );
+}
+
+#[test]
+fn values_that_mean_nothing_are_refused_with_what_would_be_understood() {
+    for (arguments, hint) in [
+        (["--history-bytes", "lots"], "64MiB"),
+        (["--history-age", "15"], "1h30m"),
+        (["--keep-alive", "soon"], "15s"),
+        (["--listen", "here"], "invalid socket address"),
+        (["--engine", "disk"], "memory"),
+        (["--bookmarks", "some"], "browsers"),
+        (["--unknown-id", "newest"], "oldest"),
+        (["--log-format", "xml"], "json"),
+    ] {
+        let (code, said) = refused(&[&["serve", "--dev"], &arguments[..]].concat());
+        assert_eq!(code, Some(2), "{arguments:?}");
+        assert!(said.contains(hint), "{said}");
+    }
+    let (code, said) = refused(&["serve", "--dev", "--history-events", "0"]);
+    assert_eq!(code, Some(2));
+    assert!(said.contains("at least one event"), "{said}");
+}
+
+#[test]
+fn help_names_every_flag_with_its_default_and_variable() {
+    let help = String::from_utf8(fanfare(&["serve", "--help"]).output().unwrap().stdout).unwrap();
+    for flag in [
+        "--dev",
+        "--listen",
+        "--admin-listen",
+        "--engine",
+        "--history-events",
+        "--history-bytes",
+        "--history-age",
+        "--keep-alive",
+        "--bookmarks",
+        "--unknown-id",
+        "--log-format",
+        "--max-subscribers",
+        "--max-body-bytes",
+        "--max-event-bytes",
+        "--shutdown-window",
+    ] {
+        let variable = format!("FANFARE_{}", flag[2..].to_uppercase().replace('-', "_"));
+        assert!(help.contains(flag) && help.contains(&variable), "{flag}\n{help}");
+    }
+    for default in
+        ["127.0.0.1:8080", "64MiB", "256KiB", "1MiB", "15s", "5s", "memory", "browsers", "live", "text"]
+    {
+        assert!(help.contains(&format!("[default: {default}]")), "{default}\n{help}");
+    }
+}
+
+/// The whole path as a newcomer walks it.
+#[test]
+fn the_printed_curl_line_reaches_the_page() {
+    let mut hub = Hub::start(&[]);
+    assert_eq!(hub.line(), "");
+    let page = hub.line();
+    let address = hub.address().to_owned();
+    assert_eq!(page, format!("Open http://{address}/ and publish from another terminal:"));
+    let curl = hub.line();
+
+    let mut stream = hub.subscribe("topic=demo");
+    let output = Command::new("sh").args(["-c", curl.trim()]).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let text = read_until(&mut stream, "data: hello\n\n");
+    assert!(text.contains(&format!("id: {}\n", String::from_utf8(output.stdout).unwrap())), "{text}");
+
+    let (status, head, body) = hub.get("/");
+    assert_eq!(status, 200);
+    assert!(head.contains("content-type: text/html; charset=utf-8"), "{head}");
+    assert!(head.contains("content-security-policy: default-src 'none'; script-src 'self'"), "{head}");
+    assert!(body.contains("<!doctype html>") || body.contains("<!DOCTYPE html>"));
+    for (file, content_type) in [("/page.css", "text/css"), ("/page.js", "text/javascript")] {
+        let (status, head, _) = hub.get(file);
+        assert_eq!(status, 200);
+        assert!(head.contains(content_type), "{head}");
+    }
+}
+
+#[test]
+fn several_addresses_are_one_hub() {
+    let arguments = [
+        "serve",
+        "--dev",
+        "--listen",
+        "127.0.0.1:0",
+        "--listen",
+        "127.0.0.1:0",
+        "--admin-listen",
+        "127.0.0.1:0",
+    ];
+    let hub = Hub::of(fanfare(&arguments), 3);
+    let mut stream = hub.subscribe("match=a");
+    let form = "Content-Type: application/x-www-form-urlencoded\r\n";
+    let (status, _, id) = request(&hub.addresses[1], "POST", HUB, form, "topic=a&data=x");
+    assert_eq!(status, 200);
+    assert!(read_until(&mut stream, "data: x\n\n").contains(&id));
+    assert_eq!(request(&hub.addresses[2], "GET", "/metrics", "", "").0, 200);
+    assert_eq!(request(&hub.addresses[2], "POST", HUB, form, "topic=a&data=x").0, 404);
+}
+
+#[test]
+fn settings_come_from_the_environment_and_flags_win() {
+    let mut command = fanfare(&["serve", "--max-event-bytes", "1KiB"]);
+    command.env("FANFARE_DEV", "true").env("FANFARE_LISTEN", "127.0.0.1:0,127.0.0.1:0");
+    command.env("FANFARE_MAX_BODY_BYTES", "2KiB").env("FANFARE_MAX_EVENT_BYTES", "1GiB");
+    let hub = Hub::of(command, 2);
+    let (status, _, said) = hub.publish(&format!("topic=a&data={}", "x".repeat(1_500)));
+    assert_eq!(status, 413);
+    assert!(said.contains("at most 1024"), "{said}");
+    let (status, _, said) = hub.publish(&format!("topic=a&data={}", "x".repeat(2_500)));
+    assert_eq!((status, said.as_str()), (413, "The body is larger than 2048 bytes.\n"));
+}
+
+#[test]
+fn history_and_unknown_ids_are_as_set() {
+    let hub = Hub::start(&["--history-events", "2", "--unknown-id", "oldest", "--bookmarks", "off"]);
+    for number in 1..=3 {
+        hub.publish(&format!("topic=a&data=d{number}"));
+    }
+    let mut stream = hub.subscribe("match=a&last_event_id=lost");
+    let text = read_until(&mut stream, "data: d3\n\n");
+    assert!(
+        text.contains("event: fanfare.gap\n") && text.contains("data: d2\n") && !text.contains("data: d1\n"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_full_hub_says_so() {
+    let hub = Hub::start(&["--max-subscribers", "1"]);
+    let _stream = hub.subscribe("match=a");
+    let (status, head, _) = hub.get(&format!("{HUB}?match=a"));
+    assert_eq!(status, 503);
+    assert!(head.contains("retry-after: "), "{head}");
+}
