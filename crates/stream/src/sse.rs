@@ -45,6 +45,7 @@ pub struct Sse {
     opening: Option<Frame>,
     keep_alive: KeepAlive,
     on_error: Option<Box<dyn FnOnce(BoxError) + Send>>,
+    until: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     #[cfg(feature = "tokio")]
     timer: Timer,
 }
@@ -66,6 +67,7 @@ impl Sse {
             opening: None,
             keep_alive: KeepAlive::default(),
             on_error: None,
+            until: None,
             #[cfg(feature = "tokio")]
             timer: Timer::default(),
         }
@@ -108,6 +110,27 @@ impl Sse {
         self
     }
 
+    /// Ends the response, between two events, as soon as `signal` is done.
+    ///
+    /// A server that shuts down gracefully waits for its responses, and an event stream has no end of its own:
+    /// give it one. A browser reconnects, to whoever listens then.
+    ///
+    /// ```
+    /// # use fanfare_stream::Sse;
+    /// # use fanfare_wire::Event;
+    /// # use futures_util::stream;
+    /// let (stop, mut stopping) = tokio::sync::watch::channel(false);
+    /// let sse = Sse::new(stream::pending::<Event>()).until(async move {
+    ///     stopping.wait_for(|stop| *stop).await.ok();
+    /// });
+    /// # drop((stop, sse));
+    /// ```
+    #[must_use]
+    pub fn until(mut self, signal: impl Future<Output = ()> + Send + 'static) -> Self {
+        self.until = Some(Box::pin(signal));
+        self
+    }
+
     /// Makes an HTTP response of it, with status 200.
     #[must_use]
     pub fn response(self) -> Response<Self> {
@@ -129,6 +152,10 @@ impl Sse {
     /// What is to be sent next: the opening, then the stream, then a keep-alive if both are silent.
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, BoxError>>> {
         let Some(frames) = &mut self.frames else { return Poll::Ready(None) };
+        if self.until.as_mut().is_some_and(|until| until.as_mut().poll(cx).is_ready()) {
+            self.end();
+            return Poll::Ready(None);
+        }
         #[cfg(feature = "tokio")]
         self.timer.start(self.keep_alive.interval());
         if let Some(frame) = self.opening.take() {
@@ -141,7 +168,7 @@ impl Sse {
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Ready(Some(Err(error))) => {
-                self.frames = None;
+                self.end();
                 Poll::Ready(match self.on_error.take() {
                     Some(report) => {
                         report(error);
@@ -151,7 +178,7 @@ impl Sse {
                 })
             }
             Poll::Ready(None) => {
-                self.frames = None;
+                self.end();
                 Poll::Ready(None)
             }
             #[cfg(feature = "tokio")]
@@ -159,6 +186,13 @@ impl Sse {
             #[cfg(not(feature = "tokio"))]
             Poll::Pending => Poll::Pending,
         }
+    }
+
+    /// Lets go of all that the stream held.
+    fn end(&mut self) {
+        self.frames = None;
+        self.until = None;
+        self.opening = None;
     }
 }
 

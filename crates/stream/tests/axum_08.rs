@@ -1,6 +1,7 @@
 //! An `Sse` behind a real axum server, read from a raw socket.
 #![allow(clippy::unwrap_used)]
 
+use std::future::IntoFuture;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -175,6 +176,28 @@ async fn an_opening_and_a_keep_alive_reach_the_socket() {
     };
     let mut client = request(Router::new().route("/", get(handler)), "").await;
     read_until(&mut client, "\r\n\r\n2\r\n:\n\r\n2\r\n:\n\r\n").await;
+}
+
+/// Goal: a graceful shutdown must not wait for a stream that has no end of its own.
+#[tokio::test]
+async fn a_graceful_shutdown_ends_an_endless_stream_cleanly() {
+    let (stop, stopping) = tokio::sync::watch::channel(false);
+    let stopped = |mut stopping: tokio::sync::watch::Receiver<bool>| async move {
+        stopping.wait_for(|stop| *stop).await.unwrap();
+    };
+    let signal = stopped(stopping.clone());
+    let handler = move || async move { Sse::new(stream::pending::<Event>()).until(stopped(stopping)) };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let router = Router::new().route("/", get(handler));
+    let server = tokio::spawn(axum::serve(listener, router).with_graceful_shutdown(signal).into_future());
+    client.write_all(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n").await.unwrap();
+    read_until(&mut client, "\r\n\r\n").await;
+
+    stop.send(true).unwrap();
+
+    read_until(&mut client, "0\r\n\r\n").await;
+    server.await.unwrap().unwrap();
 }
 
 #[tokio::test]

@@ -91,6 +91,15 @@ fn the_opening_comes_first_and_once() {
 }
 
 #[test]
+fn a_signal_ends_the_response_before_the_next_event() {
+    let mut sse = Sse::new(stream::repeat_with(|| Event::new("a"))).until(std::future::ready(()));
+    assert_eq!(poll(&mut sse), None);
+    assert!(sse.is_end_stream());
+    let mut sse = Sse::new(stream::repeat_with(|| Event::new("a"))).until(std::future::pending());
+    check(&mut sse, b"data: a\n\n");
+}
+
+#[test]
 fn an_error_that_nobody_takes_is_the_bodys_and_then_comes_the_end() {
     let mut sse = Sse::new(stream::iter([Err("lost"), Ok(Event::new("never"))]));
     assert_eq!(poll(&mut sse), Some(Err("lost".into())));
