@@ -122,6 +122,9 @@ impl Feed {
 
     /// Looks what is due at `cursor` and moves it; hangs the doorbell when nothing is.
     pub(crate) fn step(&self, seat: Seat, cursor: &mut Cursor, waker: &Waker) -> Step {
+        // Declared before the lock, so dropped after it: a doorbell may be all that keeps a task alive, and the task
+        // may hold another subscription.
+        let _replaced: Option<Waker>;
         let now = self.clock.now();
         let mut state = self.lock();
         let State { log, router, counts, closed, .. } = &mut *state;
@@ -129,7 +132,7 @@ impl Feed {
             if *closed {
                 return Step::End;
             }
-            router.hang_bell(seat, waker);
+            _replaced = router.hang_bell(seat, waker);
             return Step::Wait;
         };
         if cursor.epoch != Some(log.epoch()) {
@@ -171,7 +174,7 @@ impl Feed {
                     if *closed {
                         return Step::End;
                     }
-                    router.hang_bell(seat, waker);
+                    _replaced = router.hang_bell(seat, waker);
                     return Step::Wait;
                 }
             }

@@ -151,11 +151,13 @@ impl Router {
     }
 
     /// Gives a seat back; with its last subscriber a readership is forgotten, and with its last readership a selection.
-    pub(crate) fn leave(&mut self, seat: Seat) {
+    ///
+    /// Returns the doorbell, which is to be dropped outside the lock: with it may go a task that holds a seat here.
+    pub(crate) fn leave(&mut self, seat: Seat) -> Option<Waker> {
         let readership = &mut self.readerships[seat.readership];
-        readership.bells.remove(seat.bell);
+        let bell = readership.bells.remove(seat.bell);
         if !readership.bells.is_empty() {
-            return;
+            return bell;
         }
         let Readership { selected, grant, .. } = self.readerships.remove(seat.readership);
         self.readership_keys.remove(&(selected, grant));
@@ -166,6 +168,7 @@ impl Router {
             self.selection_keys.remove(&selection);
             self.unindex(&selection, selected);
         }
+        bell
     }
 
     fn unindex(&mut self, selection: &Selection, selected: usize) {
@@ -260,10 +263,12 @@ impl Router {
     }
 
     /// Leaves a doorbell: it is rung once, by the next entry for the seat's readership.
-    pub(crate) fn hang_bell(&mut self, seat: Seat, waker: &Waker) {
+    ///
+    /// Returns the one that hung there, which is to be dropped outside the lock, as in [`leave`](Self::leave).
+    pub(crate) fn hang_bell(&mut self, seat: Seat, waker: &Waker) -> Option<Waker> {
         match &mut self.readerships[seat.readership].bells[seat.bell] {
-            Some(bell) => bell.clone_from(waker),
-            bell @ None => *bell = Some(waker.clone()),
+            Some(bell) if bell.will_wake(waker) => None,
+            bell => bell.replace(waker.clone()),
         }
     }
 

@@ -157,7 +157,9 @@ impl Subscription {
         if let Some(place) = &mut self.place {
             let mut state = place.shared.feed.lock();
             let seat = state.router.join(&place.selection, grant, place.cursor.next);
-            state.router.leave(std::mem::replace(&mut place.seat, seat));
+            let bell = state.router.leave(std::mem::replace(&mut place.seat, seat));
+            drop(state);
+            drop(bell);
         }
         self
     }
@@ -211,7 +213,9 @@ impl Subscription {
                 },
                 Stage::Opening(opening) => match ready!(opening.as_mut().poll(context)) {
                     Ok(opened) => {
-                        place.cursor.client_id.clone_from(&self.requested);
+                        if !matches!(opened.resume, Resume::Earliest) {
+                            place.cursor.client_id.clone_from(&self.requested);
+                        }
                         self.resume = Some(place.open(opened));
                     }
                     Err(fault) => {
@@ -346,8 +350,10 @@ impl Held {
 impl Drop for Held {
     fn drop(&mut self) {
         let mut state = self.shared.feed.lock();
-        state.router.leave(self.seat);
+        let bell = state.router.leave(self.seat);
         state.counts.subscribers -= 1;
+        drop(state);
+        drop(bell);
     }
 }
 

@@ -103,3 +103,26 @@ fn hubs_and_subscriptions_can_be_sent_between_threads() {
     sendable(&hub);
     sendable(&hub.publish("a", Event::new("x")));
 }
+
+/// A waker that owns a subscription: what a detached task is to some executors.
+struct Task(
+    #[expect(dead_code, reason = "it is only to be dropped")] std::sync::Mutex<fanfare_hub::Subscription>,
+);
+
+impl std::task::Wake for Task {
+    fn wake(self: std::sync::Arc<Self>) {}
+}
+
+#[test]
+fn a_doorbell_that_is_all_that_keeps_another_subscription_alive_can_be_replaced() {
+    use futures_util::StreamExt;
+    let hub = Hub::builder().build().expect("a hub");
+    let mut subscription = hub.subscribe("a").bookmarks(false);
+    let task = std::sync::Arc::new(Task(std::sync::Mutex::new(hub.subscribe("b"))));
+    let waker = task.into();
+    assert!(subscription.poll_next_unpin(&mut std::task::Context::from_waker(&waker)).is_pending());
+    drop(waker);
+    assert_eq!(hub.counts().subscribers, 2);
+    support::assert_waiting(&mut subscription);
+    assert_eq!(hub.counts().subscribers, 1);
+}
