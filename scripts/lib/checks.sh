@@ -72,6 +72,32 @@ check_deny() {
   fi
 }
 
+# What the README promises a newcomer: built with default features alone, started, asked, stopped.
+check_release() {
+  need_apt curl curl || { skip "$why"; return; }
+  run cargo build --release
+  run serve_and_stop
+}
+
+serve_and_stop() {
+  local folder server line answer status=0
+  folder="$(mktemp -d)"
+  mkfifo "$folder/output"
+  "${CARGO_TARGET_DIR:-target}/release/fanfare" serve --dev --listen 127.0.0.1:0 >"$folder/output" &
+  server=$!
+  exec 3<"$folder/output"
+  rm -r "$folder"
+  # Standard output ends if the server does, and then so does the read.
+  if read -r -t 60 line <&3 && [[ "$line" == "listening on http://"* ]]; then
+    answer="$(curl --silent --show-error --max-time 10 "${line#listening on }/healthz" || true)"
+  fi
+  kill -TERM "$server"
+  wait "$server" || status=$?
+  exec 3<&-
+  printf '%s\n/healthz answers: %s\nexit status after SIGTERM: %s\n' "${line:-}" "${answer:-}" "$status"
+  [ "${answer:-}" = ok ] && [ "$status" -eq 0 ]
+}
+
 check_bench_check() {
   local folder
   for folder in bench bench/codec; do
