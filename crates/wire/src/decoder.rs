@@ -82,6 +82,16 @@ enum Found<'c> {
     HeldComment(usize),
 }
 
+/// How the pushed bytes start.
+enum Start<'c> {
+    /// With an event of one line of data.
+    Event(&'c str),
+    /// With a line of data that does not end in them; it need not be searched again.
+    Endless,
+    /// With anything else, or within a block.
+    Other,
+}
+
 /// What is dispatched if the stream names nothing.
 const MESSAGE: &str = "message";
 
@@ -144,14 +154,15 @@ impl Decoder {
             return Err(error);
         }
         self.take_back();
-        if let Some(data) = self.whole_event(input) {
-            return Ok(Some(Item::Event(Received {
-                name: MESSAGE,
-                data,
-                last_event_id: &self.last_event_id,
-            })));
-        }
-        match self.find(input) {
+        let found = match self.start(input) {
+            Start::Event(data) => {
+                let last_event_id = &self.last_event_id;
+                return Ok(Some(Item::Event(Received { name: MESSAGE, data, last_event_id })));
+            }
+            Start::Endless => self.hold(input).map(|()| None),
+            Start::Other => self.find(input),
+        };
+        match found {
             Ok(Some(found)) => Ok(Some(self.lend(found))),
             Ok(None) => Ok(None),
             Err(error) => {
@@ -176,21 +187,21 @@ impl Decoder {
     /// where anything is special, a limit too.
     // Measured in `bench/codec`: it halves what a small event costs.
     #[inline]
-    fn whole_event<'c>(&mut self, input: &mut &'c [u8]) -> Option<&'c str> {
+    fn start<'c>(&mut self, input: &mut &'c [u8]) -> Start<'c> {
         if !self.line.is_empty() || self.after_cr || !self.block.is_new() {
-            return None;
+            return Start::Other;
         }
-        let line = input.strip_prefix(b"data:")?;
-        let end = memchr2(b'\n', b'\r', line)?;
-        let rest = line[end..].strip_prefix(b"\n\n")?;
+        let Some(line) = input.strip_prefix(b"data:") else { return Start::Other };
+        let Some(end) = memchr2(b'\n', b'\r', line) else { return Start::Endless };
+        let Some(rest) = line[end..].strip_prefix(b"\n\n") else { return Start::Other };
         let value = &line[..end];
         if end > self.limits.event_bytes.min(self.limits.line_bytes.saturating_sub(b"data:".len())) {
-            return None;
+            return Start::Other;
         }
-        let data = str::from_utf8(value.strip_prefix(b" ").unwrap_or(value)).ok()?;
+        let Ok(data) = str::from_utf8(value.strip_prefix(b" ").unwrap_or(value)) else { return Start::Other };
         *input = rest;
         self.begun = true;
-        Some(data)
+        Start::Event(data)
     }
 
     /// Goes from line to line until one makes an item.
