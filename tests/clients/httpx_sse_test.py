@@ -1,0 +1,181 @@
+"""Python's httpx-sse against the hub and the examples.
+
+httpx-sse reads one response and does not reconnect: whoever uses it writes that loop, as `Reader` does here. Nothing
+waits by the clock; a read that takes longer than any healthy run ends the test.
+"""
+
+import json
+import os
+import pathlib
+import subprocess
+import threading
+import unittest
+from collections import namedtuple
+
+import httpx
+import httpx_sse
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BUILT = pathlib.Path(os.environ.get("FANFARE_BUILT", ROOT / "target/debug"))
+PROGRAMS = {
+    "hub": lambda address: [os.environ.get("FANFARE_BIN", BUILT / "fanfare"), "serve", "--dev", "--listen", address],
+    "axum": lambda address: [BUILT / "examples/axum", address],
+    "blocking": lambda address: [BUILT / "examples/blocking", address],
+}
+HUB = "/.well-known/mercure"
+DEADLINE_S = 60.0
+
+Event = namedtuple("Event", "type data id")
+
+
+class Server:
+    """One process on a port of its own, ended by its process id."""
+
+    def __init__(self, program):
+        self.program = program
+        self._begin("127.0.0.1:0")
+
+    def _begin(self, address):
+        environment = {**os.environ, "FANFARE_SHUTDOWN_WINDOW": "0", "RUST_LOG": "warn"}
+        self.process = subprocess.Popen(PROGRAMS[self.program](address), stdout=subprocess.PIPE, text=True, env=environment)
+        for line in self.process.stdout:
+            if line.startswith("listening on http://"):
+                self.base = line.split()[-1]
+                break
+        else:
+            raise AssertionError(f"{self.program} ended before it listened")
+        # The rest of what it prints has to go somewhere.
+        threading.Thread(target=self.process.stdout.read, daemon=True).start()
+
+    def stop(self):
+        self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+
+    def again(self):
+        self._begin(self.base.removeprefix("http://"))
+
+    def publish(self, **fields):
+        answer = httpx.post(self.base + HUB, data=fields)
+        assert answer.status_code == 200, answer.text
+        return answer.text
+
+
+class Reader:
+    """Reads events for ever: comes back with the last event ID whenever the stream ends."""
+
+    def __init__(self, url, last_event_id=None):
+        self.url = url
+        self.last_event_id = last_event_id
+        self.client = httpx.Client(timeout=httpx.Timeout(DEADLINE_S), trust_env=False)
+        self.connected = threading.Event()
+        self.events = self._events()
+
+    def _events(self):
+        while True:
+            headers = {} if self.last_event_id is None else {"Last-Event-ID": self.last_event_id}
+            try:
+                with httpx_sse.connect_sse(self.client, "GET", self.url, headers=headers) as source:
+                    assert source.response.status_code == 200, source.response.status_code
+                    self.connected.set()
+                    for event in source.iter_sse():
+                        self.last_event_id = event.id or self.last_event_id
+                        # A block of `retry` alone is no event, but httpx-sse reports it as an empty one.
+                        if event.data or event.retry is None:
+                            yield Event(event.event, event.data, event.id)
+            except (httpx.ConnectError, httpx.RemoteProtocolError, httpx.ReadError):
+                pass
+
+    def take(self, count):
+        return [next(self.events) for _ in range(count)]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.events.close()
+        self.client.close()
+
+
+class Started(unittest.TestCase):
+    def start(self, program):
+        server = Server(program)
+        self.addCleanup(server.stop)
+        return server
+
+
+class TheHub(Started):
+    def test_every_kind_of_event_arrives_as_it_was_published(self):
+        hub = self.start("hub")
+        publications = [
+            ("message", "plain", "plain"),
+            ("message", "one\ntwo\r\nthree\rfour", "one\ntwo\nthree\nfour"),
+            ("message", "Grüße, 世界 🎺", "Grüße, 世界 🎺"),
+            ("message", "", ""),
+            ("message", "it ends with a newline\n", "it ends with a newline\n"),
+            ("message", "  led by spaces", "  led by spaces"),
+            ("message", "id: forged\n\nevent: forged", "id: forged\n\nevent: forged"),
+            ("price", "12.50", "12.50"),
+        ]
+        # The history is replayed to whoever asks for the earliest: no race with a live subscription.
+        expected = []
+        for kind, data, arrives in publications:
+            kind_field = {} if kind == "message" else {"type": kind}
+            expected.append(Event(kind, arrives, hub.publish(topic="rooms/7", data=data, **kind_field)))
+        with Reader(f"{hub.base}{HUB}?match=rooms/7", "earliest") as reader:
+            self.assertEqual(reader.take(len(expected)), expected)
+            live = Event("message", "live", hub.publish(topic="rooms/7", data="live"))
+            self.assertEqual(next(reader.events), live)
+
+    def test_what_is_published_while_away_arrives_once_and_in_order(self):
+        """P1, P2, P3."""
+        hub = self.start("hub")
+        first = Event("message", "first", hub.publish(topic="rooms/7", data="first"))
+        with Reader(f"{hub.base}{HUB}?match=rooms/7", "earliest") as reader:
+            self.assertEqual(next(reader.events), first)
+        missed = [Event("message", data, hub.publish(topic="rooms/7", data=data)) for data in "abc"]
+        with Reader(f"{hub.base}{HUB}?match=rooms/7", reader.last_event_id) as reader:
+            self.assertEqual(reader.take(3), missed)
+            live = Event("message", "live", hub.publish(topic="rooms/7", data="live"))
+            self.assertEqual(next(reader.events), live)
+
+    def test_after_a_restart_there_is_exactly_one_gap_and_then_the_stream_goes_on(self):
+        """P2, P6."""
+        hub = self.start("hub")
+        first = Event("message", "first", hub.publish(topic="rooms/7", data="first"))
+        with Reader(f"{hub.base}{HUB}?match=rooms/7", "earliest") as reader:
+            self.assertEqual(next(reader.events), first)
+            hub.stop()
+            hub.again()
+            gap = next(reader.events)
+            self.assertEqual(gap.type, "fanfare.gap")
+            self.assertEqual(json.loads(gap.data), {"reason": "rewound", "after": first.id})
+            live = Event("message", "live", hub.publish(topic="rooms/7", data="live"))
+            self.assertEqual(next(reader.events), live)
+
+
+class TheExamples(Started):
+    def each(self):
+        for program in ("axum", "blocking"):
+            with self.subTest(program):
+                yield self.start(program)
+
+    def test_ticks_arrive_and_the_close_event_ends_them(self):
+        for server in self.each():
+            with Reader(f"{server.base}/events?count=2") as reader:
+                self.assertEqual(reader.take(2), [Event("message", "tick 1", "1"), Event("message", "tick 2", "2")])
+                end = next(reader.events)
+                self.assertEqual((end.type, end.data), ("close", "Closing the connection"))
+
+    def test_after_a_restart_the_ticks_go_on_where_they_were(self):
+        for server in self.each():
+            with Reader(f"{server.base}/events") as reader:
+                reader.take(2)
+                server.stop()
+                server.again()
+                # What had come before it was stopped may still be read; none may be missing or doubled.
+                self.assertEqual(reader.take(3), [Event("message", f"tick {n}", str(n)) for n in (3, 4, 5)])
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
