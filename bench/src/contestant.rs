@@ -53,6 +53,8 @@ impl Contestant {
         let mut child = Command::new(own_program()?)
             .args(["become-child", "--parent", &std::process::id().to_string(), "--"])
             .args(&self.command)
+            // Log lines of servers are not what standard error is for here, warnings and errors excepted.
+            .env("RUST_LOG", std::env::var("RUST_LOG").unwrap_or_else(|_| "warn".to_owned()))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()

@@ -93,6 +93,7 @@ fn misbehaving(misdeed: fn(usize, &[String]) -> String) -> String {
     thread::spawn(move || {
         for stream in listener.incoming() {
             let (hub, stream) = (Arc::clone(&hub), stream.unwrap());
+            stream.set_nodelay(true).unwrap();
             thread::spawn(move || {
                 let mut reader = BufReader::new(stream.try_clone().unwrap());
                 let mut stream = stream;
@@ -220,4 +221,52 @@ fn more_subscribers_than_descriptors_are_refused_in_a_sentence() {
     assert!(!output.status.success());
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(error.contains("3000016 connections need 3000080 file descriptors"), "{error}");
+}
+
+/// The first child of `parent`, once it has become what it was started as.
+fn child_of(parent: &Child) -> u32 {
+    let path = format!("/proc/{0}/task/{0}/children", parent.id());
+    loop {
+        let children = std::fs::read_to_string(&path).unwrap();
+        if let Some(child) = children.split_whitespace().next() {
+            let command = std::fs::read_to_string(format!("/proc/{child}/cmdline")).unwrap_or_default();
+            if command.contains("\0--listen") && !command.contains("become-child") {
+                return child.parse().unwrap();
+            }
+        }
+        thread::yield_now();
+    }
+}
+
+/// Whether a process of this id lives, other than as a corpse that its parent has yet to collect.
+fn lives(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, state)| !state.starts_with(['Z', 'X']))
+}
+
+/// Goal: however a comparison ends, its servers end.
+/// Method: end it in the middle of a round, once kindly and once so that it cannot do anything any more.
+#[test]
+fn no_server_outlives_a_comparison_that_is_ended() {
+    for signal in ["TERM", "INT", "KILL"] {
+        let mut compare = Command::new(PROGRAM)
+            .args(["compare", "--subscribers", "5", "--seconds", "30", "--time-limit", "60"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let server = child_of(&compare);
+        assert!(lives(server));
+        let sent = Command::new("kill").args(["-s", signal, &compare.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+        let status = compare.wait().unwrap();
+        assert!(!status.success(), "{signal}");
+        if signal == "KILL" {
+            // The kernel's signal to the server is sent before the parent can be waited for; dying takes a moment.
+            while lives(server) {
+                thread::yield_now();
+            }
+        }
+        assert!(!lives(server), "{signal}");
+    }
 }

@@ -38,7 +38,7 @@ pub(crate) struct Compare {
     /// Publications that may lack a delivery at once when saturated.
     #[arg(long, default_value_t = 64)]
     outstanding: usize,
-    /// The program `fanfare`: adds the contestant of this name, run as `serve --dev --listen 127.0.0.1:0`.
+    /// The program `fanfare`: adds the contestant of this name, run as `serve --dev` on a free port.
     #[arg(long, value_name = "PROGRAM")]
     fanfare: Option<String>,
     /// One more contestant: a server that prints `listening on http://…` and speaks the same two requests.
@@ -151,7 +151,8 @@ fn contestants(compare: &Compare) -> anyhow::Result<Vec<Contestant>> {
         Contestant::own("axum", &["rival-axum"])?,
     ];
     if let Some(program) = &compare.fanfare {
-        let command = [program.as_str(), "serve", "--dev", "--listen", "127.0.0.1:0"];
+        let command =
+            [program.as_str(), "serve", "--dev", "--listen", "127.0.0.1:0", "--shutdown-window", "0s"];
         contestants
             .push(Contestant { name: "fanfare".to_owned(), command: command.map(str::to_owned).to_vec() });
     }

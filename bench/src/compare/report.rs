@@ -19,12 +19,17 @@ pub(crate) enum Metric {
     IdlePssBytes,
     IdleHeapBytes,
     /// The server's CPU time for one delivery, in microseconds.
+    #[serde(rename = "cpu_us_per_delivery")]
     Cpu(PhaseName),
     DeliveriesPerS(PhaseName),
     PublicationsPerS(PhaseName),
+    #[serde(rename = "p50_us")]
     P50(PhaseName),
+    #[serde(rename = "p99_us")]
     P99(PhaseName),
+    #[serde(rename = "p99_9_us")]
     P999(PhaseName),
+    #[serde(rename = "max_us")]
     Max(PhaseName),
     DeliveriesPerRead(PhaseName),
     GeneratorBusy(PhaseName),

@@ -125,8 +125,9 @@ mod tests {
     use super::*;
 
     const BODY: &[u8] =
-        b"5\r\nhello\r\n1;name=value\r\n \r\n00A\r\nworld\r\n\n!!\r\n0\r\nTrailer: x\r\n\r\nnext";
-    const MEANS: &[u8] = b"hello world\r\n\n!!";
+        b"5\r\nhello\r\n1;name=value\r\n \r\n00A\r\nworld\r\n\n!!\r\n1c\r\nabcdefghijklmnopqrstuvwxyz01\r\n\
+        0\r\nTrailer: x\r\n\r\nnext";
+    const MEANS: &[u8] = b"hello world\r\n\n!!abcdefghijklmnopqrstuvwxyz01";
 
     fn read(pieces: &[&[u8]]) -> (Vec<u8>, usize, bool) {
         let mut reader = ChunkReader::new();

@@ -179,6 +179,8 @@ mod tests {
     #[test]
     fn a_named_event_is_told_apart() {
         check("event: fanfare.gap\ndata: {}\n\n", &[Received::Named]);
+        // Were the two bytes of a line end taken for two ends, the event would be over before its name came.
+        check(&format!("data: {}\r\nevent: fanfare.gap\r\n\r\n", data(1)), &[Received::Named]);
         check(&format!("event\ndata: {}\n\n", data(5)), &[Received::Stamped(stamp(5))]);
     }
 }
