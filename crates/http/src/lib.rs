@@ -12,6 +12,7 @@ mod form;
 mod jitter;
 mod limits;
 mod mercure;
+mod patterns;
 mod publish;
 mod refusal;
 mod reserved;

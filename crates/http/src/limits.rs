@@ -16,6 +16,9 @@ pub struct RequestLimits {
     pub topics_max: usize,
     /// How many matchers a subscription may have. Default: 100. More: 400.
     pub matchers_max: usize,
+    /// How long the log may take to answer. Default: 10 s. Longer: 504 for a publication, which may have been stored; a
+    /// subscriber is sent away for a while.
+    pub log_timeout: Duration,
 }
 
 impl Default for RequestLimits {
@@ -25,6 +28,7 @@ impl Default for RequestLimits {
             body_timeout: Duration::from_secs(30),
             topics_max: 1_000,
             matchers_max: 100,
+            log_timeout: Duration::from_secs(10),
         }
     }
 }

@@ -12,10 +12,12 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, any};
 use fanfare_hub::Hub;
 use http::{HeaderValue, StatusCode, header};
+use tokio::time::timeout;
 use url::Url;
 
 use crate::drain::Drain;
 use crate::limits::RequestLimits;
+use crate::patterns::Patterns;
 use crate::refusal::Refusal;
 use crate::subscribe::{self, Rules};
 use crate::{Bookmarks, body, publish, stream};
@@ -50,6 +52,7 @@ pub struct Mercure {
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) hub_url: Url,
+    pub(crate) patterns: Patterns,
     pub(crate) bookmarks: Bookmarks,
     pub(crate) keep_alive: Option<Duration>,
     pub(crate) legacy: bool,
@@ -64,8 +67,10 @@ impl Mercure {
     /// Never: the default URL is one.
     #[must_use]
     pub fn new(hub: Hub) -> Self {
+        let hub_url = Url::parse(DEFAULT_HUB_URL).expect("the default is a URL");
         let settings = Settings {
-            hub_url: Url::parse(DEFAULT_HUB_URL).expect("the default is a URL"),
+            patterns: Patterns::new(hub_url.clone()),
+            hub_url,
             bookmarks: Bookmarks::default(),
             keep_alive: Some(Duration::from_secs(15)),
             legacy: true,
@@ -81,7 +86,9 @@ impl Mercure {
     /// relative URL Patterns and topics are resolved against it (M-045).
     #[must_use]
     pub fn hub_url(mut self, url: Url) -> Self {
-        Arc::make_mut(&mut self.settings).hub_url = url;
+        let settings = Arc::make_mut(&mut self.settings);
+        settings.patterns = Patterns::new(url.clone());
+        settings.hub_url = url;
         self
     }
 
@@ -153,7 +160,8 @@ async fn published(mercure: &Mercure, request: Request) -> Result<Response, Refu
     let form = body::read(&head.headers, body, limits).await?;
     // Fields come from the body alone, never from the query (M-068).
     let publication = publish::publication(&form, &mercure.settings.hub_url, limits)?;
-    let published = mercure.hub.publish_all(publication).await?;
+    let publishing = mercure.hub.publish_all(publication);
+    let published = timeout(limits.log_timeout, publishing).await.map_err(|_| publish::in_doubt())??;
     // Exactly 200 with the id as the entire body: clients compare (M-081).
     let content_type = HeaderValue::from_static("text/plain; charset=utf-8");
     Ok(([(header::CONTENT_TYPE, content_type)], published.id.as_str().to_owned()).into_response())
@@ -170,7 +178,7 @@ async fn subscribed(mercure: &Mercure, request: Request) -> Result<Response, Ref
         bytes::Bytes::new()
     };
     let query = head.uri.query().unwrap_or_default().as_bytes();
-    let rules = Rules { hub: &mercure.settings.hub_url, limits, legacy: mercure.settings.legacy };
+    let rules = Rules { limits, legacy: mercure.settings.legacy };
     let asked = subscribe::asked(query, &form, &head.headers, &rules)?;
     // For a `HEAD`, axum takes the body off and with it the subscription; the headers stay those of a `GET` (M-008).
     stream::open(mercure, asked, &head.headers).await

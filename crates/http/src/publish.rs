@@ -141,9 +141,7 @@ impl From<PublishError> for Refusal {
             }
             PublishError::MaybeStored(_) => {
                 tracing::warn!(%error, source = source(&error), "could not tell the fate of a publication");
-                Self::in_doubt(
-                    "The log did not answer in time; the publication may have been stored, and sending it again may store it twice.",
-                )
+                in_doubt()
             }
             PublishError::Topic(_)
             | PublishError::NoTopic
@@ -155,6 +153,12 @@ impl From<PublishError> for Refusal {
             }
         }
     }
+}
+
+/// What a publisher is told when nobody knows whether the log has its publication.
+pub(crate) fn in_doubt() -> Refusal {
+    let sentence = "The log did not answer in time; the publication may have been stored, and sent again it may be stored twice.";
+    Refusal::in_doubt(sentence)
 }
 
 fn source(error: &dyn std::error::Error) -> String {

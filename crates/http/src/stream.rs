@@ -4,13 +4,15 @@
 //! an event. Rules: sections 5 and 12 of the protocol, with the plan's headers.
 
 use axum::response::{IntoResponse, Response};
-use fanfare_hub::SubscribeError;
+use fanfare_hub::{Selection, SubscribeError};
 use fanfare_stream::{KeepAlive, Sse};
 use fanfare_wire::Frame;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
+use tokio::time::timeout;
 
 use crate::cursor::LAST_EVENT_ID;
 use crate::drain::UntilDrained;
+use crate::patterns::CompileError;
 use crate::refusal::Refusal;
 use crate::subscribe::Asked;
 use crate::{Mercure, jitter};
@@ -21,12 +23,17 @@ const MERCURE_LAST_EVENT_ID: HeaderName = HeaderName::from_static("mercure-last-
 pub(crate) async fn open(mercure: &Mercure, asked: Asked, headers: &HeaderMap) -> Result<Response, Refusal> {
     let settings = &mercure.settings;
     let bookmarks = settings.bookmarks.wanted_by(headers);
-    // An empty last event ID asks for nothing that was missed.
-    let after = asked.last.clone().filter(|last| !last.as_str().is_empty());
-    let mut subscription = mercure.hub.subscribe(asked.selection).after(after).bookmarks(bookmarks);
-    let begins = match subscription.opened().await {
-        Ok(resume) => asked.last.as_ref().map(|last| begins(resume.last_event_id_header(last))),
-        Err(error) => return refuse(error, headers),
+    let patterns = match settings.patterns.matchers(asked.patterns).await {
+        Ok(patterns) => patterns,
+        Err(CompileError::Matcher(error)) => return Err(error.into()),
+        Err(CompileError::Busy) => return overloaded(headers, "The hub has too many patterns to compile."),
+    };
+    let selection: Selection = asked.exact.into_iter().chain(patterns).collect();
+    let mut subscription = mercure.hub.subscribe(selection).after(asked.last.clone()).bookmarks(bookmarks);
+    let begins = match timeout(settings.limits.log_timeout, subscription.opened()).await {
+        Ok(Ok(resume)) => asked.last.as_ref().map(|last| begins(resume.last_event_id_header(last))),
+        Ok(Err(error)) => return refuse(error, headers),
+        Err(_) => return overloaded(headers, "The log did not answer in time."),
     };
     let frames = UntilDrained::new(subscription, settings.drain.clone());
     let keep_alive = settings.keep_alive.map_or_else(KeepAlive::off, KeepAlive::every);
@@ -53,19 +60,20 @@ fn begins(id: &str) -> HeaderValue {
 
 fn refuse(error: SubscribeError, headers: &HeaderMap) -> Result<Response, Refusal> {
     match error {
-        SubscribeError::HubFull { .. } => full(headers),
+        SubscribeError::HubFull { .. } => {
+            overloaded(headers, "The hub serves as many subscribers as it may.")
+        }
         SubscribeError::Topic(_) => Err(Refusal::bad(crate::refusal::sentence(error))),
         _ => {
             tracing::warn!(%error, "could not open a subscription");
-            Err(Refusal::unavailable("The log is not available.", jitter::reconnection_time()))
+            overloaded(headers, "The log is not available.")
         }
     }
 }
 
 /// A native `EventSource` gives up for good on any status but 200, so it gets a stream that sends it away for a while.
-fn full(headers: &HeaderMap) -> Result<Response, Refusal> {
+fn overloaded(headers: &HeaderMap, sentence: &'static str) -> Result<Response, Refusal> {
     if !accepts_event_stream(headers) {
-        let sentence = "The hub serves as many subscribers as it may.";
         return Err(Refusal::unavailable(sentence, jitter::reconnection_time()));
     }
     let headers = [

@@ -1,42 +1,38 @@
 //! Turns a subscriber's parameters into a selection and a last event ID.
 //!
-//! Names are judged before values, and cheap checks come before patterns are compiled. Whether the subscriber may read
-//! what it asks for is decided elsewhere. Rules: sections 3, 4 and 20.1 of the protocol.
+//! Names are judged before values, and cheap checks come before patterns are compiled, which happens elsewhere. So does
+//! the decision whether the subscriber may read what it asks for. Rules: sections 3, 4 and 20.1 of the protocol.
 
-use std::borrow::Cow;
-
-use fanfare_hub::{Matcher, MatcherError, Selection};
+use fanfare_hub::{Matcher, MatcherError};
 use fanfare_wire::EventId;
 use http::HeaderMap;
-use url::Url;
 
 use crate::cursor::{QueryCursors, cursor};
 use crate::form::Form;
 use crate::limits::RequestLimits;
+use crate::patterns::{Language, Source};
 use crate::refusal::{Refusal, sentence};
 use crate::text::plain_text;
 
 /// What a subscriber asks for.
 pub(crate) struct Asked {
-    pub(crate) selection: Selection,
+    /// Matchers that cost nothing to make.
+    pub(crate) exact: Vec<Matcher>,
+    /// Matchers that have to be compiled.
+    pub(crate) patterns: Vec<Source>,
     /// The last event ID, if one was sent; an empty one was sent too.
     pub(crate) last: Option<EventId>,
 }
 
 /// What a subscriber's parameters are held against.
 pub(crate) struct Rules<'a> {
-    pub(crate) hub: &'a Url,
     pub(crate) limits: &'a RequestLimits,
     /// Whether the names that clients before Mercure 1.0 send are known.
     pub(crate) legacy: bool,
 }
 
-#[derive(Clone, Copy)]
-enum Language {
-    Exact,
-    UrlPattern,
-    Selector,
-}
+/// What a parameter asks for: `None` for one topic exactly, otherwise a pattern.
+type Kind = Option<Language>;
 
 /// Reads query and body as one list (M-005), in which the query comes first (M-006).
 ///
@@ -52,12 +48,12 @@ pub(crate) fn asked(
     let mut wanted = Vec::new();
     let mut cursors = QueryCursors::default();
     for (name, value) in Form::new(query).chain(Form::new(body)) {
-        if let Some((language, field)) = language(&name, rules.legacy)? {
+        if let Some((kind, field)) = kind(&name, rules.legacy)? {
             if wanted.len() == rules.limits.matchers_max {
                 let limit = rules.limits.matchers_max;
                 return Err(Refusal::bad(format!("A subscription may have at most {limit} matchers.")));
             }
-            wanted.push((language, field, value));
+            wanted.push((kind, field, value));
         } else {
             cursors.offer(&name, &value, rules.legacy);
         }
@@ -68,18 +64,37 @@ pub(crate) fn asked(
             "Ask for at least one topic, with a parameter `match` or `match_urlpattern`.",
         ));
     }
-    let matchers =
-        wanted.into_iter().map(|(language, field, value)| matcher(language, field, value, rules.hub));
-    Ok(Asked { selection: matchers.collect::<Result<Selection, _>>()?, last })
+    let mut asked = Asked { exact: Vec::new(), patterns: Vec::new(), last };
+    for (kind, field, value) in wanted {
+        asked.add(kind, plain_text(field, value)?)?;
+    }
+    Ok(asked)
+}
+
+impl Asked {
+    fn add(&mut self, kind: Kind, text: String) -> Result<(), Refusal> {
+        match kind {
+            Some(language) if text != "*" && !is_plain(language, &text) => {
+                self.patterns.push((language, text));
+            }
+            _ => self.exact.push(Matcher::exact(&text)?),
+        }
+        Ok(())
+    }
+}
+
+/// Whether there is nothing to compile: a template without an expression is a text (M-187).
+fn is_plain(language: Language, text: &str) -> bool {
+    language == Language::Selector && !text.contains('{')
 }
 
 /// Which matcher a parameter names, `None` if it is none; the whole of `match…`, in any case, is ours (M-024).
-fn language(name: &[u8], legacy: bool) -> Result<Option<(Language, &'static str)>, Refusal> {
+fn kind(name: &[u8], legacy: bool) -> Result<Option<(Kind, &'static str)>, Refusal> {
     match name {
-        b"match" => Ok(Some((Language::Exact, "match"))),
-        b"match_exact" => Ok(Some((Language::Exact, "match_exact"))),
-        b"match_urlpattern" => Ok(Some((Language::UrlPattern, "match_urlpattern"))),
-        b"topic" if legacy => Ok(Some((Language::Selector, "topic"))),
+        b"match" => Ok(Some((None, "match"))),
+        b"match_exact" => Ok(Some((None, "match_exact"))),
+        b"match_urlpattern" => Ok(Some((Some(Language::Url), "match_urlpattern"))),
+        b"topic" if legacy => Ok(Some((Some(Language::Selector), "topic"))),
         b"topic" => {
             Err(Refusal::bad("The parameter `topic` is not known here; use `match` or `match_urlpattern`."))
         }
@@ -93,16 +108,13 @@ fn language(name: &[u8], legacy: bool) -> Result<Option<(Language, &'static str)
     }
 }
 
-fn matcher(language: Language, field: &str, value: Cow<'_, [u8]>, hub: &Url) -> Result<Matcher, Refusal> {
-    let text = plain_text(field, value)?;
-    let matcher = match language {
-        Language::Exact => Matcher::exact(&text),
-        Language::UrlPattern => Matcher::url_pattern(&text, hub.as_str()),
-        Language::Selector => Matcher::topic_selector(&text),
-    };
-    matcher.map_err(|error| match error {
-        // The pattern compiler's own words would tell about its insides (M-026).
-        MatcherError::Malformed { .. } => Refusal::bad("Invalid topic matcher pattern."),
-        _ => Refusal::bad(sentence(error)),
-    })
+/// What a subscriber is told whose matcher is none.
+impl From<MatcherError> for Refusal {
+    fn from(error: MatcherError) -> Self {
+        match error {
+            // The pattern compiler's own words would tell about its insides (M-026).
+            MatcherError::Malformed { .. } => Self::bad("Invalid topic matcher pattern."),
+            _ => Self::bad(sentence(error)),
+        }
+    }
 }

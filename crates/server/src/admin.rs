@@ -31,10 +31,14 @@ async fn readyz(State(admin): State<Admin>) -> impl IntoResponse {
     if admin.drain.has_begun() {
         return (StatusCode::SERVICE_UNAVAILABLE, "The server is shutting down.\n".to_owned());
     }
-    match admin.hub.health() {
-        Health::Ready => (StatusCode::OK, "ready".to_owned()),
-        not_ready => (StatusCode::SERVICE_UNAVAILABLE, format!("The log is not available: {not_ready:?}.\n")),
-    }
+    let why_not = match admin.hub.health() {
+        Health::Ready => return (StatusCode::OK, "ready".to_owned()),
+        Health::Starting => "The log has not answered yet.".to_owned(),
+        Health::Stalled(fault) => format!("The log is not available: {fault}."),
+        Health::Closed => "The hub is closed.".to_owned(),
+        _ => "The hub is not ready.".to_owned(),
+    };
+    (StatusCode::SERVICE_UNAVAILABLE, format!("{why_not}\n"))
 }
 
 async fn counts(State(admin): State<Admin>) -> impl IntoResponse {

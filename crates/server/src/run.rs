@@ -172,6 +172,9 @@ fn open(addresses: &[SocketAddr]) -> Result<(Vec<TcpListener>, Vec<SocketAddr>),
 
 fn finish(app: Router, guard: &Guard) -> Router {
     app.fallback(|| async { (StatusCode::NOT_FOUND, "There is nothing at this URL.\n") })
+        .method_not_allowed_fallback(|| async {
+            (StatusCode::METHOD_NOT_ALLOWED, "This URL is only there to be read, with GET.\n")
+        })
         .layer(middleware::from_fn_with_state(guard.clone(), guard::check))
 }
 

@@ -23,12 +23,14 @@ pub(crate) struct Acceptor {
     /// Which listener is asked first, so that a busy one cannot starve the others.
     turn: usize,
     failures: Failures,
+    write_timeout: Duration,
     counts: ServeCounts,
 }
 
 impl Acceptor {
-    pub(crate) fn new(listeners: Vec<TcpListener>, counts: ServeCounts) -> Self {
-        Self { listeners, turn: 0, failures: Failures::default(), counts }
+    /// `write_timeout` is how long a peer may leave what it was sent unacknowledged.
+    pub(crate) fn new(listeners: Vec<TcpListener>, write_timeout: Duration, counts: ServeCounts) -> Self {
+        Self { listeners, turn: 0, failures: Failures::default(), write_timeout, counts }
     }
 
     /// Waits for the next connection. Safe to drop in between: no connection is lost.
@@ -48,8 +50,7 @@ impl Acceptor {
             match accepted.await {
                 Ok((socket, _)) => {
                     self.failures.over();
-                    // An event is one small write that should leave at once. A socket that refuses is a dead one.
-                    let _ = socket.set_nodelay(true);
+                    set_up(&socket, self.write_timeout);
                     return socket;
                 }
                 Err(error) if is_of_one_connection(&error) => {}
@@ -60,6 +61,18 @@ impl Acceptor {
             }
         }
     }
+}
+
+/// Tells the kernel what the socket is for. One that refuses is a dead one, which shows soon enough.
+fn set_up(socket: &TcpStream, write_timeout: Duration) {
+    // An event is one small write that should leave at once.
+    let _ = socket.set_nodelay(true);
+    // A peer that has vanished without a word acknowledges nothing. A quiet stream never fills the buffers that our own
+    // limit goes by, and left alone the kernel would try for a quarter of an hour.
+    #[cfg(target_os = "linux")]
+    let _ = socket2::SockRef::from(socket).set_tcp_user_timeout(Some(write_timeout));
+    #[cfg(not(target_os = "linux"))]
+    let _ = write_timeout;
 }
 
 /// Whether the error is about a connection that broke before we took it, and says nothing about the next.
@@ -121,6 +134,19 @@ mod tests {
         let begun = Instant::now();
         failures.wait().await;
         assert_eq!(begun.elapsed().as_millis(), 20);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn what_nobody_acknowledges_ends_the_connection_after_the_write_timeout() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let mut acceptor = Acceptor::new(vec![listener], Duration::from_secs(7), ServeCounts::default());
+        let (socket, client) = tokio::join!(acceptor.next(), TcpStream::connect(address));
+        client.expect("a connection");
+        let timeout = socket2::SockRef::from(&socket).tcp_user_timeout().expect("an option");
+        assert_eq!(timeout, Some(Duration::from_secs(7)));
+        assert!(socket.nodelay().expect("an option"));
     }
 
     #[test]

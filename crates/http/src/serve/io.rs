@@ -19,25 +19,38 @@ pub(crate) struct Impatient<IO> {
     write_timeout: Duration,
     /// Runs while bytes wait; costs nothing while the peer keeps up.
     deadline: Option<Pin<Box<Sleep>>>,
+    /// Whether the peer has been given up, by us or by the kernel.
+    given_up: bool,
     counts: ServeCounts,
 }
 
 impl<IO> Impatient<IO> {
     pub(crate) fn new(io: IO, write_timeout: Duration, counts: ServeCounts) -> Self {
-        Self { io, write_timeout, deadline: None, counts }
+        Self { io, write_timeout, deadline: None, given_up: false, counts }
     }
 
     /// Passes on how a write went, or fails it when the peer has taken nothing for too long.
     fn judge(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        if written.is_ready() {
+        if let Poll::Ready(result) = &written {
             self.deadline = None;
+            self.note(result);
             return written;
         }
         let write_timeout = self.write_timeout;
         let deadline = self.deadline.get_or_insert_with(|| Box::pin(tokio::time::sleep(write_timeout)));
         std::task::ready!(deadline.as_mut().poll(cx));
-        self.counts.cut();
-        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client took no bytes for too long")))
+        let given_up = Err(io::Error::new(io::ErrorKind::TimedOut, "the client took no bytes for too long"));
+        self.note(&given_up);
+        Poll::Ready(given_up)
+    }
+
+    /// Counts a peer that was given up; the kernel may be the one to say so, to whoever asks first.
+    fn note<T>(&mut self, result: &io::Result<T>) {
+        let timed_out = matches!(result, Err(error) if error.kind() == io::ErrorKind::TimedOut);
+        if timed_out && !self.given_up {
+            self.given_up = true;
+            self.counts.cut();
+        }
     }
 }
 
@@ -47,7 +60,11 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Impatient<IO> {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_read(cx, buffer)
+        let read = Pin::new(&mut self.io).poll_read(cx, buffer);
+        if let Poll::Ready(result) = &read {
+            self.note(result);
+        }
+        read
     }
 }
 

@@ -20,7 +20,8 @@ pub struct ConnectionLimits {
     pub head_bytes_max: usize,
     /// How many header fields a request may have. Default: 100. More: 431.
     pub head_fields_max: usize,
-    /// How long a client may take none of the bytes that wait for it. Default: 30 s. Longer: cut; it can resume.
+    /// How long a client may take none of the bytes that wait for it, or on Linux leave them unacknowledged.
+    /// Default: 30 s. Longer: cut; it can resume.
     pub write_timeout: Duration,
     /// How many requests, so how many streams, one HTTP/2 connection may have open. Default: 1,000.
     pub http2_streams_max: u32,

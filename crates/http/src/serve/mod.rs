@@ -66,7 +66,8 @@ pub async fn serve(
     drain: Drain,
     counts: ServeCounts,
 ) {
-    let mut accept = accept::Acceptor::new(listeners.into_iter().collect(), counts.clone());
+    let mut accept =
+        accept::Acceptor::new(listeners.into_iter().collect(), limits.write_timeout, counts.clone());
     let http = Arc::new(connection::http(&limits));
     let mut connections = JoinSet::new();
     loop {
