@@ -1,18 +1,54 @@
 //! WHATWG URL Patterns over topics, on the library that Deno keeps.
 
+use regex::{Regex, RegexBuilder};
 use url::Url;
+use urlpattern::parser::RegexSyntax;
+use urlpattern::regexp::RegExp;
 use urlpattern::{UrlPatternInit, UrlPatternMatchInput, UrlPatternOptions};
 
 /// A compiled pattern with the URL that topics are resolved against.
 pub(crate) struct UrlPattern {
     base: Url,
-    pattern: urlpattern::UrlPattern,
+    pattern: urlpattern::UrlPattern<Bounded>,
+}
+
+/// An expression of bounded size. A few bytes such as `\p{L}{0,200}` would otherwise compile to megabytes, for every
+/// subscriber who cares to send them (M-049).
+#[derive(Debug)]
+struct Bounded(Regex);
+
+impl Bounded {
+    /// The largest compiled expression, in bytes; a pattern has one for each of eight components.
+    const BYTES_MAX: usize = 128 * 1024;
+
+    /// What a search may use besides, in bytes. With less it becomes slower, never wrong.
+    const SEARCH_BYTES_MAX: usize = 64 * 1024;
+}
+
+impl RegExp for Bounded {
+    fn syntax() -> RegexSyntax {
+        RegexSyntax::Rust
+    }
+
+    fn parse(pattern: &str, _flags: &str, _force_eval: bool) -> Result<Self, ()> {
+        let mut builder = RegexBuilder::new(pattern);
+        let builder = builder.size_limit(Self::BYTES_MAX).dfa_size_limit(Self::SEARCH_BYTES_MAX);
+        builder.build().map(Self).map_err(|_| ())
+    }
+
+    fn matches<'a>(&self, text: &'a str) -> Option<Vec<Option<&'a str>>> {
+        RegExp::matches(&self.0, text)
+    }
+
+    fn pattern_string(&self) -> &str {
+        self.0.as_str()
+    }
 }
 
 impl UrlPattern {
     pub(crate) fn compile(text: &str, base: &str) -> Option<Self> {
         let base = Url::parse(base).ok()?;
-        let init = UrlPatternInit::parse_constructor_string::<regex::Regex>(text, Some(base.clone())).ok()?;
+        let init = UrlPatternInit::parse_constructor_string::<Bounded>(text, Some(base.clone())).ok()?;
         let pattern = urlpattern::UrlPattern::parse(init, UrlPatternOptions::default()).ok()?;
         Some(Self { base, pattern })
     }
@@ -96,5 +132,20 @@ mod tests {
         for pattern in ["https://example.com/(unclosed", "https://example.com/{x", "/:id/:id", "/(?=a)"] {
             assert!(UrlPattern::compile(pattern, HUB).is_none(), "{pattern}");
         }
+    }
+
+    /// M-049: a subscriber cannot make the hub hold megabytes with a few bytes.
+    #[test]
+    fn a_pattern_that_would_compile_to_megabytes_is_refused_and_ordinary_ones_are_not() {
+        for pattern in ["/:a(\\p{L}{0,200})", "/:a(((x{0,100}){0,100}){0,100})", "/:a((?:x{0,100}){0,100})"] {
+            assert!(UrlPattern::compile(pattern, HUB).is_none(), "{pattern}");
+        }
+        for pattern in
+            ["/:a(\\w+)", "/:a([\\p{L}\\p{N}_-]+)", "/:a([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4})/:b(\\d{4})"]
+        {
+            assert!(UrlPattern::compile(pattern, HUB).is_some(), "{pattern}");
+        }
+        let many: String = (0..20).map(|name| format!("/:name{name}")).collect();
+        check(&many, &"/x".repeat(20), true);
     }
 }
