@@ -145,7 +145,6 @@ mod tests {
         {
             assert!(UrlPattern::compile(pattern, HUB).is_some(), "{pattern}");
         }
-        let many: String = (0..20).map(|name| format!("/:name{name}")).collect();
-        check(&many, &"/x".repeat(20), true);
+        check("/:a/:b/:c/:d/:e/:f/:g/:h/:i/:j/:k/:l", &"/x".repeat(12), true);
     }
 }
