@@ -19,6 +19,7 @@ mod target;
 
 use clap::{Parser, Subcommand};
 use std::net::SocketAddr;
+use std::process::ExitCode;
 
 /// The gauge in which a server tells its live heap, unless told otherwise.
 const HEAP_METRIC: &str = "fanfare_heap_live_bytes";
@@ -66,8 +67,18 @@ struct Listen {
     listen: SocketAddr,
 }
 
-fn main() -> anyhow::Result<()> {
-    match Arguments::parse().command {
+fn main() -> ExitCode {
+    match run(Arguments::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("fanfare-bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
+    match command {
         Command::Compare(arguments) => compare::compare(&arguments),
         Command::Load(arguments) => load::load(arguments),
         Command::FloorSend(Listen { listen }) => floor::serve_send(listen),

@@ -216,6 +216,14 @@ fn a_contestant_that_does_not_start_fails_its_turns_and_no_others() {
 }
 
 #[test]
+fn publishing_needs_no_subscribers() {
+    let server = Server::start("floor-send");
+    let output = load(&server.url, &["--subscribers", "0", "--publications", "300"]);
+    assert!(output.status.success());
+    assert_eq!(json(&output)["phases"][0]["publications"], 300);
+}
+
+#[test]
 fn more_subscribers_than_descriptors_are_refused_in_a_sentence() {
     let output = load("http://127.0.0.1:9", &["--subscribers", "3000000"]);
     assert!(!output.status.success());

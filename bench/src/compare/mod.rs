@@ -82,6 +82,7 @@ pub(crate) fn compare(compare: &Compare) -> anyhow::Result<()> {
     let time = seconds(compare.seconds)?;
     let contestants = contestants(compare)?;
     let stop = Stop::after(Duration::from_secs(compare.time_limit))?;
+    let load_before = report::load_average();
     let mut turns: Vec<Turn> = Vec::new();
     let mut stopped = None;
     'rounds: for round in 0..compare.rounds {
@@ -124,7 +125,7 @@ pub(crate) fn compare(compare: &Compare) -> anyhow::Result<()> {
         }
     }
     let names = contestants.iter().map(|contestant| contestant.name.clone()).collect();
-    let report = Report::new(names, compare.subscribers.clone(), turns);
+    let report = Report::new(names, compare.subscribers.clone(), turns, load_before);
     print!("{}", table::markdown(&report));
     if let Some(file) = &compare.json {
         let json = serde_json::to_vec_pretty(&report)?;

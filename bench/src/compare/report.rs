@@ -117,12 +117,20 @@ pub(crate) struct Environment {
     pub(crate) kernel: String,
     pub(crate) cpu: String,
     pub(crate) cores: usize,
-    /// Load average of the last minute at the end: above the cores in use, something else ran.
-    pub(crate) load_average: String,
+    /// Load average of the last minute before the first round: well above 0, something else ran.
+    pub(crate) load_average_before: f64,
+    /// The same at the end: well above 2 (a server and the generator), something else ran.
+    pub(crate) load_average_after: f64,
 }
 
 impl Report {
-    pub(crate) fn new(contestants: Vec<String>, subscribers: Vec<usize>, turns: Vec<Turn>) -> Self {
+    /// `load_average_before` is what [`load_average`] said before the first round.
+    pub(crate) fn new(
+        contestants: Vec<String>,
+        subscribers: Vec<usize>,
+        turns: Vec<Turn>,
+        load_average_before: f64,
+    ) -> Self {
         let mut lines = Vec::new();
         for &count in &subscribers {
             for contestant in &contestants {
@@ -131,7 +139,7 @@ impl Report {
                 );
             }
         }
-        Self { environment: environment(), contestants, subscribers, lines, turns }
+        Self { environment: environment(load_average_before), contestants, subscribers, lines, turns }
     }
 
     pub(crate) fn line(&self, subscribers: usize, contestant: &str, metric: Metric) -> Option<&Line> {
@@ -164,7 +172,7 @@ fn line(turns: &[Turn], subscribers: usize, contestant: &str, metric: Metric) ->
     Some(Line { subscribers, contestant: contestant.to_owned(), metric, absolute, ratio_to })
 }
 
-fn environment() -> Environment {
+fn environment(load_average_before: f64) -> Environment {
     let read = |path| fs::read_to_string(path).unwrap_or_default();
     let cpuinfo = read("/proc/cpuinfo");
     let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
@@ -174,8 +182,15 @@ fn environment() -> Environment {
         kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
         cpu: model.map(|(_, model)| model.trim().to_owned()).unwrap_or_default(),
         cores: std::thread::available_parallelism().map_or(0, usize::from),
-        load_average: read("/proc/loadavg").split(' ').next().unwrap_or_default().to_owned(),
+        load_average_before,
+        load_average_after: load_average(),
     }
+}
+
+/// How many processes ran or wanted to, on average over the last minute.
+pub(crate) fn load_average() -> f64 {
+    let loads = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    loads.split(' ').next().and_then(|load| load.parse().ok()).unwrap_or(0.0)
 }
 
 #[cfg(test)]
@@ -215,7 +230,7 @@ pub(super) mod tests {
         }
         // A round without a floor has no ratio.
         turns.push(turn(3, "x", 7.0));
-        let report = Report::new(vec![FLOOR_SEND.to_owned(), "x".to_owned()], vec![10], turns);
+        let report = Report::new(vec![FLOOR_SEND.to_owned(), "x".to_owned()], vec![10], turns, 0.0);
         let line = report.line(10, "x", Metric::ConnectsPerS).unwrap();
         let ratio = line.ratio_to[FLOOR_SEND];
         assert_eq!((ratio.low, ratio.median, ratio.high, ratio.count), (2.0, 2.0, 2.0, 3));

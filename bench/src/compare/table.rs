@@ -18,6 +18,11 @@ pub(crate) fn phase_title(phase: PhaseName) -> &'static str {
     }
 }
 
+/// Load averages above which something else was running: a quiet machine before, server and generator after (the axum
+/// rival runs a thread for each core).
+const BUSY_BEFORE: f64 = 0.8;
+const BUSY_AFTER: f64 = 3.5;
+
 /// A column: its heading and what stands in it.
 struct Column {
     heading: &'static str,
@@ -40,14 +45,18 @@ pub(crate) fn markdown(report: &Report) -> String {
     // Writing to a string cannot fail.
     let _ = writeln!(
         out,
-        "{rounds} interleaved rounds on {} cores ({}), Linux {}, load average {} at the end.\n\
+        "{rounds} interleaved rounds on {} cores ({}), Linux {}, load average {:.2} before and {:.2} after.\n\
          Ratios (÷) are medians of the ratios of the same round, with {}.\n",
         environment.cores,
         environment.cpu,
         environment.kernel,
-        environment.load_average,
+        environment.load_average_before,
+        environment.load_average_after,
         interval(report),
     );
+    if environment.load_average_before > BUSY_BEFORE || environment.load_average_after > BUSY_AFTER {
+        out.push_str("**Something else ran on this machine: these figures are not for quoting.**\n\n");
+    }
     for &subscribers in &report.subscribers {
         let plural = if subscribers == 1 { "subscriber" } else { "subscribers" };
         let _ = writeln!(out, "## {subscribers} {plural}\n");
@@ -183,7 +192,7 @@ mod tests {
         let contestants = vec![FLOOR_SEND.to_owned(), FLOOR_CURSOR.to_owned(), "x".to_owned()];
         let mut turns: Vec<_> = (0..9).map(|round| turn(round, FLOOR_CURSOR, 4.0)).collect();
         turns.extend((0..9).map(|round| turn(round, "x", 6.0)));
-        let right = markdown(&Report::new(contestants.clone(), vec![10], turns.clone()));
+        let right = markdown(&Report::new(contestants.clone(), vec![10], turns.clone(), 0.0));
         assert!(right.contains("| x | – | 6 | 6 | 6 | 1.50 (1.50–1.50) |"), "{right}");
         assert!(right.contains("| floor-send | – | – | – | – | – |"), "{right}");
         assert!(right.contains("at least 96.1%"), "{right}");
@@ -191,8 +200,9 @@ mod tests {
         if let Some(measurement) = &mut turns[10].measurement {
             measurement.faults.lost = 3;
         }
-        let wrong = markdown(&Report::new(contestants, vec![10], turns));
+        let wrong = markdown(&Report::new(contestants, vec![10], turns, 5.0));
         assert!(wrong.contains("**x**: 3 deliveries lost"), "{wrong}");
         assert!(!wrong.contains("none lost"), "{wrong}");
+        assert!(wrong.contains("not for quoting"), "{wrong}");
     }
 }
