@@ -104,6 +104,10 @@ fn misbehaving(misdeed: fn(usize, &[String]) -> String) -> String {
                             return;
                         }
                     }
+                    if head.starts_with("GET /metrics") {
+                        stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n").unwrap();
+                        return;
+                    }
                     let mut hub = hub.lock().unwrap();
                     if head.starts_with("GET") {
                         stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();

@@ -1,5 +1,5 @@
 //! Reads an event stream as far as checking deliveries needs it: fields, line ends and blank lines as in
-//! WHATWG HTML section 9.2.6, and of the data only whether it is a [`Stamp`](super::payload::Stamp) of ours.
+//! WHATWG HTML section 9.2.6, and of the data only whether it is a [`Stamp`] of ours.
 //!
 //! It is written to cost little for each event, because it shares the machine with the server that is measured; the
 //! project's real decoder is the crate `fanfare-wire`.
