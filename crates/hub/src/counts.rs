@@ -34,7 +34,7 @@ pub struct Counts {
     pub resumes_exact: u64,
     /// Subscriptions that began with a gap.
     pub resumes_gap: u64,
-    /// How often a pattern was held against an entry's topics.
+    /// How often a pattern was held against an entry's topics under the hub's lock.
     pub pattern_evaluations: u64,
     /// The log's oldest position that is kept in memory.
     pub log_oldest: u64,

@@ -4,18 +4,19 @@
 //! so no entry slips between the two. Doorbells ring after the lock is given back.
 
 use std::sync::Arc;
-use std::task::{Poll, Waker};
+use std::task::Waker;
 use std::time::{Duration, SystemTime};
 
 use fanfare_wire::{EventId, EventName};
 
+use crate::arrivals::Arrivals;
 use crate::clock::Clock;
 use crate::engine::{EngineFault, Followed, Follower};
 use crate::id::Place;
 use crate::log::{Entry, Log, Retention};
 use crate::router::{Found, Router, Seat};
 use crate::sync::{Mutex, MutexGuard, lock};
-use crate::{Bookmark, Check, Counts, Delivery, Gap, GapReason, Position};
+use crate::{Bookmark, Check, Counts, Delivery, Gap, GapReason, IdKey, Position};
 
 /// The hub's side of the log.
 pub(crate) struct Feed {
@@ -34,8 +35,8 @@ pub(crate) struct State {
     pub(crate) counts: Counts,
     pub(crate) closed: bool,
     pub(crate) stalled: Option<EngineFault>,
-    /// Who waits for the log to reach a position.
-    arrivals: Vec<Waker>,
+    /// Who waits for the log to reach a position, or to be another one.
+    pub(crate) arrivals: Arrivals,
     rung: Vec<Waker>,
 }
 
@@ -100,7 +101,7 @@ impl Feed {
                 counts: Counts::default(),
                 closed: false,
                 stalled: None,
-                arrivals: Vec::new(),
+                arrivals: Arrivals::default(),
                 rung: Vec::new(),
             }),
         }
@@ -108,6 +109,11 @@ impl Feed {
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         lock(&self.state)
+    }
+
+    /// Which log it is, and the key of its ids.
+    pub(crate) fn log(&self) -> Option<(u32, IdKey)> {
+        self.lock().log.as_ref().map(|log| (log.epoch(), log.key().clone()))
     }
 
     /// Ends every subscription, once it has what was accepted before.
@@ -135,6 +141,8 @@ impl Feed {
             _replaced = router.hang_bell(seat, waker);
             return Step::Wait;
         };
+        // Age passes without anything being published. Before all else, so that the check of a gap's place is at hand.
+        log.trim(now);
         if cursor.epoch != Some(log.epoch()) {
             if cursor.epoch.is_some() {
                 cursor.gap = Some(GapReason::Rewound.into());
@@ -142,8 +150,6 @@ impl Feed {
             cursor.epoch = Some(log.epoch());
             cursor.next = log.oldest();
         }
-        // Age passes without anything being published.
-        log.trim(now);
         // A gap that is due goes before anything else, even before a second one.
         while cursor.gap.is_none() {
             if cursor.next < log.oldest() {
@@ -213,22 +219,6 @@ impl Feed {
         cursor.next = entry.position() + 1;
         Some(deliver(counts, cursor, entry, now))
     }
-
-    /// Waits until the log in memory has reached `next` of `epoch`; `false` if another log has begun meanwhile.
-    pub(crate) fn poll_reached(&self, epoch: u32, next: Position, waker: &Waker) -> Poll<bool> {
-        let mut state = self.lock();
-        match &state.log {
-            Some(log) if log.epoch() != epoch => Poll::Ready(false),
-            Some(log) if log.next() >= next => Poll::Ready(true),
-            _ if state.closed => Poll::Ready(true),
-            _ => {
-                if !state.arrivals.iter().any(|arrival| arrival.will_wake(waker)) {
-                    state.arrivals.push(waker.clone());
-                }
-                Poll::Pending
-            }
-        }
-    }
 }
 
 fn deliver(counts: &mut Counts, cursor: &mut Cursor, entry: Arc<Entry>, now: SystemTime) -> Delivery {
@@ -261,7 +251,7 @@ fn bookmark_due(log: &Log, cursor: &mut Cursor, now: SystemTime, closing: bool) 
 impl State {
     fn ring_everybody(&mut self) {
         self.router.ring_all(&mut self.rung);
-        self.rung.append(&mut self.arrivals);
+        self.arrivals.ring(&mut self.rung);
     }
 
     fn begin(&mut self, log: Log) {
@@ -304,7 +294,7 @@ impl Follower for Feed {
             Followed::Recovered => return self.lock().stalled = None,
         };
         // Encoding outside the lock: the epoch cannot change in between, for calls do not overlap.
-        let Some((epoch, key)) = self.lock().log.as_ref().map(|log| (log.epoch(), log.key().clone())) else {
+        let Some((epoch, key)) = self.log() else {
             debug_assert!(false, "an entry was told before its log");
             return;
         };
@@ -325,7 +315,7 @@ impl Follower for Feed {
         router.route(&entry, rung);
         log.trim(now);
         counts.publications += 1;
-        rung.append(arrivals);
+        arrivals.ring(rung);
     }
 
     fn ring(&self) {

@@ -9,6 +9,7 @@
 //! its place (P2); none arrives twice (P3); a slow one delays nobody and holds a bounded number of bytes (P5); a
 //! last event ID from a log that was rewound never resumes in the wrong place (P6).
 
+mod arrivals;
 mod clock;
 mod counts;
 mod delivery;

@@ -82,12 +82,12 @@ impl Entry {
         &self.frame
     }
 
-    /// What it costs to keep: its frame, its topics, and a round number for the indexes.
+    /// What it costs to keep: its frame, its id, its topics, and round numbers for the entry and for each topic's index.
     fn cost(&self) -> usize {
-        const INDEXES: usize = 256;
-        self.frame.as_bytes().len()
-            + self.topics.iter().map(|topic| topic.as_str().len()).sum::<usize>()
-            + INDEXES
+        const ENTRY: usize = 128;
+        const TOPIC: usize = 160;
+        let topics = self.topics.iter().map(|topic| topic.as_str().len() + TOPIC).sum::<usize>();
+        self.frame.as_bytes().len() + self.id.as_str().len() + topics + ENTRY
     }
 }
 
@@ -120,26 +120,28 @@ pub(crate) struct Log {
     chains: HashMap<Topic, VecDeque<Position>>,
     /// The positions of the entries that have a publisher's id, earliest first.
     chosen_ids: HashMap<EventId, VecDeque<Position>>,
-    /// The lost positions that are still in `slots`, in order.
-    holes: VecDeque<Position>,
+    /// The runs of lost positions that are still in `slots`, in order: the first and the last of each.
+    holes: VecDeque<(Position, Position)>,
     trimmed: Trimmed,
 }
 
 impl Log {
     pub(crate) fn begin(origin: Origin, retention: Retention) -> Self {
+        // The first position is 1, whatever an engine says.
+        let from = origin.from.max(1);
         Self {
             epoch: origin.epoch,
             key: origin.key,
             retention,
             slots: VecDeque::new(),
-            oldest: origin.from,
+            oldest: from,
             check_before_oldest: origin.check_before,
             bytes: 0,
             entries: 0,
             chains: HashMap::new(),
             chosen_ids: HashMap::new(),
             holes: VecDeque::new(),
-            trimmed: Trimmed::before(origin.from),
+            trimmed: Trimmed::before(from),
         }
     }
 
@@ -195,10 +197,15 @@ impl Log {
             self.trimmed = Trimmed::before(self.oldest);
             return;
         }
-        while self.next() <= through {
-            self.holes.push_back(self.next());
-            self.slots.push_back(Slot::Hole);
+        let from = self.next();
+        if from > through {
+            return;
         }
+        match self.holes.back_mut() {
+            Some((_, last)) if *last + 1 == from => *last = through,
+            _ => self.holes.push_back((from, through)),
+        }
+        self.slots.extend((from..=through).map(|_| Slot::Hole));
     }
 
     /// Drops what is not to be kept any longer.
@@ -214,11 +221,13 @@ impl Log {
     }
 
     fn oldest_is_over_age(&self, now: SystemTime) -> bool {
-        match (self.retention.age, self.slots.front()) {
-            (Some(age), Some(Slot::Entry(entry))) => now.duration_since(entry.at).is_ok_and(|old| old > age),
-            // A hole has no age; it goes with what is behind it.
-            (Some(_), Some(Slot::Hole)) => self.entries == 0,
-            _ => false,
+        let Some(age) = self.retention.age.filter(|_| !self.slots.is_empty()) else { return false };
+        // A hole has no age; it goes with what is behind it.
+        let behind_hole =
+            self.holes.front().filter(|(first, _)| *first == self.oldest).map(|(_, last)| last + 1);
+        match self.get(behind_hole.unwrap_or(self.oldest)) {
+            Some(entry) => now.duration_since(entry.at).is_ok_and(|old| old > age),
+            None => true,
         }
     }
 
@@ -227,7 +236,10 @@ impl Log {
         match self.slots.pop_front() {
             None => return false,
             Some(Slot::Hole) => {
-                self.holes.pop_front();
+                match self.holes.front_mut() {
+                    Some((first, last)) if *first < *last => *first += 1,
+                    _ => drop(self.holes.pop_front()),
+                }
                 self.check_before_oldest = Check::START;
                 self.trimmed.floor = position + 1;
             }
@@ -264,15 +276,14 @@ impl Log {
 
     /// The first lost position at `from` or behind it, with the last of its run.
     pub(crate) fn first_hole(&self, from: Position) -> Option<(Position, Position)> {
-        let at = self.holes.partition_point(|&position| position < from);
-        let start = *self.holes.get(at)?;
-        let run = self.holes.iter().skip(at).zip(start..).take_while(|(hole, expected)| **hole == *expected);
-        Some((start, run.last().map_or(start, |(hole, _)| *hole)))
+        let (first, last) = *self.holes.get(self.holes.partition_point(|(_, last)| *last < from))?;
+        Some((first.max(from), last))
     }
 
-    /// Where the earliest entry with a publisher's id stands.
-    pub(crate) fn find(&self, chosen_id: &EventId) -> Option<Position> {
-        self.chosen_ids.get(chosen_id)?.front().copied()
+    /// The entries with a publisher's id, earliest first.
+    pub(crate) fn find(&self, chosen_id: &EventId) -> impl Iterator<Item = &Arc<Entry>> {
+        let positions = self.chosen_ids.get(chosen_id);
+        positions.into_iter().flatten().filter_map(|&position| self.get(position))
     }
 
     /// The check of a position from `oldest - 1` to `next - 1`; `None` for any other.
@@ -293,16 +304,9 @@ impl Log {
         Some(self.key.encipher(Place { epoch: self.epoch, position, check }))
     }
 
-    /// Whether an entry of one of `topics` may have been dropped from memory at `from` or behind it.
-    ///
-    /// May say yes where the truth is no, never the other way round. `private` tells whether private entries count.
-    pub(crate) fn has_dropped<'a>(
-        &self,
-        mut topics: impl Iterator<Item = &'a str>,
-        from: Position,
-        private: bool,
-    ) -> bool {
-        from < self.trimmed.floor || topics.any(|topic| self.trimmed.newest(topic, private) >= from)
+    /// What retention has taken.
+    pub(crate) fn trimmed(&self) -> &Trimmed {
+        &self.trimmed
     }
 }
 
@@ -319,11 +323,13 @@ fn pop_first<K: std::hash::Hash + Eq>(positions: &mut HashMap<K, VecDeque<Positi
 
 /// The highest position of each topic that was dropped, by the topic's hash: it keeps subscribers of quiet topics
 /// from gaps that are none. Bounded; topics that share a bucket may get one nevertheless.
-struct Trimmed {
+pub(crate) struct Trimmed {
     /// Of everything below it nothing is known.
     floor: Position,
     hasher: RandomState,
-    /// For each bucket the highest position of all, and of public entries. Empty until something is dropped.
+    /// The highest position of all. The second one is that of private entries, here and below.
+    newest: [Position; 2],
+    /// Empty until something is dropped.
     buckets: Vec<[Position; 2]>,
 }
 
@@ -331,7 +337,7 @@ impl Trimmed {
     const BUCKETS: usize = 1 << 14;
 
     fn before(floor: Position) -> Self {
-        Self { floor, hasher: RandomState::new(), buckets: Vec::new() }
+        Self { floor, hasher: RandomState::new(), newest: [0; 2], buckets: Vec::new() }
     }
 
     fn bucket(&self, topic: &str) -> usize {
@@ -343,13 +349,26 @@ impl Trimmed {
             self.buckets = vec![[0; 2]; Self::BUCKETS];
         }
         let at = self.bucket(topic.as_str());
-        self.buckets[at][0] = position;
-        if !private {
-            self.buckets[at][1] = position;
-        }
+        self.buckets[at][usize::from(private)] = position;
+        self.newest[usize::from(private)] = position;
     }
 
-    fn newest(&self, topic: &str, private: bool) -> Position {
-        self.buckets.get(self.bucket(topic)).map_or(0, |bucket| bucket[usize::from(!private)])
+    /// Whether something may have been dropped at `from` or behind it of which nothing is known any more.
+    pub(crate) fn is_unknown(&self, from: Position) -> bool {
+        from < self.floor
+    }
+
+    /// Whether a public entry, or a private one, may have been dropped at `from` or behind it: of one of `topics`, or of
+    /// any topic if there are none given. May say yes where the truth is no, never the other way round.
+    pub(crate) fn has<'a>(
+        &self,
+        private: bool,
+        topics: Option<impl Iterator<Item = &'a str>>,
+        from: Position,
+    ) -> bool {
+        let private = usize::from(private);
+        let newest = |topic| self.buckets.get(self.bucket(topic)).map_or(0, |bucket| bucket[private]);
+        self.newest[private] >= from
+            && topics.is_none_or(|mut topics| topics.any(|topic| newest(topic) >= from))
     }
 }

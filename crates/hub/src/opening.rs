@@ -3,11 +3,11 @@
 //! No id is called unknown or rewound on the word of the log in memory alone, which may be behind its
 //! engine: the engine is asked for its ends first, and the log in memory has to reach them.
 
-use std::future::poll_fn;
 use std::sync::Arc;
 
 use fanfare_wire::EventId;
 
+use crate::arrivals::Reached;
 use crate::engine::{Bounds, EngineFault, ReadError, ReadRequest};
 use crate::feed::State;
 use crate::hub::Shared;
@@ -15,7 +15,7 @@ use crate::id::Place;
 use crate::log::{Entry, Log};
 use crate::publication::EARLIEST;
 use crate::router::Seat;
-use crate::{Check, GapReason, Position, Resume, UnknownId};
+use crate::{Check, GapReason, Position, Resume, SubscribeError, UnknownId};
 
 /// What is to be placed, and for whom.
 pub(crate) struct Request {
@@ -67,27 +67,35 @@ impl Opened {
     }
 }
 
+/// How many entries of one publisher's id are looked at for one that may be read.
+const REUSES_MAX: usize = 64;
+
 /// Places a last event ID; waits for the engine where memory does not know.
-pub(crate) async fn open(shared: Arc<Shared>, request: Request) -> Result<Opened, EngineFault> {
+///
+/// # Errors
+/// The engine is at fault, or the hub was closed before it was known.
+pub(crate) async fn open(shared: Arc<Shared>, request: Request) -> Result<Opened, SubscribeError> {
     if let Some(opened) = place_in_memory(&mut shared.feed.lock(), &request) {
         return Ok(opened);
     }
     loop {
-        let bounds = shared.engine.bounds().await?;
-        let reached =
-            poll_fn(|context| shared.feed.poll_reached(bounds.epoch, bounds.next, context.waker())).await;
-        if !reached {
-            // Either side may be the one that has not yet heard of the new log.
-            let heard = poll_fn(|context| shared.feed.poll_reached(bounds.epoch, 0, context.waker()));
-            if shared.engine.bounds().await? != bounds || !heard.await {
-                continue;
+        let bounds = shared.engine.bounds().await.map_err(SubscribeError::Log)?;
+        if let Reached::Not(told) = shared.feed.reached(bounds.epoch, bounds.next).await {
+            // Either side may be the one that has not yet heard of the new log. If it is the hub, it waits.
+            let asked_again = shared.engine.bounds().await.map_err(SubscribeError::Log)?;
+            if asked_again.epoch == bounds.epoch {
+                shared.feed.left(told).await;
             }
-        }
-        if let Some(opened) = place_in_memory(&mut shared.feed.lock(), &request) {
+        } else if let Some(opened) = place_in_memory(&mut shared.feed.lock(), &request) {
+            return Ok(opened);
+        } else if let Some(opened) =
+            place_in_engine(&shared, &request, bounds).await.map_err(SubscribeError::Log)?
+        {
             return Ok(opened);
         }
-        if let Some(opened) = place_in_engine(&shared, &request, bounds).await? {
-            return Ok(opened);
+        // The log is not the one that was asked about, and no other will be told.
+        if shared.feed.lock().closed {
+            return Err(SubscribeError::Closed);
         }
     }
 }
@@ -99,9 +107,10 @@ fn place_in_memory(state: &mut State, request: &Request) -> Option<Opened> {
         let known = place.epoch == log.epoch() && log.check_at(place.position) == Some(place.check);
         return known.then(|| Opened::after(log.epoch(), place.position));
     }
-    let position = log.find(&request.requested)?;
-    let readable = router.grant_allows(request.seat, log.get(position)?);
-    readable.then(|| Opened::after(log.epoch(), position))
+    // M-134: the earliest, of those that may be read. Who uses one id over and over gets no endless search.
+    let mut found = log.find(&request.requested).take(REUSES_MAX);
+    let readable = found.find(|entry| router.grant_allows(request.seat, entry))?;
+    Some(Opened::after(log.epoch(), readable.position()))
 }
 
 /// Places an id with the engine's help. `None` if another log began meanwhile.
@@ -205,7 +214,8 @@ async fn read_one(
     if position < bounds.oldest || position >= bounds.next {
         return Ok(None);
     }
-    let request = ReadRequest { after: position - 1, before: position + 1, topics: None, bytes_max: 1 };
+    let request =
+        ReadRequest { after: position.saturating_sub(1), before: position + 1, topics: None, bytes_max: 1 };
     let batch = match shared.engine.read(request).await {
         Ok(batch) => batch,
         Err(ReadError::Trimmed { .. }) => return Ok(None),

@@ -275,22 +275,30 @@ impl Router {
     /// Whether an entry that was dropped from memory at `from` or behind it may have been for this seat.
     pub(crate) fn may_have_missed(&self, log: &Log, seat: Seat, from: Position) -> bool {
         let Readership { selected, grant, .. } = &self.readerships[seat.readership];
-        match self.selections[*selected].selection.exact_topics() {
-            Some(topics) => log.has_dropped(topics, from, !grant.is_nothing()),
-            None => true,
-        }
+        let selection = &self.selections[*selected].selection;
+        let trimmed = log.trimmed();
+        // A private entry was for this seat only if it had a topic that was asked for, and one that may be read.
+        trimmed.is_unknown(from)
+            || trimmed.has(false, selection.exact_topics(), from)
+            || trimmed.has(true, selection.exact_topics(), from)
+                && trimmed.has(true, grant.exact_topics(), from)
     }
+
+    /// Bounds how long one subscriber holds the lock while it searches: so many positions, topics or patterns are looked at.
+    const PATIENCE: u64 = 1_000;
 
     /// Finds the first entry for a seat at `from` or behind it; `from` is not before the log's oldest.
     pub(crate) fn find(&mut self, log: &Log, seat: Seat, mut from: Position) -> Found {
-        // Bounds how long one subscriber holds the lock while it searches.
-        let mut patience = 1_000_u32;
+        let mut patience = Self::PATIENCE;
         let hole = log.first_hole(from);
         loop {
             let candidate = match self.candidate(log, seat, from, &mut patience) {
                 Candidate::At(position) => position,
                 Candidate::None => log.next(),
-                Candidate::SearchFrom(position) => return Found::SearchFrom(position),
+                Candidate::SearchFrom(position) => {
+                    let passed = hole.filter(|(start, _)| *start < position);
+                    return passed.map_or(Found::SearchFrom(position), |(_, through)| Found::Hole(through));
+                }
             };
             if let Some((_, through)) = hole.filter(|(start, _)| *start <= candidate) {
                 return Found::Hole(through);
@@ -304,14 +312,14 @@ impl Router {
                 }
             }
             from = candidate + 1;
-            patience = patience.saturating_sub(1);
+            patience = patience.saturating_sub(self.matchers(seat));
             if patience == 0 {
                 return Found::SearchFrom(from);
             }
         }
     }
 
-    fn candidate(&mut self, log: &Log, seat: Seat, from: Position, patience: &mut u32) -> Candidate {
+    fn candidate(&mut self, log: &Log, seat: Seat, from: Position, patience: &mut u64) -> Candidate {
         let selected = &self.selections[self.readerships[seat.readership].selected];
         if selected.selection.is_any() {
             return Candidate::At(from);
@@ -323,13 +331,14 @@ impl Router {
         if let Some(recent) = &selected.recent {
             while position < recent.complete_from.min(log.next()) {
                 let entry = log.get(position);
+                let evaluated = self.evaluations;
                 if entry.is_some_and(|entry| {
                     evaluate_all(&selected.selection, entry.topics(), &mut self.evaluations)
                 }) {
                     return Candidate::At(position);
                 }
                 position += 1;
-                *patience = patience.saturating_sub(1);
+                *patience = patience.saturating_sub((self.evaluations - evaluated).max(1));
                 if *patience == 0 {
                     return Candidate::SearchFrom(position);
                 }
@@ -337,6 +346,10 @@ impl Router {
             return recent.first(position).into();
         }
         Candidate::None
+    }
+
+    fn matchers(&self, seat: Seat) -> u64 {
+        self.selections[self.readerships[seat.readership].selected].selection.matchers().len() as u64
     }
 
     fn may_read(&self, seat: Seat, entry: &Entry) -> bool {
@@ -350,19 +363,6 @@ impl Router {
             }
             _ => readership.grant.allows(entry.topics()),
         }
-    }
-
-    /// Whether an entry that is not in the log is for this seat.
-    pub(crate) fn is_for(&mut self, seat: Seat, entry: &Entry) -> bool {
-        let Readership { selected, grant, .. } = &self.readerships[seat.readership];
-        evaluate_all(&self.selections[*selected].selection, entry.topics(), &mut self.evaluations)
-            && (!entry.is_private() || grant.allows(entry.topics()))
-    }
-
-    /// The topics of a seat's selection, where it names them.
-    pub(crate) fn topics_of(&self, seat: Seat) -> Option<Arc<[Topic]>> {
-        let selected = &self.selections[self.readerships[seat.readership].selected];
-        Some(selected.selection.exact_topics()?.filter_map(|topic| Topic::parse(topic).ok()).collect())
     }
 
     /// Whether this seat's grant lets it read an entry, matched or not.

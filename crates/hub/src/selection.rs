@@ -28,6 +28,11 @@ fn distinct(matchers: impl IntoIterator<Item = Matcher>) -> Arc<[Matcher]> {
     matchers.into()
 }
 
+fn exact_topics(matchers: &[Matcher]) -> Option<impl Iterator<Item = &str>> {
+    let exact = matchers.iter().all(|matcher| matches!(matcher.0, Kind::Exact(_)));
+    exact.then(|| matchers.iter().map(Matcher::as_str))
+}
+
 impl Selection {
     /// The matchers, each once.
     #[must_use]
@@ -43,8 +48,7 @@ impl Selection {
 
     /// The topics themselves, where every matcher names one.
     pub(crate) fn exact_topics(&self) -> Option<impl Iterator<Item = &str>> {
-        let exact = self.0.iter().all(|matcher| matches!(matcher.0, Kind::Exact(_)));
-        exact.then(|| self.0.iter().map(Matcher::as_str))
+        exact_topics(&self.0)
     }
 
     pub(crate) fn is_any(&self) -> bool {
@@ -71,8 +75,9 @@ impl Grant {
         self.0.iter().any(|matcher| topics.iter().any(|topic| matcher.matches(topic)))
     }
 
-    pub(crate) fn is_nothing(&self) -> bool {
-        self.0.is_empty()
+    /// The topics themselves, where every matcher names one.
+    pub(crate) fn exact_topics(&self) -> Option<impl Iterator<Item = &str>> {
+        exact_topics(&self.0)
     }
 }
 

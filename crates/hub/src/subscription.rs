@@ -16,9 +16,10 @@ use futures_core::Stream;
 use crate::engine::{Answer, Batch, EngineFault, ReadError, ReadRequest};
 use crate::feed::{Cursor, DueGap, Step};
 use crate::hub::Shared;
+use crate::log::Log;
 use crate::opening::{self, Joined, Opened};
 use crate::router::Seat;
-use crate::{Check, Delivery, Entry, GapReason, Grant, Position, Resume, Selection, UnknownId};
+use crate::{Check, Delivery, Entry, GapReason, Grant, Position, Resume, Selection, Topic, UnknownId};
 
 /// A live place in the hub: yields events, bookmarks and gaps, in the hub's order.
 ///
@@ -39,6 +40,7 @@ pub struct Subscription {
 struct Held {
     shared: Arc<Shared>,
     selection: Selection,
+    grant: Grant,
     seat: Seat,
     joined: Option<Joined>,
     cursor: Cursor,
@@ -48,7 +50,7 @@ enum Stage {
     Refused(SubscribeError),
     /// The last event ID has not been looked at.
     New,
-    Opening(Answer<'static, Result<Opened, EngineFault>>),
+    Opening(Answer<'static, Result<Opened, SubscribeError>>),
     Open,
     /// Waiting for entries that are not in memory any more.
     Reading(Answer<'static, Result<Batch, ReadError>>),
@@ -140,26 +142,43 @@ impl Subscription {
             };
             (state.router.join(&selection, &Grant::nothing(), next), joined, cursor)
         };
-        Ok(Self { unknown_id, ..Self::at(Some(Held { shared, selection, seat, joined, cursor })) })
+        let held = Held { shared, selection, grant: Grant::nothing(), seat, joined, cursor };
+        Ok(Self { unknown_id, ..Self::at(Some(held)) })
     }
 
     /// Goes on behind a last event ID.
     ///
     /// `earliest` asks for everything kept; an empty one is none. What became of it tells
     /// [`opened`](Self::opened), and a gap event where something may be missing.
+    ///
+    /// It counts until the subscription is polled; from then on it has its place.
     pub fn after(mut self, last_event_id: impl Into<Option<EventId>>) -> Self {
-        self.requested = last_event_id.into().filter(|id| !id.as_str().is_empty());
+        if matches!(self.stage, Stage::New) {
+            self.requested = last_event_id.into().filter(|id| !id.as_str().is_empty());
+        }
         self
     }
 
-    /// Lets private events through that `grant` allows. Without it the subscription sees none.
+    /// Lets private events through that `grant` allows, in place of those allowed before. Without it the subscription sees none.
+    ///
+    /// It counts from the next delivery on, whenever it comes.
     pub fn grant(mut self, grant: &Grant) -> Self {
-        if let Some(place) = &mut self.place {
-            let mut state = place.shared.feed.lock();
-            let seat = state.router.join(&place.selection, grant, place.cursor.next);
-            let bell = state.router.leave(std::mem::replace(&mut place.seat, seat));
-            drop(state);
-            drop(bell);
+        let Some(place) = &mut self.place else { return self };
+        let mut state = place.shared.feed.lock();
+        let next = state.log.as_ref().map_or(0, Log::next);
+        let seat = state.router.join(&place.selection, grant, next);
+        let bell = state.router.leave(std::mem::replace(&mut place.seat, seat));
+        drop(state);
+        place.grant = grant.clone();
+        // What is under way was begun with the grant before.
+        match self.stage {
+            Stage::Opening(_) => self.stage = Stage::New,
+            Stage::Reading(_) | Stage::Replaying { .. } => self.stage = Stage::Open,
+            Stage::Refused(_) | Stage::New | Stage::Open | Stage::Ended => {}
+        }
+        // Whoever slept with the grant before may have something to read now.
+        if let Some(bell) = bell {
+            bell.wake();
         }
         self
     }
@@ -218,10 +237,10 @@ impl Subscription {
                         }
                         self.resume = Some(place.open(opened));
                     }
-                    Err(fault) => {
+                    Err(error) => {
                         self.place = None;
                         self.stage = Stage::Ended;
-                        return Poll::Ready(Err(SubscribeError::Log(fault)));
+                        return Poll::Ready(Err(error));
                     }
                 },
                 _ => return Poll::Ready(Ok(())),
@@ -264,18 +283,24 @@ impl Stream for Subscription {
             let this = &mut *self;
             let Some(place) = &mut this.place else { return Poll::Ready(None) };
             match &mut this.stage {
-                Stage::Reading(read) => match ready!(read.as_mut().poll(context)) {
-                    Ok(batch) => this.stage = place.take_in(batch),
-                    Err(ReadError::Trimmed { oldest }) => {
-                        place.skip_to(oldest);
-                        this.stage = Stage::Open;
+                Stage::Reading(read) => {
+                    let read = match ready!(read.as_mut().poll(context)) {
+                        Ok(batch) => place.take_in(batch),
+                        Err(ReadError::Trimmed { oldest }) => {
+                            place.skip_to(oldest);
+                            Ok(Stage::Open)
+                        }
+                        Err(ReadError::Fault(fault)) => Err(fault),
+                    };
+                    match read {
+                        Ok(stage) => this.stage = stage,
+                        Err(fault) => {
+                            this.place = None;
+                            this.stage = Stage::Ended;
+                            return Poll::Ready(Some(Err(SubscribeError::Log(fault))));
+                        }
                     }
-                    Err(ReadError::Fault(fault)) => {
-                        this.place = None;
-                        this.stage = Stage::Ended;
-                        return Poll::Ready(Some(Err(SubscribeError::Log(fault))));
-                    }
-                },
+                }
                 Stage::Replaying { entries, through } => match entries.pop_front() {
                     Some(entry) => match place.shared.feed.deliver_read(&mut place.cursor, entry) {
                         Some(delivery) => return Poll::Ready(Some(Ok(delivery))),
@@ -314,26 +339,42 @@ impl Held {
     const READ_BYTES_MAX: usize = 256 * 1024;
 
     fn read(&self, before: Position) -> Answer<'static, Result<Batch, ReadError>> {
+        let topics = self.selection.exact_topics();
         let request = ReadRequest {
             after: self.cursor.next.saturating_sub(1),
             before,
-            topics: self.shared.feed.lock().router.topics_of(self.seat),
+            topics: topics.map(|topics| topics.filter_map(|topic| Topic::parse(topic).ok()).collect()),
             bytes_max: Self::READ_BYTES_MAX,
         };
         let shared = self.shared.clone();
         Box::pin(async move { shared.engine.read(request).await })
     }
 
-    fn take_in(&mut self, batch: Batch) -> Stage {
-        let mut state = self.shared.feed.lock();
-        let state = &mut *state;
-        let same_log = state.log.as_ref().filter(|log| self.cursor.epoch == Some(log.epoch()));
+    /// Encodes and matches what was read: without the lock, for a batch is long and patterns may be many.
+    fn take_in(&self, batch: Batch) -> Result<Stage, EngineFault> {
+        let next = self.cursor.next;
+        let Some((epoch, key)) = self.shared.feed.log() else { return Ok(Stage::Open) };
         // If another log has begun, what was read is void, and the next step tells the gap.
-        let Some((epoch, key)) = same_log.map(|log| (log.epoch(), log.key())) else { return Stage::Open };
-        let through = batch.through.max(self.cursor.next);
-        let entries = batch.entries.into_iter().map(|logged| Arc::new(Entry::encode(logged, epoch, key)));
-        let entries = entries.filter(|entry| state.router.is_for(self.seat, entry)).collect();
-        Stage::Replaying { entries, through }
+        if self.cursor.epoch != Some(epoch) {
+            return Ok(Stage::Open);
+        }
+        if batch.through < next {
+            return Err(Arc::new(NothingRead));
+        }
+        let is_wanted = |entry: &Entry| {
+            self.selection.matches(entry.topics())
+                && (!entry.is_private() || self.grant.allows(entry.topics()))
+        };
+        let mut read_up_to = next - 1;
+        let mut entries = VecDeque::new();
+        for logged in batch.entries {
+            if logged.position > read_up_to {
+                read_up_to = logged.position;
+                entries.push_back(Arc::new(Entry::encode(logged, epoch, &key)));
+            }
+        }
+        entries.retain(|entry| is_wanted(entry));
+        Ok(Stage::Replaying { entries, through: batch.through })
     }
 
     /// Retention was faster than this subscriber.
@@ -346,6 +387,18 @@ impl Held {
         self.cursor.gap = Some(GapReason::Trimmed.into());
     }
 }
+
+/// An engine that was asked for entries gave neither any nor a place to go on from.
+#[derive(Debug)]
+struct NothingRead;
+
+impl fmt::Display for NothingRead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the engine was asked for entries and read nothing at all")
+    }
+}
+
+impl std::error::Error for NothingRead {}
 
 impl Drop for Held {
     fn drop(&mut self) {
