@@ -106,7 +106,8 @@ mod tests {
         let (ours, _theirs) = duplex(4);
         let counts = ServeCounts::default();
         let mut ours = Impatient::new(ours, Duration::from_secs(30), counts.clone());
-        let error = ours.write_all(b"more than four bytes").await.expect_err("nobody reads");
+        let writing = tokio::time::timeout(Duration::from_secs(60), ours.write_all(b"more than four bytes"));
+        let error = writing.await.expect("an end").expect_err("nobody reads");
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         assert_eq!(counts.connections_cut(), 1);
     }
