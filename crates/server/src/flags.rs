@@ -20,14 +20,15 @@ pub(crate) struct Flags {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Starts a hub.
+    /// Starts a hub
+    ///
+    /// It speaks the Mercure protocol at /.well-known/mercure and keeps its history in memory. Log lines go to standard
+    /// error; RUST_LOG chooses which (default: info). SIGTERM and Ctrl-C end it in order, a second one at once.
+    #[allow(clippy::doc_markdown)] // This is shown as it stands, in a terminal.
     Serve(Serve),
 }
 
-/// Starts a hub.
-///
-/// The hub keeps its history in memory and speaks the Mercure protocol at /.well-known/mercure. Log lines go to standard
-/// error; RUST_LOG chooses which (default: info). SIGTERM and Ctrl-C end it in order, a second one at once.
+/// What `fanfare serve` may be told.
 #[derive(Debug, Args)]
 #[allow(clippy::doc_markdown)] // This is shown as it stands, in a terminal.
 pub(crate) struct Serve {
