@@ -8,6 +8,7 @@ import { once } from "node:events";
 import net from "node:net";
 import path from "node:path";
 import readline from "node:readline";
+import { after } from "node:test";
 import { fileURLToPath } from "node:url";
 
 import { withDeadline } from "./inbox.mjs";
@@ -22,7 +23,13 @@ export const PROGRAMS = {
   blocking: (address) => [path.join(built, "examples/blocking"), [address]],
 };
 
+/** What a failed test has left behind would keep a file's process alive for ever. */
 const running = new Set();
+const relays = new Set();
+after(async () => {
+  for (const child of running) child.kill("SIGKILL");
+  for (const relay of relays) await relay.end();
+});
 process.on("exit", () => {
   for (const child of running) child.kill("SIGKILL");
 });
@@ -99,6 +106,7 @@ export class Relay {
   static async before(server) {
     const relay = new Relay();
     relay.server = server;
+    relays.add(relay);
     await relay.#listen(0);
     return relay;
   }

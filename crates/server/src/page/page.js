@@ -177,7 +177,6 @@ function eventLine(event) {
 
 function resumeAfter(id) {
   $("last-event-id").value = id;
-  $("subscribe-panel").open = true;
   connect();
 }
 
@@ -246,10 +245,11 @@ function connect() {
   connection.lost = 0;
   connection.everOpen = false;
   $("address").textContent = address;
-  $("subscribe-note").textContent = connection.kind === "*" ? "every topic" : connection.matcher;
   rememberInAddressBar();
   setState("connecting", "connecting");
   const last = $("last-event-id").value;
+  const what = connection.kind === "*" ? "every topic" : connection.matcher;
+  $("subscribe-note").textContent = last === "" ? what : `${what}, after ${last}`;
   if ($("events").childElementCount > 0) addLine(noteLine("back", last === "" ? "subscribed anew" : `subscribed anew, after ${last}`));
 
   const source = new EventSource(address);
