@@ -104,6 +104,7 @@ pub enum Followed {
         through: Position,
     },
     /// A log begins. If there was one before, it was recreated or rewound, and what it told is void.
+    /// Its epoch is never that of the log before.
     NewEpoch(Origin),
     /// The engine has lost its store and tries again. Nothing wrong is told meanwhile.
     Stalled {

@@ -127,7 +127,7 @@ impl Feed {
     }
 
     /// Looks what is due at `cursor` and moves it; hangs the doorbell when nothing is.
-    pub(crate) fn step(&self, seat: Seat, cursor: &mut Cursor, waker: &Waker) -> Step {
+    pub(crate) fn step(&self, seat: &mut Seat, cursor: &mut Cursor, waker: &Waker) -> Step {
         // Declared before the lock, so dropped after it: a doorbell may be all that keeps a task alive, and the task
         // may hold another subscription.
         let _replaced: Option<Waker>;
@@ -153,12 +153,12 @@ impl Feed {
         // A gap that is due goes before anything else, even before a second one.
         while cursor.gap.is_none() {
             if cursor.next < log.oldest() {
-                if router.may_have_missed(log, seat, cursor.next) {
+                if router.may_have_missed(log, *seat, cursor.next) {
                     return Step::Read { before: log.oldest() };
                 }
                 cursor.next = log.oldest();
             }
-            match router.find(log, seat, cursor.next) {
+            match router.find(log, *seat, cursor.next) {
                 Found::Entry(entry) => {
                     cursor.next = entry.position() + 1;
                     return Step::Deliver(deliver(counts, cursor, entry, now));

@@ -1,5 +1,6 @@
 //! What a publisher hands in, and what of it is accepted.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -206,15 +207,10 @@ impl Limits {
         if topics.is_empty() {
             return Err(PublishError::NoTopic);
         }
-        // Few topics: looking back is cheaper than hashing, and keeps the canonical one first.
-        let mut distinct = 0;
-        for at in 0..topics.len() {
-            if !topics[..distinct].contains(&topics[at]) {
-                topics.swap(distinct, at);
-                distinct += 1;
-            }
+        if topics.len() > 1 {
+            let mut seen = HashSet::with_capacity(topics.len());
+            topics.retain(|topic| seen.insert(topic.clone()));
         }
-        topics.truncate(distinct);
 
         let chosen_id = event.event_id().filter(|id| !id.as_str().is_empty()).cloned();
         if let Some(id) = &chosen_id {

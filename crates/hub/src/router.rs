@@ -17,7 +17,8 @@ use crate::{Grant, Position, Selection, Topic};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Seat {
     readership: usize,
-    bell: usize,
+    /// The doorbell that was hung last: in which round, and where. In a later round it has been rung.
+    bell: Option<(u64, usize)>,
 }
 
 /// What comes next for a readership.
@@ -64,7 +65,20 @@ struct Readership {
     grant: Grant,
     /// Newest private matches that the grant allows. `None` until there was a private match.
     allowed: Option<Recent>,
-    bells: Slab<Option<Waker>>,
+    seats: usize,
+    /// The doorbells of those who wait. They are rung all together, which begins a new round.
+    bells: Slab<Waker>,
+    round: u64,
+}
+
+impl Readership {
+    /// Moves the doorbells to `rung`; costs nothing for those who do not wait.
+    fn ring(&mut self, rung: &mut Vec<Waker>) {
+        if !self.bells.is_empty() {
+            self.round += 1;
+            rung.extend(self.bells.drain());
+        }
+    }
 }
 
 struct PatternUse {
@@ -114,15 +128,17 @@ impl Router {
                     selected,
                     grant: grant.clone(),
                     allowed: None,
+                    seats: 0,
                     bells: Slab::new(),
+                    round: 0,
                 });
                 self.readership_keys.insert((selected, grant.clone()), readership);
                 self.selections[selected].readerships.push(readership);
                 readership
             }
         };
-        let bell = self.readerships[readership].bells.insert(None);
-        Seat { readership, bell }
+        self.readerships[readership].seats += 1;
+        Seat { readership, bell: None }
     }
 
     fn intern(&mut self, selection: &Selection, next: Position) -> usize {
@@ -155,8 +171,10 @@ impl Router {
     /// Returns the doorbell, which is to be dropped outside the lock: with it may go a task that holds a seat here.
     pub(crate) fn leave(&mut self, seat: Seat) -> Option<Waker> {
         let readership = &mut self.readerships[seat.readership];
-        let bell = readership.bells.remove(seat.bell);
-        if !readership.bells.is_empty() {
+        let hung = seat.bell.filter(|(round, _)| *round == readership.round);
+        let bell = hung.and_then(|(_, at)| readership.bells.try_remove(at));
+        readership.seats -= 1;
+        if readership.seats > 0 {
             return bell;
         }
         let Readership { selected, grant, .. } = self.readerships.remove(seat.readership);
@@ -212,7 +230,7 @@ impl Router {
                     }
                     allowed.push(entry.position());
                 }
-                rung.extend(readership.bells.iter_mut().filter_map(|(_, bell)| bell.take()));
+                readership.ring(rung);
             }
         }
     }
@@ -258,17 +276,23 @@ impl Router {
     /// Moves all doorbells to `rung`.
     pub(crate) fn ring_all(&mut self, rung: &mut Vec<Waker>) {
         for (_, readership) in &mut self.readerships {
-            rung.extend(readership.bells.iter_mut().filter_map(|(_, bell)| bell.take()));
+            readership.ring(rung);
         }
     }
 
     /// Leaves a doorbell: it is rung once, by the next entry for the seat's readership.
     ///
     /// Returns the one that hung there, which is to be dropped outside the lock, as in [`leave`](Self::leave).
-    pub(crate) fn hang_bell(&mut self, seat: Seat, waker: &Waker) -> Option<Waker> {
-        match &mut self.readerships[seat.readership].bells[seat.bell] {
+    pub(crate) fn hang_bell(&mut self, seat: &mut Seat, waker: &Waker) -> Option<Waker> {
+        let readership = &mut self.readerships[seat.readership];
+        let hung = seat.bell.filter(|(round, _)| *round == readership.round);
+        match hung.and_then(|(_, at)| readership.bells.get_mut(at)) {
             Some(bell) if bell.will_wake(waker) => None,
-            bell => bell.replace(waker.clone()),
+            Some(bell) => Some(std::mem::replace(bell, waker.clone())),
+            None => {
+                seat.bell = Some((readership.round, readership.bells.insert(waker.clone())));
+                None
+            }
         }
     }
 

@@ -251,7 +251,7 @@ impl Subscription {
 
     fn poll_step(&mut self, context: &mut Context<'_>) -> Poll<Option<Delivery>> {
         let Some(place) = &mut self.place else { return Poll::Ready(None) };
-        match place.shared.feed.step(place.seat, &mut place.cursor, context.waker()) {
+        match place.shared.feed.step(&mut place.seat, &mut place.cursor, context.waker()) {
             Step::Deliver(delivery) => return Poll::Ready(Some(delivery)),
             Step::Wait => {}
             Step::Yield => context.waker().wake_by_ref(),

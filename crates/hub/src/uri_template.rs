@@ -4,6 +4,10 @@
 
 use regex::Regex;
 
+/// How many bytes a compiled template may take, and how many for matching with it in each thread: whoever subscribes
+/// chooses it, and it is kept for as long as they stay.
+const EXPRESSION_BYTES_MAX: usize = 128 * 1024;
+
 /// What one variable may stand for: unreserved characters, commas, percent-encoded bytes.
 const UNRESERVED: &str = "[A-Za-z0-9\\-._~,]|%[0-9A-Fa-f]{2}";
 /// What the operators `+` and `#` allow besides.
@@ -32,7 +36,9 @@ impl UriTemplate {
         if !has_expression {
             return None;
         }
-        regex::RegexBuilder::new(&expression).unicode(true).size_limit(1 << 20).build().ok().map(Self)
+        let mut builder = regex::RegexBuilder::new(&expression);
+        builder.size_limit(EXPRESSION_BYTES_MAX).dfa_size_limit(EXPRESSION_BYTES_MAX);
+        builder.build().ok().map(Self)
     }
 
     pub(crate) fn matches(&self, topic: &str) -> bool {
@@ -139,6 +145,13 @@ mod tests {
         check("/x{?a,b}", "/x?a=1&b=2&c=3", false);
         check("/x{?a*}", "/x?a=1&b=2&c=3", true);
         check("/x{#part}", "/x#a/b", true);
+    }
+
+    #[test]
+    fn a_template_that_would_fill_the_memory_is_a_plain_string() {
+        let variables = |count: usize| format!("{{{}}}", vec!["a"; count].join(","));
+        assert!(UriTemplate::compile(&variables(50)).is_some());
+        assert!(UriTemplate::compile(&variables(2_000)).is_none());
     }
 
     #[test]

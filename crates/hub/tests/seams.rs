@@ -8,10 +8,13 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use fanfare_hub::engine::{Batch, Followed};
-use fanfare_hub::{GapReason, Grant, Hub, HubBuilder, Matcher, Publication, Resume, SubscribeError};
+use fanfare_hub::{
+    Check, GapReason, Grant, Hub, HubBuilder, Matcher, Place, Publication, Resume, SubscribeError,
+    Subscription,
+};
 use fanfare_wire::{Event, EventId};
 use futures_core::Stream;
-use support::puppet::{Puppet, logged};
+use support::puppet::{self, Puppet, logged};
 use support::toy::Toy;
 use support::{
     Bell, TestClock, assert_waiting, data, id, next_event, next_gap, now, poll, ready_data, topic,
@@ -285,4 +288,46 @@ fn one_look_at_the_log_evaluates_no_more_patterns_whoever_asks_for_many() {
     assert!(pin!(&mut subscription).poll_next(&mut Context::from_waker(waker)).is_pending());
     assert!(hub.counts().pattern_evaluations <= 1_100, "{}", hub.counts().pattern_evaluations);
     assert_waiting(&mut subscription);
+}
+
+/// P2: two subscribers of one readership, one of which has been rung and has not looked yet.
+#[test]
+fn a_subscriber_that_leaves_takes_nobody_elses_doorbell_with_it() {
+    let hub = Hub::builder().build().expect("a hub");
+    let subscribe = || (hub.subscribe("a").bookmarks(false), Arc::new(Bell::default()));
+    let (mut first, first_bell) = subscribe();
+    let (mut second, second_bell) = subscribe();
+    let is_pending = |subscription: &mut Subscription, bell: &Arc<Bell>| {
+        pin!(subscription).poll_next(&mut Context::from_waker(&bell.waker())).is_pending()
+    };
+    assert!(is_pending(&mut first, &first_bell));
+    publish(&hub, "a", "1");
+    assert!(first_bell.was_rung());
+    assert!(!is_pending(&mut second, &second_bell));
+    assert!(is_pending(&mut second, &second_bell));
+    drop(first);
+    publish(&hub, "a", "2");
+    assert!(second_bell.was_rung());
+    assert_eq!(ready_data(&mut second), ["2"]);
+}
+
+/// P6: the same log, restored without its newest entries, and others took their positions.
+#[test]
+fn an_id_whose_position_another_entry_has_taken_is_rewound_in_memory_and_in_the_engine() {
+    for history in [10, 1] {
+        let puppet = Puppet::with_log();
+        let hub = hub_over(&puppet).history_events(history).build().expect("a hub");
+        for position in 1..=4 {
+            puppet.entry(position, "a", 0);
+        }
+        puppet.answer_bounds(1, 1, 5);
+        let outcome = |check| {
+            let cursor = puppet::id_of(Place { epoch: 1, position: 2, check });
+            now(hub.subscribe("a").after(cursor).opened()).expect("open").clone()
+        };
+        let check = logged(2, "a", 0).check;
+        assert_eq!(outcome(check), Resume::Resumed { after: 2 });
+        let other = Check::from_random(check.bits() + 1);
+        assert_eq!(outcome(other), Resume::Gap { reason: GapReason::Rewound });
+    }
 }

@@ -8,7 +8,7 @@ use fanfare_hub::engine::{
     Answer, AppendError, Appended, Batch, Bounds, Content, Engine, Followed, Follower, Logged, Origin,
     ReadError, ReadRequest,
 };
-use fanfare_hub::{Check, EngineFault, IdKey, IdempotencyKey, Position, Submission};
+use fanfare_hub::{Check, EngineFault, IdKey, IdempotencyKey, Place, Position, Submission};
 use fanfare_wire::{Draft, Event, EventId};
 
 use super::{locked, topic};
@@ -64,9 +64,18 @@ impl Puppet {
     }
 }
 
+fn key() -> IdKey {
+    IdKey::new(*b"the puppet's key")
+}
+
+/// The id that a hub over a puppet makes of a place.
+pub fn id_of(place: Place) -> EventId {
+    key().encipher(place)
+}
+
 fn origin(epoch: u32, from: Position) -> Origin {
     let check_before = if from <= 1 { Check::START } else { check(from - 1) };
-    Origin { epoch, key: IdKey::new(*b"the puppet's key"), from, check_before }
+    Origin { epoch, key: key(), from, check_before }
 }
 
 fn check(position: Position) -> Check {
