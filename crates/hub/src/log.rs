@@ -112,8 +112,9 @@ pub(crate) struct Log {
     retention: Retention,
     slots: VecDeque<Slot>,
     oldest: Position,
-    /// The check of the position before `oldest`, so that a cursor there can be told from a rewound one.
-    check_before_oldest: Check,
+    /// The check of the position before `oldest`, so that a cursor there can be told from a rewound one. `None` if the
+    /// entry there was lost.
+    check_before_oldest: Option<Check>,
     bytes: usize,
     entries: usize,
     /// The positions of each topic's entries, in order.
@@ -135,7 +136,7 @@ impl Log {
             retention,
             slots: VecDeque::new(),
             oldest: from,
-            check_before_oldest: origin.check_before,
+            check_before_oldest: Some(origin.check_before),
             bytes: 0,
             entries: 0,
             chains: HashMap::new(),
@@ -193,7 +194,7 @@ impl Log {
             // More than would be kept anyway: begin again behind it.
             while self.drop_oldest() {}
             self.oldest = through + 1;
-            self.check_before_oldest = Check::START;
+            self.check_before_oldest = None;
             self.trimmed = Trimmed::before(self.oldest);
             return;
         }
@@ -240,7 +241,7 @@ impl Log {
                     Some((first, last)) if *first < *last => *first += 1,
                     _ => drop(self.holes.pop_front()),
                 }
-                self.check_before_oldest = Check::START;
+                self.check_before_oldest = None;
                 self.trimmed.floor = position + 1;
             }
             Some(Slot::Entry(entry)) => {
@@ -251,7 +252,7 @@ impl Log {
                 if entry.id_is_chosen {
                     pop_first(&mut self.chosen_ids, &entry.id);
                 }
-                self.check_before_oldest = entry.check;
+                self.check_before_oldest = Some(entry.check);
                 self.bytes -= entry.cost();
                 self.entries -= 1;
             }
@@ -286,15 +287,25 @@ impl Log {
         positions.into_iter().flatten().filter_map(|&position| self.get(position))
     }
 
-    /// The check of a position from `oldest - 1` to `next - 1`; `None` for any other.
+    /// The check of a position from `oldest - 1` to `next - 1`; `None` for any other. Lost entries have that of the start.
     pub(crate) fn check_at(&self, position: Position) -> Option<Check> {
+        Some(self.known_check_at(position)?.unwrap_or(Check::START))
+    }
+
+    /// Whether an id with this check can be of the entry at a position from `oldest - 1` to `next - 1`; `None` for any
+    /// other. What check a lost entry had is not known.
+    pub(crate) fn agrees(&self, position: Position, check: Check) -> Option<bool> {
+        Some(self.known_check_at(position)?.is_none_or(|known| known == check))
+    }
+
+    fn known_check_at(&self, position: Position) -> Option<Option<Check>> {
         if position + 1 == self.oldest {
             return Some(self.check_before_oldest);
         }
         let offset = usize::try_from(position.checked_sub(self.oldest)?).ok()?;
         Some(match self.slots.get(offset)? {
-            Slot::Entry(entry) => entry.check,
-            Slot::Hole => Check::START,
+            Slot::Entry(entry) => Some(entry.check),
+            Slot::Hole => None,
         })
     }
 

@@ -104,7 +104,7 @@ pub(crate) async fn open(shared: Arc<Shared>, request: Request) -> Result<Opened
 fn place_in_memory(state: &mut State, request: &Request) -> Option<Opened> {
     let State { log: Some(log), router, .. } = state else { return None };
     if let Some(place) = log.key().decipher(&request.requested) {
-        let known = place.epoch == log.epoch() && log.check_at(place.position) == Some(place.check);
+        let known = place.epoch == log.epoch() && log.agrees(place.position, place.check) == Some(true);
         return known.then(|| Opened::after(log.epoch(), place.position));
     }
     // M-134: the earliest, of those that may be read. Who uses one id over and over gets no endless search.
@@ -188,12 +188,12 @@ fn behind(state: &State, log: &Log, request: &Request, place: Place, bounds: Bou
 
 /// Whether the entry at a place is still the one that had the id, as far as it can still be read.
 async fn is_as_told(shared: &Shared, place: Place, bounds: Bounds) -> Result<bool, EngineFault> {
-    let in_memory = with_log(shared, bounds, |_, log| log.check_at(place.position)).flatten();
-    let check = match in_memory {
-        Some(check) => Some(check),
-        None => read_one(shared, place.position, bounds).await?.map(|(check, _)| check),
-    };
-    Ok(check.is_none_or(|check| check == place.check))
+    let in_memory = with_log(shared, bounds, |_, log| log.agrees(place.position, place.check)).flatten();
+    if let Some(agrees) = in_memory {
+        return Ok(agrees);
+    }
+    let read = read_one(shared, place.position, bounds).await?;
+    Ok(read.is_none_or(|(check, _)| check == place.check))
 }
 
 async fn may_read(

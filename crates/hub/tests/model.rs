@@ -43,6 +43,8 @@ enum With {
     Nothing,
     Own,
     Older(usize),
+    /// That of the newest publication, which its publisher may know before the hub has heard of it.
+    Published,
     Earliest,
     Unknown,
     Foreign,
@@ -73,6 +75,7 @@ fn op() -> impl Strategy<Value = Op> {
         2 => Just(With::Nothing),
         6 => Just(With::Own),
         2 => (0..8usize).prop_map(With::Older),
+        2 => Just(With::Published),
         1 => Just(With::Earliest),
         1 => Just(With::Unknown),
         1 => Just(With::Foreign),
@@ -131,6 +134,8 @@ struct World {
     epoch: u32,
     /// How often each publisher's id was used, over all logs.
     uses: HashMap<EventId, u32>,
+    /// The id of the newest publication, and where it stands.
+    published: Option<(EventId, (u32, Position))>,
     /// Ids that another hub made.
     foreign: HashSet<String>,
     clients: Vec<Client>,
@@ -148,8 +153,8 @@ struct Client {
     excuse: Option<GapReason>,
     asked_earliest: bool,
     is_new: bool,
-    /// The log that it came to.
-    came_to: u32,
+    /// The log that it came to, and the end of it then.
+    came_to: (u32, Position),
     bell: Arc<Bell>,
     waiting: bool,
 }
@@ -157,7 +162,11 @@ struct Client {
 impl Client {
     fn wants(&self, accepted: &Accepted) -> bool {
         let asked = self.plan.asks == 15 || self.plan.asks & accepted.topics != 0;
-        asked && (!accepted.private || self.plan.grants & accepted.topics != 0)
+        asked && self.may_read(accepted)
+    }
+
+    fn may_read(&self, accepted: &Accepted) -> bool {
+        !accepted.private || self.plan.grants & accepted.topics != 0
     }
 }
 
@@ -199,7 +208,7 @@ impl World {
             excuse: None,
             asked_earliest: false,
             is_new: false,
-            came_to: 0,
+            came_to: (0, 0),
             bell: Arc::default(),
             waiting: false,
         });
@@ -210,6 +219,7 @@ impl World {
             log: Vec::new(),
             epoch: 0,
             uses: HashMap::new(),
+            published: None,
             foreign: HashSet::new(),
             clients: clients.collect(),
         }
@@ -263,6 +273,7 @@ impl World {
                 if let Some(chosen) = &chosen {
                     assert_eq!(&published.id, chosen);
                 }
+                self.published = Some((published.id, (self.epoch, published.position)));
                 true
             }
             Err(PublishError::NotStored(_)) => false,
@@ -332,6 +343,10 @@ impl World {
                     known.seen[at].0.clone()
                 })
             }
+            With::Published => self.published.clone().map(|(published, at)| {
+                known.frontier = Some(at);
+                published
+            }),
             With::Earliest => Some(id("earliest")),
             With::Unknown => Some(id("nobody's")),
             With::Foreign => {
@@ -377,7 +392,7 @@ impl World {
         known.last_event_id = last;
         known.waiting = false;
         known.is_new = true;
-        known.came_to = self.epoch;
+        known.came_to = (self.epoch, told - 1);
         known.bell.was_rung();
     }
 
@@ -405,8 +420,7 @@ impl World {
     fn account(&mut self, client: usize, delivery: &Delivery) {
         let (oldest, epoch) = (self.oldest(), self.epoch);
         self.forget_the_place_of_a_reused_id(client);
-        let known = &mut self.clients[client];
-        known.is_new = false;
+        self.check_secrecy(client, delivery);
         let known = &self.clients[client];
         let to = delivery.position();
         let same_log = known.frontier.filter(|(of, _)| *of == epoch).map(|(_, position)| position);
@@ -427,7 +441,7 @@ impl World {
                 Self::check_nothing_left_out(known, same_log, oldest, to + 1, wanted);
             }
             Delivery::Gap(gap) => {
-                let rewound = known.frontier.is_some_and(|(of, _)| of != epoch) || known.came_to != epoch;
+                let rewound = known.frontier.is_some_and(|(of, _)| of != epoch) || known.came_to.0 != epoch;
                 match gap.reason() {
                     GapReason::Trimmed => {
                         let behind = same_log.unwrap_or(0) + 1;
@@ -442,14 +456,33 @@ impl World {
                     GapReason::Unknown => assert_eq!(known.excuse, Some(GapReason::Unknown)),
                     _ => panic!("no such reason is known here"),
                 }
+                // Whatever the gap is for, it does not swallow what came after the client did, as long as that is kept.
+                if known.is_new && known.came_to.0 == epoch {
+                    let lost = wanted((known.came_to.1 + 1).max(oldest), to + 1);
+                    assert!(lost.is_empty(), "P2: {lost:?} came after the client, but the gap swallows them");
+                }
             }
             _ => panic!("no such delivery is known here"),
         }
         let known = &mut self.clients[client];
+        known.is_new = false;
         known.excuse = None;
         known.frontier = Some((epoch, to));
         known.last_event_id = Some(delivery.id().clone());
         known.seen.push((delivery.id().clone(), known.frontier));
+    }
+
+    /// P7: nobody resumes from a publisher's id whose entry they may not read.
+    fn check_secrecy(&self, client: usize, delivery: &Delivery) {
+        let known = &self.clients[client];
+        let Some(last) = known.last_event_id.as_ref().filter(|_| known.is_new) else { return };
+        let mut entries =
+            self.log.iter().filter(|accepted| accepted.chosen.as_ref() == Some(last)).peekable();
+        let is_secret = entries.peek().is_some() && !entries.any(|accepted| known.may_read(accepted));
+        if is_secret && known.came_to.0 == self.epoch {
+            let is_unknown = matches!(delivery, Delivery::Gap(gap) if gap.reason() == GapReason::Unknown);
+            assert!(is_unknown, "P7: {last:?} is of an entry that may not be read, but {delivery:?} comes");
+        }
     }
 
     /// A publisher's id that was used again before it was looked up: the promise does not hold for it (M-134).
