@@ -105,6 +105,14 @@ enum Slot {
     Hole,
 }
 
+/// What is known of the check at a position.
+#[derive(Clone, Copy)]
+enum Known {
+    Check(Check),
+    /// The entry was lost, and with it its check, which may have been any.
+    Lost,
+}
+
 /// INVARIANT: `slots` holds the positions `oldest..oldest + slots.len()`, one each.
 pub(crate) struct Log {
     epoch: u32,
@@ -112,9 +120,8 @@ pub(crate) struct Log {
     retention: Retention,
     slots: VecDeque<Slot>,
     oldest: Position,
-    /// The check of the position before `oldest`, so that a cursor there can be told from a rewound one. `None` if the
-    /// entry there was lost.
-    check_before_oldest: Option<Check>,
+    /// The check of the position before `oldest`, so that a cursor there can be told from a rewound one.
+    check_before_oldest: Known,
     bytes: usize,
     entries: usize,
     /// The positions of each topic's entries, in order.
@@ -136,7 +143,7 @@ impl Log {
             retention,
             slots: VecDeque::new(),
             oldest: from,
-            check_before_oldest: Some(origin.check_before),
+            check_before_oldest: Known::Check(origin.check_before),
             bytes: 0,
             entries: 0,
             chains: HashMap::new(),
@@ -194,7 +201,7 @@ impl Log {
             // More than would be kept anyway: begin again behind it.
             while self.drop_oldest() {}
             self.oldest = through + 1;
-            self.check_before_oldest = None;
+            self.check_before_oldest = Known::Lost;
             self.trimmed = Trimmed::before(self.oldest);
             return;
         }
@@ -241,7 +248,7 @@ impl Log {
                     Some((first, last)) if *first < *last => *first += 1,
                     _ => drop(self.holes.pop_front()),
                 }
-                self.check_before_oldest = None;
+                self.check_before_oldest = Known::Lost;
                 self.trimmed.floor = position + 1;
             }
             Some(Slot::Entry(entry)) => {
@@ -252,7 +259,7 @@ impl Log {
                 if entry.id_is_chosen {
                     pop_first(&mut self.chosen_ids, &entry.id);
                 }
-                self.check_before_oldest = Some(entry.check);
+                self.check_before_oldest = Known::Check(entry.check);
                 self.bytes -= entry.cost();
                 self.entries -= 1;
             }
@@ -289,23 +296,29 @@ impl Log {
 
     /// The check of a position from `oldest - 1` to `next - 1`; `None` for any other. Lost entries have that of the start.
     pub(crate) fn check_at(&self, position: Position) -> Option<Check> {
-        Some(self.known_check_at(position)?.unwrap_or(Check::START))
+        Some(match self.known_at(position)? {
+            Known::Check(check) => check,
+            Known::Lost => Check::START,
+        })
     }
 
     /// Whether an id with this check can be of the entry at a position from `oldest - 1` to `next - 1`; `None` for any
-    /// other. What check a lost entry had is not known.
+    /// other.
     pub(crate) fn agrees(&self, position: Position, check: Check) -> Option<bool> {
-        Some(self.known_check_at(position)?.is_none_or(|known| known == check))
+        Some(match self.known_at(position)? {
+            Known::Check(known) => known == check,
+            Known::Lost => true,
+        })
     }
 
-    fn known_check_at(&self, position: Position) -> Option<Option<Check>> {
+    fn known_at(&self, position: Position) -> Option<Known> {
         if position + 1 == self.oldest {
             return Some(self.check_before_oldest);
         }
         let offset = usize::try_from(position.checked_sub(self.oldest)?).ok()?;
         Some(match self.slots.get(offset)? {
-            Slot::Entry(entry) => Some(entry.check),
-            Slot::Hole => None,
+            Slot::Entry(entry) => Known::Check(entry.check),
+            Slot::Hole => Known::Lost,
         })
     }
 
