@@ -63,6 +63,9 @@ fn refuse(error: SubscribeError, headers: &HeaderMap) -> Result<Response, Refusa
         SubscribeError::HubFull { .. } => {
             overloaded(headers, "The hub serves as many subscribers as it may.")
         }
+        SubscribeError::TooManyPatterns { .. } => {
+            overloaded(headers, "The hub's subscribers use as many patterns as they may.")
+        }
         SubscribeError::Topic(_) => Err(Refusal::bad(crate::refusal::sentence(error))),
         _ => {
             tracing::warn!(%error, "could not open a subscription");

@@ -42,6 +42,7 @@ pub(crate) struct Shared {
     pub(crate) engine: Arc<dyn Engine>,
     pub(crate) unknown_id: UnknownId,
     pub(crate) subscribers_max: usize,
+    pub(crate) patterns_max: usize,
     limits: Limits,
     close_event: EventName,
 }
@@ -201,6 +202,7 @@ pub struct HubBuilder {
     retention: Retention,
     event_bytes_max: usize,
     subscribers_max: usize,
+    patterns_max: usize,
     unknown_id: UnknownId,
     gap_event: Result<EventName, BuildError>,
     close_event: Result<EventName, BuildError>,
@@ -257,6 +259,7 @@ impl Default for HubBuilder {
             retention: Retention { events: 10_000, bytes: 64 * 1024 * 1024, age: None },
             event_bytes_max: 256 * 1024,
             subscribers_max: usize::MAX,
+            patterns_max: 10_000,
             unknown_id: UnknownId::default(),
             gap_event: event_name("fanfare.gap"),
             close_event: event_name("fanfare.close"),
@@ -296,6 +299,14 @@ impl HubBuilder {
     /// How many subscribers are served at once; more are refused. Default: any number.
     pub fn subscribers_max(mut self, subscribers: usize) -> Self {
         self.subscribers_max = subscribers;
+        self
+    }
+
+    /// How many different patterns all subscribers together may use. Default 10,000.
+    ///
+    /// Each is held against the topics of every publication, and kept compiled: some 100 kB for a URL Pattern.
+    pub fn patterns_max(mut self, patterns: usize) -> Self {
+        self.patterns_max = patterns;
         self
     }
 
@@ -346,6 +357,7 @@ impl HubBuilder {
             engine,
             unknown_id: self.unknown_id,
             subscribers_max: self.subscribers_max,
+            patterns_max: self.patterns_max,
             limits: Limits {
                 event_bytes_max: self.event_bytes_max,
                 reserved_names: [gap_event, close_event.clone()],

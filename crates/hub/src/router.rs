@@ -141,6 +141,17 @@ impl Router {
         Seat { readership, bell: None }
     }
 
+    /// How many distinct patterns there would be with those that `selection` brings; none if it brings none.
+    pub(crate) fn patterns_with(&self, selection: &Selection) -> usize {
+        let is_new = |matcher: &&Matcher| {
+            matches!(matcher.0, Kind::Pattern(_)) && !self.pattern_keys.contains_key(*matcher)
+        };
+        match selection.matchers().iter().filter(is_new).count() {
+            0 => 0,
+            new => self.patterns.len() + new,
+        }
+    }
+
     fn intern(&mut self, selection: &Selection, next: Position) -> usize {
         let walks_chains = selection.is_any() || selection.exact_topics().is_some();
         let selected = self.selections.insert(Selected {

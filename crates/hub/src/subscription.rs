@@ -71,6 +71,11 @@ pub enum SubscribeError {
         /// [`HubBuilder::subscribers_max`](crate::HubBuilder::subscribers_max).
         limit: usize,
     },
+    /// With its patterns the hub would have to hold more than it was configured for against each publication.
+    TooManyPatterns {
+        /// [`HubBuilder::patterns_max`](crate::HubBuilder::patterns_max).
+        limit: usize,
+    },
     /// What was asked for is no topic.
     Topic(crate::TopicError),
     /// The hub was closed.
@@ -83,6 +88,9 @@ impl fmt::Display for SubscribeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::HubFull { limit } => write!(f, "the hub is full: it serves at most {limit} subscribers"),
+            Self::TooManyPatterns { limit } => {
+                write!(f, "the hub is full: its subscribers may use at most {limit} different patterns")
+            }
             Self::Topic(error) => fmt::Display::fmt(error, f),
             Self::Closed => f.write_str("the hub is closed"),
             Self::Log(_) => f.write_str("the log could not be read"),
@@ -119,6 +127,10 @@ impl Subscription {
             if state.counts.subscribers >= shared.subscribers_max as u64 {
                 state.counts.subscribers_refused += 1;
                 return Err(SubscribeError::HubFull { limit: shared.subscribers_max });
+            }
+            if state.router.patterns_with(&selection) > shared.patterns_max {
+                state.counts.subscribers_refused += 1;
+                return Err(SubscribeError::TooManyPatterns { limit: shared.patterns_max });
             }
             state.counts.subscribers += 1;
             if let Some(log) = &mut state.log {
@@ -368,7 +380,7 @@ impl Held {
         let mut read_up_to = next - 1;
         let mut entries = VecDeque::new();
         for logged in batch.entries {
-            if logged.position > read_up_to {
+            if logged.position > read_up_to && logged.position <= batch.through {
                 read_up_to = logged.position;
                 entries.push_back(Arc::new(Entry::encode(logged, epoch, &key)));
             }

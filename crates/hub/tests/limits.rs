@@ -126,3 +126,22 @@ fn a_doorbell_that_is_all_that_keeps_another_subscription_alive_can_be_replaced(
     support::assert_waiting(&mut subscription);
     assert_eq!(hub.counts().subscribers, 1);
 }
+
+/// P5: each pattern costs every publication something, so subscribers may not bring any number of them.
+#[cfg(feature = "uri-template")]
+#[test]
+fn a_hub_refuses_patterns_beyond_its_limit_and_takes_those_that_it_knows() {
+    let hub = Hub::builder().patterns_max(2).build().expect("a hub");
+    let subscribe = |names: &[&str]| {
+        let template = |name: &&str| fanfare_hub::Matcher::topic_selector(format!("{name}/{{id}}"));
+        let matchers = names.iter().map(|name| template(name).expect("a template"));
+        hub.subscribe(matchers.collect::<fanfare_hub::Selection>())
+    };
+    let both = subscribe(&["a", "b"]);
+    assert!(now(subscribe(&["b"]).opened()).is_ok());
+    let refused = now(subscribe(&["a", "c"]).opened()).map(|_| ());
+    assert!(matches!(refused, Err(SubscribeError::TooManyPatterns { limit: 2 })));
+    assert!(now(hub.subscribe("c/1").opened()).is_ok());
+    drop(both);
+    assert!(now(subscribe(&["a", "c"]).opened()).is_ok());
+}

@@ -158,7 +158,7 @@ fn what_an_engine_reads_twice_is_handed_out_once() {
     for position in 1..=3 {
         puppet.entry(position, "a", 0);
     }
-    let entries = [1, 2, 2, 1].map(|position| logged(position, "a", 0)).into();
+    let entries = [1, 2, 2, 1, 3].map(|position| logged(position, "a", 0)).into();
     puppet.answer_read(Ok(Batch { entries, through: 2 }));
     assert_eq!(ready_data(&mut subscription), ["1", "2", "3"]);
 }
