@@ -5,6 +5,8 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
 use fanfare_wire::Frame;
@@ -38,7 +40,7 @@ use crate::closing::{CLOSING, close_frame};
 #[must_use]
 pub fn channel(capacity: usize) -> (Sender, Sse) {
     let (sender, receiver) = mpsc::channel(capacity.clamp(1, tokio::sync::Semaphore::MAX_PERMITS));
-    (Sender(sender), Sse::new(Receiver { receiver, closing: false }))
+    (Sender { queue: sender, closing: Arc::default() }, Sse::new(Receiver { receiver, closing: false }))
 }
 
 enum Queued {
@@ -52,7 +54,11 @@ enum Queued {
 /// When the last clone is dropped the stream ends after what was sent, without a farewell; a browser then
 /// reconnects. [`close`](Self::close) says goodbye first.
 #[derive(Clone, Debug)]
-pub struct Sender(mpsc::Sender<Queued>);
+pub struct Sender {
+    queue: mpsc::Sender<Queued>,
+    /// Whether the last frame has been queued: what is queued behind it would never be sent.
+    closing: Arc<AtomicBool>,
+}
 
 impl Sender {
     /// Sends an event, waiting while the channel is full.
@@ -66,12 +72,12 @@ impl Sender {
     ///
     /// [`SendError`] gives the event back if the client is gone or the stream was closed.
     pub async fn send<T: Into<Frame>>(&self, event: T) -> Result<(), SendError<T>> {
-        match self.0.reserve().await {
-            Ok(permit) => {
+        match self.queue.reserve().await {
+            Ok(permit) if !self.is_closing() => {
                 permit.send(Queued::Frame(event.into()));
                 Ok(())
             }
-            Err(_) => Err(SendError(event)),
+            _ => Err(SendError(event)),
         }
     }
 
@@ -81,7 +87,8 @@ impl Sender {
     ///
     /// [`TrySendError`] gives the event back and says whether to try again.
     pub fn try_send<T: Into<Frame>>(&self, event: T) -> Result<(), TrySendError<T>> {
-        match self.0.try_reserve() {
+        match self.queue.try_reserve() {
+            _ if self.is_closing() => Err(TrySendError::Closed(event)),
             Ok(permit) => {
                 permit.send(Queued::Frame(event.into()));
                 Ok(())
@@ -93,32 +100,39 @@ impl Sender {
 
     /// Waits until the client is gone or the stream has ended.
     pub async fn closed(&self) {
-        self.0.closed().await;
+        self.queue.closed().await;
     }
 
     /// Whether the client is gone or the stream has ended.
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        self.0.is_closed()
+        self.queue.is_closed()
     }
 
     /// Ends the stream after what was sent, with an event `close` whose data is `Closing the connection`.
     ///
     /// The page has to listen for it and call `EventSource.close()`, else the browser reconnects. Clones of
-    /// this sender fail from when the end is on its way.
+    /// this sender fail from then on.
     ///
     /// # Errors
     ///
-    /// [`SendError`] if the client was gone already.
+    /// [`SendError`] if the client was gone already, or another clone has closed the stream.
     pub async fn close(self) -> Result<(), SendError<()>> {
         self.close_with(CLOSING).await
     }
 
     /// Like [`close`](Self::close), with data of your own.
     pub async fn close_with(self, data: impl Into<Cow<'static, str>>) -> Result<(), SendError<()>> {
-        let permit = self.0.reserve().await.map_err(|_| SendError(()))?;
+        let permit = self.queue.reserve().await.map_err(|_| SendError(()))?;
+        if self.closing.swap(true, Ordering::Relaxed) {
+            return Err(SendError(()));
+        }
         permit.send(Queued::Close(close_frame(data)));
         Ok(())
+    }
+
+    fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Relaxed)
     }
 }
 

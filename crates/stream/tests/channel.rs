@@ -92,3 +92,16 @@ async fn close_can_say_something_else() {
     sender.close_with("see\nyou").await.unwrap();
     assert_eq!(next(&mut sse).await.unwrap(), "event: close\ndata: see\ndata: you\n\n");
 }
+
+/// An `Ok` for an event that is never sent would be a lie.
+#[tokio::test]
+async fn nothing_is_taken_behind_the_end_although_the_client_has_not_come_to_it() {
+    let (sender, mut sse) = channel(4);
+    let other = sender.clone();
+    sender.close().await.unwrap();
+    assert!(other.send(Event::new("late")).await.is_err());
+    assert!(matches!(other.try_send(Event::new("late")), Err(TrySendError::Closed(_))));
+    assert_eq!(other.clone().close().await, Err(SendError(())));
+    assert_eq!(next(&mut sse).await.unwrap(), "event: close\ndata: Closing the connection\n\n");
+    assert_eq!(next(&mut sse).await, None);
+}
