@@ -298,10 +298,7 @@ impl Stream for Subscription {
                 Stage::Reading(read) => {
                     let read = match ready!(read.as_mut().poll(context)) {
                         Ok(batch) => place.take_in(batch),
-                        Err(ReadError::Trimmed { oldest }) => {
-                            place.skip_to(oldest);
-                            Ok(Stage::Open)
-                        }
+                        Err(ReadError::Trimmed { oldest }) => place.skip_to(oldest),
                         Err(ReadError::Fault(fault)) => Err(fault),
                     };
                     match read {
@@ -390,13 +387,16 @@ impl Held {
     }
 
     /// Retention was faster than this subscriber.
-    fn skip_to(&mut self, engine_oldest: Position) {
+    fn skip_to(&mut self, engine_oldest: Position) -> Result<Stage, EngineFault> {
         let state = self.shared.feed.lock();
-        let Some(log) = state.log.as_ref().filter(|log| self.cursor.epoch == Some(log.epoch())) else {
-            return;
-        };
-        self.cursor.next = engine_oldest.min(log.oldest()).max(self.cursor.next);
-        self.cursor.gap = Some(GapReason::Trimmed.into());
+        if let Some(log) = state.log.as_ref().filter(|log| self.cursor.epoch == Some(log.epoch())) {
+            if engine_oldest <= self.cursor.next {
+                return Err(Arc::new(NothingRead));
+            }
+            self.cursor.next = engine_oldest.min(log.oldest());
+            self.cursor.gap = Some(GapReason::Trimmed.into());
+        }
+        Ok(Stage::Open)
     }
 }
 

@@ -4,7 +4,9 @@ mod support;
 
 use fanfare_hub::{Grant, Hub, Matcher, Publication};
 use fanfare_wire::Event;
-use support::{now, ready_data, topic};
+#[cfg(feature = "urlpattern")]
+use support::ready_data;
+use support::{now, topic};
 
 fn publish(hub: &Hub, to: &str) {
     now(hub.publish(to, Event::new("x"))).expect("published");

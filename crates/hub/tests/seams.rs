@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use fanfare_hub::engine::{Batch, Followed};
+use fanfare_hub::engine::{Batch, Followed, ReadError};
 use fanfare_hub::{
     Check, GapReason, Grant, Hub, HubBuilder, Matcher, Place, Publication, Resume, SubscribeError,
     Subscription,
@@ -144,9 +144,14 @@ fn an_engine_that_reads_nothing_at_all_is_at_fault() {
     for position in 1..=3 {
         puppet.entry(position, "a", 0);
     }
+    let mut another = hub.subscribe("a").after(id("earliest"));
+    puppet.answer_bounds(1, 1, 4);
     puppet.answer_read(Ok(Batch { entries: Vec::new(), through: 0 }));
     assert!(matches!(poll(&mut subscription), Poll::Ready(Some(Err(SubscribeError::Log(_))))));
     assert!(matches!(poll(&mut subscription), Poll::Ready(None)));
+    // It has trimmed what it was asked for, and has it.
+    puppet.answer_read(Err(ReadError::Trimmed { oldest: 1 }));
+    assert!(matches!(poll(&mut another), Poll::Ready(Some(Err(SubscribeError::Log(_))))));
 }
 
 /// P3.
@@ -241,13 +246,18 @@ fn a_grant_that_is_narrowed_during_a_replay_counts_at_once() {
 #[test]
 fn a_grant_may_come_while_the_subscription_opens() {
     let puppet = Puppet::with_log();
-    let hub = hub_over(&puppet).build().expect("a hub");
-    puppet.answer_bounds(1, 1, 2);
-    let mut subscription = hub.subscribe("a").after(id("earliest")).bookmarks(false);
+    let hub = hub_over(&puppet).history_events(1).build().expect("a hub");
+    for position in 1..=3 {
+        puppet.entry(position, "a", 0);
+    }
+    puppet.answer_bounds(1, 4, 5);
+    let cursor = Place { epoch: 1, position: 1, check: logged(1, "a", 0).check };
+    let mut subscription = hub.subscribe("a").after(puppet::id_of(cursor)).bookmarks(false);
     assert_waiting(&mut subscription);
     subscription = subscription.grant(&grant(&["a"]));
-    puppet.entry(1, "a", 0);
-    assert_eq!(ready_data(&mut subscription), ["1"]);
+    puppet.entry(4, "a", 0);
+    assert_eq!(next_gap(&mut subscription).reason(), GapReason::Trimmed);
+    assert_eq!(ready_data(&mut subscription), ["4"]);
 }
 
 #[test]
@@ -305,10 +315,16 @@ fn a_subscriber_that_leaves_takes_nobody_elses_doorbell_with_it() {
     assert!(first_bell.was_rung());
     assert!(!is_pending(&mut second, &second_bell));
     assert!(is_pending(&mut second, &second_bell));
-    drop(first);
+    assert!(!is_pending(&mut first, &first_bell));
+    assert!(is_pending(&mut first, &first_bell));
     publish(&hub, "a", "2");
+    assert!(first_bell.was_rung() && second_bell.was_rung());
+    assert!(!is_pending(&mut second, &second_bell));
+    assert!(is_pending(&mut second, &second_bell));
+    drop(first);
+    publish(&hub, "a", "3");
     assert!(second_bell.was_rung());
-    assert_eq!(ready_data(&mut second), ["2"]);
+    assert_eq!(ready_data(&mut second), ["3"]);
 }
 
 /// P6: the same log, restored without its newest entries, and others took their positions.
@@ -330,4 +346,17 @@ fn an_id_whose_position_another_entry_has_taken_is_rewound_in_memory_and_in_the_
         let other = Check::from_random(check.bits() + 1);
         assert_eq!(outcome(other), Resume::Gap { reason: GapReason::Rewound });
     }
+}
+
+/// P2: age passes without anything being published, and without anybody coming.
+#[test]
+fn an_entry_that_grows_old_before_it_is_read_is_a_gap() {
+    let clock = Arc::new(TestClock::default());
+    let hub = Hub::builder().clock(clock.clone()).history_age(Duration::from_secs(60));
+    let hub = hub.build().expect("a hub");
+    let mut subscription = hub.subscribe("a").bookmarks(false);
+    publish(&hub, "a", "old");
+    clock.advance(Duration::from_secs(61));
+    assert_eq!(next_gap(&mut subscription).reason(), GapReason::Trimmed);
+    assert_waiting(&mut subscription);
 }
