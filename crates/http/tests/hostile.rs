@@ -97,9 +97,25 @@ async fn heads_that_are_too_large_are_431_m180() {
     untouched(&server, async || {
         let long =
             format!("GET {HUB}?match=a HTTP/1.1\r\nHost: localhost\r\nX: {}\r\n\r\n", "x".repeat(9_000));
-        assert_eq!(status(&server.answer(long).await), "431");
+        let answer = server.answer(long).await;
+        assert_eq!(status(&answer), "431");
+        assert!(answer.ends_with("than this server takes.\n"), "{answer}");
         let many = format!("GET {HUB}?match=a HTTP/1.1\r\nHost: localhost\r\n{}\r\n", "X: x\r\n".repeat(30));
         assert_eq!(status(&server.answer(many).await), "431");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_head_that_is_no_http_is_400_with_a_sentence() {
+    let hub = hub();
+    let server = with(&hub, ConnectionLimits::default(), RequestLimits::default());
+    untouched(&server, async || {
+        for head in ["GET\r\n\r\n", "GET / HTTP/9.9\r\n\r\n", "GET / HTTP/1.1\r\nno colon\r\n\r\n"] {
+            let answer = server.answer(head).await;
+            assert_eq!(status(&answer), "400", "{head:?}");
+            assert!(answer.ends_with("The head of the request is not well-formed HTTP.\n"), "{answer}");
+        }
     })
     .await;
 }

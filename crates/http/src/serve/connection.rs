@@ -15,6 +15,7 @@ use tokio::net::TcpStream;
 use tower::Service;
 
 use super::io::Impatient;
+use super::worded::Worded;
 use super::{ConnectionLimits, ServeCounts};
 use crate::Drain;
 
@@ -28,8 +29,9 @@ pub(crate) async fn run(
     counts: ServeCounts,
 ) {
     let _open = counts.open();
-    let io = TokioIo::new(Impatient::new(socket, limits.write_timeout, counts.clone()));
     let spoken = Arc::new(AtomicBool::new(false));
+    let patient_for = limits.write_timeout;
+    let io = TokioIo::new(Worded::new(Impatient::new(socket, patient_for, counts.clone()), spoken.clone()));
     let service = hyper::service::service_fn({
         let spoken = spoken.clone();
         move |request: Request<Incoming>| {

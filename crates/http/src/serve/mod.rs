@@ -8,6 +8,7 @@ mod connection;
 mod counts;
 mod io;
 mod limits;
+mod worded;
 
 use std::io as std_io;
 use std::net::SocketAddr;
