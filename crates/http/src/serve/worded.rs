@@ -18,12 +18,12 @@ pub(crate) struct Worded<IO> {
     /// Whether a handler was called: from then on every answer is ours.
     spoken: Arc<AtomicBool>,
     /// The answer that goes out in place of hyper's, and how much of it has.
-    worded: Option<(Vec<u8>, usize)>,
+    answer: Option<(Vec<u8>, usize)>,
 }
 
 impl<IO> Worded<IO> {
     pub(crate) fn new(io: IO, spoken: Arc<AtomicBool>) -> Self {
-        Self { io, spoken, worded: None }
+        Self { io, spoken, answer: None }
     }
 }
 
@@ -38,22 +38,20 @@ fn word(head: &[u8]) -> Option<Vec<u8>> {
         "431" => "The head of the request is larger, or has more fields, than this server takes.\n",
         _ => return None,
     };
-    let kept: String = fields
-        .split("\r\n")
-        .filter(|field| !field.to_ascii_lowercase().starts_with("content-length:"))
-        .map(|field| format!("{field}\r\n"))
-        .collect();
-    let bytes = sentence.len();
-    let content = format!("content-type: text/plain; charset=utf-8\r\ncontent-length: {bytes}");
-    Some(format!("{status_line}\r\n{kept}{content}\r\n\r\n{sentence}").into_bytes())
+    let kept =
+        fields.split("\r\n").filter(|field| !field.to_ascii_lowercase().starts_with("content-length:"));
+    let length = format!("content-length: {}", sentence.len());
+    let content = ["content-type: text/plain; charset=utf-8", &length, "", sentence];
+    let lines: Vec<&str> = std::iter::once(status_line).chain(kept).chain(content).collect();
+    Some(lines.join("\r\n").into_bytes())
 }
 
 impl<IO: AsyncWrite + Unpin> Worded<IO> {
     /// Writes the worded answer; ready when all of it has been taken, as if the `claimed` bytes had been.
     fn poll_worded(&mut self, cx: &mut Context<'_>, claimed: usize) -> Poll<io::Result<usize>> {
-        while let Some((answer, taken)) = &mut self.worded {
+        while let Some((answer, taken)) = &mut self.answer {
             if *taken == answer.len() {
-                self.worded = None;
+                self.answer = None;
                 break;
             }
             let written = ready!(Pin::new(&mut self.io).poll_write(cx, &answer[*taken..]))?;
@@ -66,10 +64,10 @@ impl<IO: AsyncWrite + Unpin> Worded<IO> {
     }
 
     fn begins_with_a_refusal(&mut self, bytes: &[u8]) -> bool {
-        if self.worded.is_none() && !self.spoken.load(Ordering::Relaxed) {
-            self.worded = word(bytes).map(|answer| (answer, 0));
+        if self.answer.is_none() && !self.spoken.load(Ordering::Relaxed) {
+            self.answer = word(bytes).map(|answer| (answer, 0));
         }
-        self.worded.is_some()
+        self.answer.is_some()
     }
 }
 
