@@ -57,7 +57,7 @@ need_node() {
   need_apt node nodejs npm && need_apt npm npm || return 1
   found="$(node --version)"
   found="${found#v}"
-  [ "${found%%.*}" -ge "$1" ] || { why="Node.js $found is too old, it takes $1"; return 1; }
+  [ "${found%%.*}" -ge "$1" ] || { why="Node.js $found is too old, it takes $1 or later"; return 1; }
 }
 
 # need_wheels REQUIREMENTS: what the file names, and nothing else, is in an environment of our own below .tools/.
