@@ -62,6 +62,10 @@ impl<S, Form> Frames<S, Form> {
     pub(crate) fn of(items: S) -> Self {
         Self { items, form: PhantomData }
     }
+
+    pub(crate) fn into_inner(self) -> S {
+        self.items
+    }
 }
 
 impl<S: Stream<Item: IntoFrame<Form>>, Form> Stream for Frames<S, Form> {

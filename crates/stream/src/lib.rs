@@ -34,6 +34,8 @@ mod head;
 mod item;
 mod keep_alive;
 mod last_event_id;
+mod offer;
+mod source;
 mod sse;
 #[cfg(feature = "tokio")]
 mod timer;
@@ -43,7 +45,8 @@ pub use channel::{SendError, Sender, TrySendError, channel};
 pub use item::{Fallible, IntoFrame, Plain};
 pub use keep_alive::{KeepAlive, KeepAliveState, KeepAliveStyle};
 pub use last_event_id::{LastEventId, UnusableId};
-pub use sse::Sse;
+pub use offer::{Offer, SseBody};
+pub use sse::{Sse, SseParts};
 
 /// Any error that can travel between threads.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

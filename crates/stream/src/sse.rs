@@ -13,12 +13,13 @@ use futures_core::Stream;
 use http::Response;
 use http_body::{Body, SizeHint};
 
-use crate::item::Frames;
+use crate::source::Source;
 #[cfg(feature = "tokio")]
 use crate::timer::Timer;
-use crate::{BoxError, IntoFrame, KeepAlive, head};
+use crate::{BoxError, IntoFrame, KeepAlive, Offer, SseBody, head};
 
-type BoxedFrames = Pin<Box<dyn Stream<Item = Result<Frame, BoxError>> + Send>>;
+/// Hears of the error that ends a stream.
+type Report = Box<dyn FnOnce(BoxError) + Send>;
 
 /// A response that is an event stream: body, head and keep-alive.
 ///
@@ -40,12 +41,12 @@ type BoxedFrames = Pin<Box<dyn Stream<Item = Result<Frame, BoxError>> + Send>>;
 /// assert_eq!(response.headers()["content-type"], "text/event-stream");
 /// ```
 pub struct Sse {
-    /// `None` after the end.
-    frames: Option<BoxedFrames>,
+    source: Source,
     opening: Option<Frame>,
     keep_alive: KeepAlive,
-    on_error: Option<Box<dyn FnOnce(BoxError) + Send>>,
+    on_error: Option<Report>,
     until: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    keep_on_http: bool,
     #[cfg(feature = "tokio")]
     timer: Timer,
 }
@@ -63,11 +64,12 @@ impl Sse {
         Form: 'static,
     {
         Self {
-            frames: Some(Box::pin(Frames::of(stream))),
+            source: Source::of(stream),
             opening: None,
             keep_alive: KeepAlive::default(),
             on_error: None,
             until: None,
+            keep_on_http: false,
             #[cfg(feature = "tokio")]
             timer: Timer::default(),
         }
@@ -131,9 +133,48 @@ impl Sse {
         self
     }
 
-    /// Makes an HTTP response of it, with status 200.
+    /// Keeps the stream with the HTTP library, whatever the server could do instead.
+    ///
+    /// A server that owns its sockets, such as `fanfare::serve`, takes the connection of a hub's subscription over when
+    /// all middleware has shaped the response, and drops the body. Say this where a middleware looks at the body
+    /// itself, to count or to change what is sent. See [`Offer`].
     #[must_use]
-    pub fn response(self) -> Response<Self> {
+    pub fn keep_on_http(mut self) -> Self {
+        self.keep_on_http = true;
+        self
+    }
+
+    /// Gives the stream back that this was made of, and what was said about it.
+    ///
+    /// ```
+    /// use fanfare_stream::{KeepAlive, Sse};
+    /// use fanfare_wire::Event;
+    /// use futures_util::stream::{self, Empty};
+    ///
+    /// let sse = Sse::new(stream::empty::<Event>()).keep_alive(KeepAlive::off());
+    /// let (_source, parts) = sse.into_source::<Empty<Event>>().expect("that is what it was made of");
+    /// assert_eq!(parts.keep_alive, KeepAlive::off());
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The `Sse`, unchanged: it is made of something else than an `S`, was polled, or ends by a signal
+    /// ([`until`](Self::until)).
+    #[allow(clippy::result_large_err)] // It is what the caller had before.
+    pub fn into_source<S: 'static>(mut self) -> Result<(S, SseParts), Self> {
+        if self.until.is_some() {
+            return Err(self);
+        }
+        let Some(source) = self.source.take() else { return Err(self) };
+        let Self { opening, keep_alive, on_error, .. } = self;
+        Ok((source, SseParts { opening, keep_alive, on_error }))
+    }
+
+    /// Makes an HTTP response of it, with status 200.
+    ///
+    /// Its extensions hold an [`Offer`] of the stream, unless [`keep_on_http`](Self::keep_on_http) was called.
+    #[must_use]
+    pub fn response(self) -> Response<SseBody> {
         self.response_with(Response::new(()))
     }
 
@@ -143,15 +184,22 @@ impl Sse {
     /// and `Content-Type: text/event-stream` unless it says that already. `Content-Length` and
     /// `Transfer-Encoding` are taken out. Mind that an `EventSource` accepts status 200 alone.
     #[must_use]
-    pub fn response_with(self, head: Response<()>) -> Response<Self> {
+    pub fn response_with(self, head: Response<()>) -> Response<SseBody> {
         let (mut parts, ()) = head.into_parts();
         head::complete(&mut parts.headers);
-        Response::from_parts(parts, self)
+        if self.keep_on_http {
+            return Response::from_parts(parts, SseBody::of(self));
+        }
+        let offer = Offer::of(self);
+        parts.extensions.insert(offer.clone());
+        Response::from_parts(parts, SseBody::offered(offer))
     }
 
     /// What is to be sent next: the opening, then the stream, then a keep-alive if both are silent.
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, BoxError>>> {
-        let Some(frames) = &mut self.frames else { return Poll::Ready(None) };
+        if self.source.has_ended() {
+            return Poll::Ready(None);
+        }
         if self.until.as_mut().is_some_and(|until| until.as_mut().poll(cx).is_ready()) {
             self.end();
             return Poll::Ready(None);
@@ -161,7 +209,7 @@ impl Sse {
         if let Some(frame) = self.opening.take() {
             return Poll::Ready(Some(Ok(frame)));
         }
-        match frames.as_mut().poll_next(cx) {
+        match self.source.poll_next(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 #[cfg(feature = "tokio")]
                 self.timer.traffic();
@@ -190,7 +238,7 @@ impl Sse {
 
     /// Lets go of all that the stream held.
     fn end(&mut self) {
-        self.frames = None;
+        self.source = Source::Ended;
         self.until = None;
         self.opening = None;
     }
@@ -210,15 +258,15 @@ impl Body for Sse {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.frames.is_none()
+        self.source.has_ended()
     }
 
     fn size_hint(&self) -> SizeHint {
-        if self.frames.is_none() { SizeHint::with_exact(0) } else { SizeHint::default() }
+        if self.source.has_ended() { SizeHint::with_exact(0) } else { SizeHint::default() }
     }
 }
 
-impl From<Sse> for Response<Sse> {
+impl From<Sse> for Response<SseBody> {
     fn from(sse: Sse) -> Self {
         sse.response()
     }
@@ -229,7 +277,27 @@ impl fmt::Debug for Sse {
         f.debug_struct("Sse")
             .field("keep_alive", &self.keep_alive)
             .field("opening", &self.opening)
-            .field("ended", &self.frames.is_none())
+            .field("ended", &self.source.has_ended())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What was said about a stream that was [taken out](Sse::into_source) of its `Sse`.
+#[non_exhaustive]
+pub struct SseParts {
+    /// What goes before anything of the stream.
+    pub opening: Option<Frame>,
+    /// When and how a quiet stream is kept alive.
+    pub keep_alive: KeepAlive,
+    /// Who wants to hear of the error that ends the stream.
+    pub on_error: Option<Report>,
+}
+
+impl fmt::Debug for SseParts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SseParts")
+            .field("opening", &self.opening)
+            .field("keep_alive", &self.keep_alive)
             .finish_non_exhaustive()
     }
 }
