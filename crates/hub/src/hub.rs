@@ -34,7 +34,7 @@ use crate::{
 /// # Ok(()) }
 /// ```
 #[derive(Clone)]
-pub struct Hub(Arc<Shared>);
+pub struct Hub(pub(crate) Arc<Shared>);
 
 /// What every handle of a hub shares.
 pub(crate) struct Shared {

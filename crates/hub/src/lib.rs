@@ -10,8 +10,11 @@
 //! last event ID from a log that was rewound never resumes in the wrong place (P6).
 
 mod arrivals;
+mod batch;
 mod clock;
 mod counts;
+mod crowd;
+mod crowds;
 mod delivery;
 pub mod engine;
 mod feed;
@@ -34,8 +37,10 @@ mod uri_template;
 #[cfg(feature = "urlpattern")]
 mod url_pattern;
 
+pub use batch::{Batch, Share};
 pub use clock::{Clock, SystemClock};
 pub use counts::Counts;
+pub use crowd::{Crowd, Due, Look, Member, Reading};
 pub use delivery::{Bookmark, Delivery};
 pub use engine::EngineFault;
 pub use hub::{BuildError, Health, Hub, HubBuilder, IntoSelection, Published};

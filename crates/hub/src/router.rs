@@ -9,6 +9,7 @@ use std::task::Waker;
 
 use slab::Slab;
 
+use crate::crowds::{Crowds, Station};
 use crate::log::{Entry, Log};
 use crate::matcher::{Kind, Matcher};
 use crate::{Grant, Position, Selection, Topic};
@@ -16,9 +17,16 @@ use crate::{Grant, Position, Selection, Topic};
 /// A subscriber's place at a readership.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Seat {
-    readership: usize,
+    pub(crate) readership: usize,
     /// The doorbell that was hung last: in which round, and where. In a later round it has been rung.
     bell: Option<(u64, usize)>,
+}
+
+impl Seat {
+    /// A seat at a readership, without a doorbell.
+    pub(crate) fn at(readership: usize) -> Self {
+        Self { readership, bell: None }
+    }
 }
 
 /// What comes next for a readership.
@@ -45,6 +53,7 @@ pub(crate) struct Router {
     any: Vec<usize>,
     patterns: Slab<PatternUse>,
     pattern_keys: HashMap<Matcher, usize>,
+    crowds: Crowds,
     /// How often a pattern was held against an entry's topics.
     evaluations: u64,
     /// Room for the selections that an entry matches, kept between entries.
@@ -69,11 +78,14 @@ struct Readership {
     /// The doorbells of those who wait. They are rung all together, which begins a new round.
     bells: Slab<Waker>,
     round: u64,
+    /// Where crowds have members of this readership.
+    stations: Vec<Station>,
 }
 
 impl Readership {
     /// Moves the doorbells to `rung`; costs nothing for those who do not wait.
-    fn ring(&mut self, rung: &mut Vec<Waker>) {
+    fn ring(&mut self, crowds: &mut Crowds, rung: &mut Vec<Waker>) {
+        crowds.tell(&mut self.stations, rung);
         if !self.bells.is_empty() {
             self.round += 1;
             rung.extend(self.bells.drain());
@@ -131,6 +143,7 @@ impl Router {
                     seats: 0,
                     bells: Slab::new(),
                     round: 0,
+                    stations: Vec::new(),
                 });
                 self.readership_keys.insert((selected, grant.clone()), readership);
                 self.selections[selected].readerships.push(readership);
@@ -138,7 +151,7 @@ impl Router {
             }
         };
         self.readerships[readership].seats += 1;
-        Seat { readership, bell: None }
+        Seat::at(readership)
     }
 
     /// How many distinct patterns there would be with those that `selection` brings; none if it brings none.
@@ -241,7 +254,7 @@ impl Router {
                     }
                     allowed.push(entry.position());
                 }
-                readership.ring(rung);
+                readership.ring(&mut self.crowds, rung);
             }
         }
     }
@@ -287,7 +300,7 @@ impl Router {
     /// Moves all doorbells to `rung`.
     pub(crate) fn ring_all(&mut self, rung: &mut Vec<Waker>) {
         for (_, readership) in &mut self.readerships {
-            readership.ring(rung);
+            readership.ring(&mut self.crowds, rung);
         }
     }
 
@@ -305,6 +318,43 @@ impl Router {
                 None
             }
         }
+    }
+
+    pub(crate) fn add_crowd(&mut self, bell: Waker) -> usize {
+        self.crowds.add(bell)
+    }
+
+    /// Forgets a crowd that has no members left. Returns its doorbell, which is to be dropped outside the lock.
+    pub(crate) fn remove_crowd(&mut self, crowd: usize) -> Option<Waker> {
+        self.crowds.remove(crowd)
+    }
+
+    /// Makes who has this seat a member of `crowd`, in the group that is returned, and takes down its doorbell.
+    pub(crate) fn join_crowd(&mut self, seat: Seat, crowd: usize) -> (u32, Option<Waker>) {
+        let readership = &mut self.readerships[seat.readership];
+        let hung = seat.bell.filter(|(round, _)| *round == readership.round);
+        let bell = hung.and_then(|(_, at)| readership.bells.try_remove(at));
+        (self.crowds.join(&mut readership.stations, crowd, seat.readership), bell)
+    }
+
+    /// The seat stays, with its readership.
+    pub(crate) fn leave_crowd(&mut self, seat: Seat, crowd: usize) {
+        self.crowds.leave(&mut self.readerships[seat.readership].stations, crowd);
+    }
+
+    /// The groups of `crowd` that have something to read since it last looked.
+    pub(crate) fn take_news(&mut self, crowd: usize, news: &mut Vec<u32>) {
+        self.crowds.take_news(crowd, news);
+        for &group in &*news {
+            let readership = self.crowds.readership_of(crowd, group);
+            Station::heard(&mut self.readerships[readership].stations, crowd);
+        }
+    }
+
+    /// What who sits here asked for, and may read.
+    pub(crate) fn terms(&self, seat: Seat) -> (Selection, Grant) {
+        let Readership { selected, grant, .. } = &self.readerships[seat.readership];
+        (self.selections[*selected].selection.clone(), grant.clone())
     }
 
     /// Whether an entry that was dropped from memory at `from` or behind it may have been for this seat.

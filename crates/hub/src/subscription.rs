@@ -19,7 +19,7 @@ use crate::hub::Shared;
 use crate::log::Log;
 use crate::opening::{self, Joined, Opened};
 use crate::router::Seat;
-use crate::{Check, Delivery, Entry, GapReason, Grant, Position, Resume, Selection, Topic, UnknownId};
+use crate::{Check, Delivery, Entry, GapReason, Grant, Hub, Position, Resume, Selection, Topic, UnknownId};
 
 /// A live place in the hub: yields events, bookmarks and gaps, in the hub's order.
 ///
@@ -44,6 +44,8 @@ struct Held {
     seat: Seat,
     joined: Option<Joined>,
     cursor: Cursor,
+    /// Whether the seat was handed on, so that it is not ours to give back.
+    handed_on: bool,
 }
 
 enum Stage {
@@ -154,7 +156,8 @@ impl Subscription {
             };
             (state.router.join(&selection, &Grant::nothing(), next), joined, cursor)
         };
-        let held = Held { shared, selection, grant: Grant::nothing(), seat, joined, cursor };
+        let held =
+            Held { shared, selection, grant: Grant::nothing(), seat, joined, cursor, handed_on: false };
         Ok(Self { unknown_id, ..Self::at(Some(held)) })
     }
 
@@ -209,6 +212,42 @@ impl Subscription {
     pub fn unknown_id(mut self, unknown_id: UnknownId) -> Self {
         self.unknown_id = unknown_id;
         self
+    }
+
+    /// A subscription at a seat that was taken before, open at `cursor`.
+    pub(crate) fn standing(
+        shared: Arc<Shared>,
+        selection: Selection,
+        grant: Grant,
+        seat: Seat,
+        cursor: Cursor,
+    ) -> Self {
+        let held = Held { shared, selection, grant, seat, joined: None, cursor, handed_on: false };
+        Self { stage: Stage::Open, ..Self::at(Some(held)) }
+    }
+
+    /// Seat and cursor, if this is a subscription of `shared` that needs nothing but the log in memory.
+    pub(crate) fn seated(&mut self, shared: &Arc<Shared>) -> Option<(Seat, Cursor)> {
+        let place = self.place.as_mut().filter(|place| Arc::ptr_eq(&place.shared, shared))?;
+        if matches!(self.stage, Stage::New) && self.requested.is_none() {
+            self.resume = Some(place.open(Opened::fresh()));
+            self.stage = Stage::Open;
+        }
+        let is_live = matches!(self.stage, Stage::Open) && place.cursor.gap.is_none();
+        is_live.then(|| (place.seat, place.cursor.clone()))
+    }
+
+    /// Ends without giving the seat back: somebody else has it now.
+    pub(crate) fn let_go(mut self) {
+        if let Some(place) = &mut self.place {
+            place.handed_on = true;
+        }
+    }
+
+    /// The hub, while the subscription has a place in it.
+    #[must_use]
+    pub fn hub(&self) -> Option<Hub> {
+        self.place.as_ref().map(|place| Hub(place.shared.clone()))
     }
 
     /// Waits until it is known where the subscription begins, and says so.
@@ -414,6 +453,9 @@ impl std::error::Error for NothingRead {}
 
 impl Drop for Held {
     fn drop(&mut self) {
+        if self.handed_on {
+            return;
+        }
         let mut state = self.shared.feed.lock();
         let bell = state.router.leave(self.seat);
         state.counts.subscribers -= 1;

@@ -1,0 +1,68 @@
+//! How connections end: in order, or by a reset; and what is given back then.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use crate::Ended;
+use crate::connection::Aside;
+use crate::socket;
+use crate::worker::Worker;
+
+impl Worker {
+    /// Ends a connection: what it was sent arrives, then the end.
+    pub(crate) fn end(&mut self, key: usize, how: Ended) {
+        if !self.connections.contains(key) {
+            return;
+        }
+        self.leave_hub(key);
+        let mut connection = self.connections.remove(key);
+        if let Some(room) = self.rooms.get_mut(connection.room as usize) {
+            room.connections -= 1;
+        }
+        if connection.state.full {
+            self.totals.full.fetch_sub(1, Relaxed);
+        }
+        // It fails only for a socket that was never registered.
+        let _ = self.poll.registry().deregister(&mut connection.socket);
+        drop(connection);
+        self.totals.end(how);
+    }
+
+    /// Ends a connection at once; what it has not been sent is thrown away.
+    pub(crate) fn cut(&mut self, key: usize, how: Ended) {
+        if let Some(connection) = self.connections.get(key) {
+            socket::reset_on_drop(&connection.socket);
+        }
+        self.end(key, how);
+    }
+
+    pub(crate) fn cut_all(&mut self) {
+        for key in 0..self.connections.capacity() {
+            self.cut(key, Ended::Cut);
+        }
+    }
+
+    /// Ends once everything that is owed was written.
+    pub(crate) fn end_after_owed(&mut self, key: usize) {
+        let connection = &mut self.connections[key];
+        match &mut connection.aside {
+            Some(aside) if !aside.rest().is_empty() => {
+                aside.last_words = true;
+                connection.state.by_hub = true;
+                self.tend(key);
+            }
+            _ => self.end(key, Ended::ByHub),
+        }
+    }
+
+    /// Gives its place in the hub back; the connection stays.
+    pub(crate) fn leave_hub(&mut self, key: usize) {
+        let room = self.connections[key].room as usize;
+        let Some(room) = self.rooms.get_mut(room) else { return };
+        if let Some(member) = room.take_out(&mut self.connections, key) {
+            room.crowd.leave(member);
+        }
+        if let Some(Aside { subscription, .. }) = self.connections[key].aside.as_deref_mut() {
+            *subscription = None;
+        }
+    }
+}

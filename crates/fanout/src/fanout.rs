@@ -1,0 +1,151 @@
+//! The handle: starts the workers, deals connections out to them, and asks them things.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::io;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::thread;
+use std::time::Duration;
+
+use crate::counts::Totals;
+use crate::inbox::{Command, Inbox};
+use crate::report::{Answers, Subscriber};
+use crate::worker::Beginning;
+use crate::{Adoption, Counts, Settings};
+
+/// Threads that own connections and write to them what hubs have. Cheap to clone; with the last handle all is cut.
+///
+/// ```
+/// use std::io::Read;
+/// use std::net::{TcpListener, TcpStream};
+/// use fanfare_fanout::{Adoption, Fanout, Settings, Terms};
+/// use fanfare_hub::Hub;
+///
+/// let hub = Hub::builder().build()?;
+/// let fanout = Fanout::start(&Settings::default())?;
+///
+/// let listener = TcpListener::bind("127.0.0.1:0")?;
+/// let mut client = TcpStream::connect(listener.local_addr()?)?;
+/// let (socket, _) = listener.accept()?;
+/// socket.set_nonblocking(true)?;
+/// // Whatever the client asked for was read and found good before.
+/// let head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n".to_vec();
+/// let subscription = hub.subscribe("news");
+/// fanout.adopt(Adoption { socket, head, subscription, terms: Terms::default() }).expect("it runs");
+///
+/// hub.close();
+/// let mut response = String::new();
+/// client.read_to_string(&mut response)?;
+/// assert!(response.starts_with("HTTP/1.1 200 OK\r\n"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Fanout(Arc<Shared>);
+
+struct Shared {
+    workers: Vec<Arc<Inbox>>,
+    turn: AtomicUsize,
+    totals: Arc<Totals>,
+}
+
+impl Fanout {
+    /// Starts the workers.
+    ///
+    /// # Errors
+    /// The system has no thread, or no file descriptor, for a worker.
+    pub fn start(settings: &Settings) -> io::Result<Self> {
+        let count =
+            settings.workers.or_else(|| thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get);
+        let totals = Totals::new();
+        let mut shared = Shared { workers: Vec::new(), turn: AtomicUsize::new(0), totals };
+        for number in 0..count {
+            let worker = Beginning::new(settings.clone(), shared.totals.clone())?;
+            // Should a later one fail, this one is told to end when `shared` is dropped.
+            shared.workers.push(worker.inbox());
+            thread::Builder::new().name(format!("fanout-{number}")).spawn(move || worker.run())?;
+        }
+        Ok(Self(Arc::new(shared)))
+    }
+
+    /// Takes a connection over: writes the head, then what the hub has for the subscription, until one side ends it.
+    ///
+    /// It ends with a clean FIN when the hub is closed, when its time is over or when it is drained, and with a reset when
+    /// the client takes too little or sends too much. A client that closes its side, or half of it, has gone.
+    ///
+    /// # Errors
+    /// The adoption: no worker is left to take it.
+    #[allow(clippy::result_large_err)] // It is what the caller had before.
+    pub fn adopt(&self, adoption: Adoption) -> Result<(), Adoption> {
+        let mut adoption = Box::new(adoption);
+        for _ in 0..self.0.workers.len() {
+            let turn = self.0.turn.fetch_add(1, Relaxed) % self.0.workers.len();
+            self.0.totals.adopt();
+            match self.0.workers[turn].put(Command::Adopt(adoption)) {
+                Err(Command::Adopt(back)) => {
+                    self.0.totals.leave();
+                    adoption = back;
+                }
+                _ => return Ok(()),
+            }
+        }
+        Err(*adoption)
+    }
+
+    /// Ends every stream, each at a random moment before `window` has passed, between two events and with a `retry` of its
+    /// own; those that are adopted later too. Who has not taken what was begun 5 s later is reset.
+    pub fn drain(&self, window: Duration) {
+        self.tell_all(|| Command::Drain { window });
+    }
+
+    /// Resets every connection, now.
+    pub fn cut_all(&self) {
+        self.tell_all(|| Command::CutAll);
+    }
+
+    /// Waits until there are no connections.
+    pub async fn emptied(&self) {
+        poll_fn(|context| self.0.totals.poll_emptied(context.waker())).await;
+    }
+
+    /// What was counted so far.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.0.totals.snapshot()
+    }
+
+    /// Lists at most `most` connections, those that are furthest behind first.
+    pub async fn subscribers(&self, most: usize) -> Vec<Subscriber> {
+        let answers = Arc::new(Answers::default());
+        self.tell_all(|| Command::Report(answers.request(most)));
+        let mut subscribers = poll_fn(|context| answers.poll(context.waker())).await;
+        subscribers.sort_by(Subscriber::worse_first);
+        subscribers.truncate(most);
+        subscribers
+    }
+
+    fn tell_all(&self, command: impl Fn() -> Command) {
+        for worker in &self.0.workers {
+            // One that has ended has nobody to do it to.
+            let _ = worker.put(command());
+        }
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        for worker in &self.workers {
+            let _ = worker.put(Command::Stop);
+        }
+    }
+}
+
+impl fmt::Debug for Fanout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fanout")
+            .field("workers", &self.0.workers.len())
+            .field("counts", &self.counts())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,31 @@
+//! The sockets of a hub's subscribers, and the few threads that write to all of them.
+//!
+//! A [`Fanout`] is handed a connection after its request was answered for good: it writes the head, and from then on what
+//! the hub has for the subscription, until one side ends it. An idle subscriber costs a few words and no task, buffer or
+//! timer of its own; one that is behind is a place in the hub's log. It parses no request, decides nobody's rights and
+//! needs no runtime.
+
+mod adoption;
+mod bell;
+mod clock;
+mod connection;
+mod counts;
+mod ending;
+mod fanout;
+mod inbox;
+pub mod jitter;
+mod report;
+mod room;
+mod rounds;
+mod settings;
+mod socket;
+mod sync;
+mod tending;
+mod worker;
+mod writing;
+
+pub use adoption::{Adoption, Terms};
+pub use counts::{Counts, Ended};
+pub use fanout::Fanout;
+pub use report::Subscriber;
+pub use settings::Settings;

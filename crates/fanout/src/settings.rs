@@ -1,0 +1,40 @@
+//! What a fan-out may use, and for how long it is patient.
+
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+/// How many threads write, and when a connection is given up.
+///
+/// ```
+/// use std::time::Duration;
+/// use fanfare_fanout::Settings;
+///
+/// let settings = Settings { write_timeout: Duration::from_secs(10), ..Settings::default() };
+/// # let _ = settings;
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// How many threads write. Default, `None`: one for each core that this process may use.
+    pub workers: Option<NonZeroUsize>,
+    /// How long a client may take none of the bytes that wait for it. Default: 30 s. Longer: reset; it can resume.
+    pub write_timeout: Duration,
+    /// How many bytes a client may send after its request. They are discarded. Default: 64 KiB. More: reset.
+    pub input_bytes_max: u32,
+    /// How many bytes the kernel may hold for a client that have not been sent. Default: 128 KiB.
+    ///
+    /// What does not fit stays in the hub's log, where it is shared and can still be put together with what comes after
+    /// it. Larger helps one fast client on a long way; smaller keeps more clients that stall within memory. Linux and
+    /// macOS alone.
+    pub unsent_bytes_max: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            workers: None,
+            write_timeout: Duration::from_secs(30),
+            input_bytes_max: 64 * 1024,
+            unsent_bytes_max: 128 * 1024,
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! The connections that are not plainly members of a crowd: bytes that go first, and subscriptions that have to be asked
+//! themselves, because they resume from further back than memory reaches or have a gap to tell.
+//!
+//! Each goes back to the crowd as soon as it can.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures_core::Stream;
+
+use crate::clock;
+use crate::connection::Aside;
+use crate::inbox::Command;
+use crate::socket::{self, Wrote};
+use crate::worker::Worker;
+use crate::{Ended, bell};
+
+/// How many bytes are collected from a subscription before they are written.
+const COLLECTED_BYTES: usize = 64 * 1024;
+/// How often one connection is written to before others have their turn.
+const TURNS: usize = 16;
+
+/// Where a connection stands after one step.
+enum Tended {
+    /// Something else may be due at once.
+    GoOn,
+    /// The socket, or the subscription, says when to go on; or nothing is left to do.
+    Rest,
+}
+
+impl Worker {
+    /// Writes what goes first, then asks the subscription, until one of them has to be waited for.
+    pub(crate) fn tend(&mut self, key: usize) {
+        for _ in 0..TURNS {
+            let Some(connection) = self.connections.get_mut(key) else { return };
+            let Some(aside) = &connection.aside else { return };
+            if connection.state.full {
+                return;
+            }
+            let tended = if !aside.rest().is_empty() {
+                self.write_owed(key)
+            } else if aside.last_words {
+                let how = connection.ending();
+                return self.end(key, how);
+            } else if connection.state.leaving {
+                return self.farewell(key);
+            } else {
+                self.ask(key)
+            };
+            if matches!(tended, Tended::Rest) {
+                return;
+            }
+        }
+        // Nobody but this worker takes it out, so it is there to be put into.
+        let _ = self.inbox.put(Command::Tend { key });
+    }
+
+    fn write_owed(&mut self, key: usize) -> Tended {
+        let connection = &mut self.connections[key];
+        let Some(aside) = &mut connection.aside else { return Tended::Rest };
+        match socket::write(&connection.socket, aside.rest()) {
+            Wrote::Bytes(written) => {
+                aside.written += written;
+                connection.progress_at = self.clock.now();
+                if !aside.rest().is_empty() {
+                    self.is_full(key);
+                    return Tended::Rest;
+                }
+            }
+            Wrote::Full => {
+                self.is_full(key);
+                return Tended::Rest;
+            }
+            Wrote::Again => {}
+            Wrote::Gone => {
+                self.end(key, Ended::ByClient);
+                return Tended::Rest;
+            }
+        }
+        Tended::GoOn
+    }
+
+    /// Goes back to the crowd, or collects what the subscription has.
+    fn ask(&mut self, key: usize) -> Tended {
+        let connection = &mut self.connections[key];
+        let Some(aside) = &mut connection.aside else { return Tended::Rest };
+        let Some(mut subscription) = aside.subscription.take() else {
+            connection.aside = None;
+            self.make_ready(key);
+            return Tended::Rest;
+        };
+        let waker = bell::of_subscription(&self.inbox, key);
+        let mut context = Context::from_waker(&waker);
+        loop {
+            let Some(room) = self.rooms.get_mut(self.connections[key].room as usize) else {
+                return Tended::Rest;
+            };
+            // What was collected goes out before anything the crowd has.
+            let has_collected =
+                self.connections[key].aside.as_ref().is_some_and(|aside| !aside.rest().is_empty());
+            if !has_collected {
+                match room.admit(&mut self.connections, key, subscription) {
+                    None => {
+                        self.connections[key].aside = None;
+                        return Tended::Rest;
+                    }
+                    Some(back) => subscription = back,
+                }
+            }
+            let polled = Pin::new(&mut subscription).poll_next(&mut context);
+            let Some(aside) = &mut self.connections[key].aside else { return Tended::Rest };
+            match polled {
+                Poll::Ready(Some(Ok(delivery))) => {
+                    aside.owe(delivery.frame().as_bytes());
+                    if aside.rest().len() >= COLLECTED_BYTES {
+                        aside.subscription = Some(subscription);
+                        return Tended::GoOn;
+                    }
+                }
+                // The client finds a clean end and comes back with its last event ID, whatever went wrong.
+                Poll::Ready(Some(Err(_)) | None) => {
+                    drop(subscription);
+                    self.end_after_owed(key);
+                    return Tended::Rest;
+                }
+                Poll::Pending => {
+                    let owes = !aside.rest().is_empty();
+                    aside.subscription = Some(subscription);
+                    return if owes { Tended::GoOn } else { Tended::Rest };
+                }
+            }
+        }
+    }
+
+    /// Has a member go on as a subscription of its own.
+    pub(crate) fn send_elsewhere(&mut self, key: usize) {
+        if self.connections[key].member.as_ref().is_some_and(fanfare_hub::Member::is_mid_frame) {
+            return self.cut(key, Ended::LeftBehind);
+        }
+        let room = self.connections[key].room as usize;
+        let Some(room) = self.rooms.get_mut(room) else { return };
+        let Some(member) = room.take_out(&mut self.connections, key) else { return };
+        let subscription = room.crowd.release(member);
+        self.connections[key].aside =
+            Some(Box::new(Aside { subscription: Some(subscription), ..Aside::default() }));
+        self.tend(key);
+    }
+
+    /// Sends the client away, to come back soon, and ends. Only between two events.
+    pub(crate) fn farewell(&mut self, key: usize) {
+        self.leave_hub(key);
+        let mut aside = Aside { last_words: true, ..Aside::default() };
+        aside.owe(crate::jitter::come_back().as_bytes());
+        let connection = &mut self.connections[key];
+        connection.aside = Some(Box::new(aside));
+        self.tend(key);
+    }
+
+    /// What happens without anybody's doing: keep-alives, deadlines, ends.
+    pub(crate) fn look_after(&mut self, key: usize) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        let state = &mut connection.state;
+        let idle_for = clock::duration(self.clock.since(connection.progress_at));
+        let is_ending = state.leaving || connection.aside.as_ref().is_some_and(|aside| aside.last_words);
+        if state.full && idle_for >= self.settings.write_timeout {
+            return self.cut(key, Ended::WriteTimeout);
+        }
+        if state.full && is_ending && idle_for >= END_WITHIN {
+            let how = connection.ending();
+            return self.cut(key, how);
+        }
+        if self.clock.now() >= connection.ends_at && !is_ending {
+            return self.time_is_over(key);
+        }
+        let is_quiet = connection.keep_alive.as_ref().is_some_and(|keep_alive| idle_for >= keep_alive.after);
+        if is_quiet && !state.full && !is_ending {
+            match connection.aside {
+                None => {
+                    state.quiet = true;
+                    self.make_ready(key);
+                }
+                Some(_) => self.write_keep_alive(key),
+            }
+        }
+    }
+
+    pub(crate) fn time_is_over(&mut self, key: usize) {
+        let connection = &mut self.connections[key];
+        let owes = connection.aside.as_ref().is_some_and(|aside| !aside.rest().is_empty());
+        let mid_frame = connection.member.as_ref().is_some_and(fanfare_hub::Member::is_mid_frame);
+        if !owes && !mid_frame && !connection.state.full {
+            return self.farewell(key);
+        }
+        if !connection.state.drained {
+            // What it would take to end in order is what may not be read any more.
+            return self.cut(key, Ended::Expired);
+        }
+        connection.state.leaving = true;
+        connection.progress_at = self.clock.now();
+    }
+}
+
+/// How long a client may take none of the bytes that it is to get before it is sent away.
+const END_WITHIN: std::time::Duration = std::time::Duration::from_secs(5);

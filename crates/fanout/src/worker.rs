@@ -1,0 +1,310 @@
+//! The loop of one worker: waits, takes in what has happened, and writes, a few hundred connections at a time.
+//!
+//! Between two batches it looks at everything else, so publications that come meanwhile go out together, and nobody who
+//! reads slowly keeps others waiting. It never blocks but in its poll.
+
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+use fanfare_hub::{Batch, Subscription};
+use mio::event::Event;
+use mio::net::TcpStream;
+use mio::{Events, Interest, Poll, Token};
+use slab::Slab;
+
+use crate::bell::Bell;
+use crate::clock::{Clock, NEVER, Sweep, Tick};
+use crate::connection::{Aside, Connection, KeepAlive, State};
+use crate::counts::Totals;
+use crate::inbox::{Command, Inbox};
+use crate::report::{Request, Subscriber};
+use crate::room::Room;
+use crate::rounds::Link;
+use crate::socket::{self, Discarded};
+use crate::writing::Pick;
+use crate::{Adoption, Ended, Settings, clock, jitter};
+
+/// The token of the bell; connections have the numbers of their slots.
+const BELL: Token = Token(usize::MAX);
+/// How many events are taken from the poll at once.
+const EVENTS: usize = 1_024;
+/// How much of what clients send is read away at once, in bytes.
+const SCRATCH_BYTES: usize = 16 * 1024;
+/// The room of a connection that has no hub any more.
+const NO_ROOM: u32 = u32::MAX;
+
+/// What a worker is begun with, in a thread of its own.
+pub(crate) struct Beginning {
+    poll: Poll,
+    inbox: Arc<Inbox>,
+    settings: Settings,
+    totals: Arc<Totals>,
+}
+
+impl Beginning {
+    pub(crate) fn new(settings: Settings, totals: Arc<Totals>) -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let bell = Arc::new(Bell(mio::Waker::new(poll.registry(), BELL)?));
+        Ok(Self { poll, inbox: Arc::new(Inbox::new(bell)), settings, totals })
+    }
+
+    pub(crate) fn inbox(&self) -> Arc<Inbox> {
+        self.inbox.clone()
+    }
+
+    /// Works until it is told to stop.
+    pub(crate) fn run(self) {
+        Worker::begin(self).run();
+    }
+}
+
+pub(crate) struct Worker {
+    pub(crate) poll: Poll,
+    pub(crate) inbox: Arc<Inbox>,
+    pub(crate) settings: Settings,
+    pub(crate) totals: Arc<Totals>,
+    pub(crate) clock: Clock,
+    sweep: Sweep,
+    pub(crate) connections: Slab<Connection>,
+    pub(crate) rooms: Slab<Room>,
+    pub(crate) batch: Batch,
+    pub(crate) picks: Vec<(usize, Pick)>,
+    scratch: Box<[u8]>,
+    /// The last tick of the window over which the streams end, once there is one.
+    drained_by: Option<Tick>,
+    /// The keep-alive that was agreed last; mostly they are all the same.
+    keep_alive: Option<Rc<KeepAlive>>,
+    stopped: bool,
+}
+
+impl Worker {
+    fn begin(Beginning { poll, inbox, settings, totals }: Beginning) -> Self {
+        Self {
+            poll,
+            inbox,
+            settings,
+            totals,
+            clock: Clock::new(Instant::now()),
+            sweep: Sweep::default(),
+            connections: Slab::new(),
+            rooms: Slab::new(),
+            batch: Batch::new(),
+            picks: Vec::new(),
+            scratch: vec![0; SCRATCH_BYTES].into_boxed_slice(),
+            drained_by: None,
+            keep_alive: None,
+            stopped: false,
+        }
+    }
+
+    fn run(&mut self) {
+        let mut events = Events::with_capacity(EVENTS);
+        while !self.stopped {
+            // An interrupted or failed poll told of nothing; what is due is due nevertheless.
+            if self.poll.poll(&mut events, self.patience()).is_err() {
+                events.clear();
+            }
+            let ticked = self.clock.advance(Instant::now());
+            for event in &events {
+                self.happened(event);
+            }
+            for command in self.inbox.take() {
+                self.obey(command);
+            }
+            for (_, room) in &mut self.rooms {
+                room.hear();
+            }
+            if ticked {
+                for key in self.sweep.next(self.connections.capacity()) {
+                    self.look_after(key);
+                }
+                self.rooms.retain(|_, room| room.connections > 0);
+            }
+            self.write();
+        }
+    }
+
+    /// How long to wait for something to happen; `None` for ever.
+    fn patience(&self) -> Option<Duration> {
+        if self.rooms.iter().any(|(_, room)| !room.rounds.is_idle()) {
+            return Some(Duration::ZERO);
+        }
+        // A room outlives its last connection by a tick, so that a hub is not entered and left all the time.
+        (!self.connections.is_empty() || !self.rooms.is_empty())
+            .then(|| self.clock.until_next(Instant::now()))
+    }
+
+    /// A socket takes bytes again, or has some, or is gone.
+    fn happened(&mut self, event: &Event) {
+        let key = event.token().0;
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        if event.is_readable() || event.is_read_closed() || event.is_error() {
+            let left = self.settings.input_bytes_max.saturating_sub(connection.input);
+            match socket::discard(&connection.socket, &mut self.scratch, left as usize) {
+                Discarded::Bytes(bytes) if bytes > left as usize => {
+                    return self.cut(key, Ended::TooMuchInput);
+                }
+                Discarded::Bytes(bytes) => connection.input += u32::try_from(bytes).unwrap_or(left),
+                Discarded::Ended => return self.end(key, Ended::ByClient),
+            }
+        }
+        if event.is_writable() && connection.state.full {
+            self.takes_bytes_again(key);
+        }
+    }
+
+    fn takes_bytes_again(&mut self, key: usize) {
+        let connection = &mut self.connections[key];
+        connection.state.full = false;
+        self.totals.full.fetch_sub(1, Relaxed);
+        if connection.aside.is_some() {
+            self.tend(key);
+        } else {
+            self.make_ready(key);
+        }
+    }
+
+    fn obey(&mut self, command: Command) {
+        match command {
+            Command::Adopt(adoption) => self.adopt(*adoption),
+            Command::Tend { key } => self.tend(key),
+            Command::Drain { window } => self.drain(window),
+            Command::CutAll => self.cut_all(),
+            Command::Report(request) => self.report(&request),
+            Command::Stop => self.stopped = true,
+        }
+    }
+
+    fn adopt(&mut self, Adoption { socket, head, subscription, terms }: Adoption) {
+        let socket = TcpStream::from_std(socket);
+        socket::set_up(&socket, self.settings.unsent_bytes_max);
+        let room = self.room_of(&subscription);
+        let ends_at = terms.ends_at.map_or(NEVER, |at| self.clock.tick(at));
+        let keep_alive = terms.keep_alive.map(|(after, frame)| self.agreed(KeepAlive { after, frame }));
+        // Who has no hub any more gets the head, and the end.
+        let (subscription, last_words) = match room {
+            NO_ROOM => (None, true),
+            _ => (Some(subscription), false),
+        };
+        let key = self.connections.insert(Connection {
+            socket,
+            member: None,
+            aside: Some(Box::new(Aside { owed: head, written: 0, subscription, last_words })),
+            keep_alive,
+            room,
+            link: Link::NONE,
+            since: self.clock.now(),
+            progress_at: self.clock.now(),
+            ends_at,
+            input: 0,
+            state: State { by_hub: last_words, ..State::default() },
+        });
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        let socket = &mut self.connections[key].socket;
+        if self.poll.registry().register(socket, Token(key), interest).is_err() {
+            return self.cut(key, Ended::Cut);
+        }
+        if self.drained_by.is_some() {
+            self.draw_end(key);
+        }
+        self.tend(key);
+    }
+
+    fn room_of(&mut self, subscription: &Subscription) -> u32 {
+        let Some(hub) = subscription.hub() else { return NO_ROOM };
+        let known = self.rooms.iter().find(|(_, room)| room.is_of(&hub)).map(|(key, _)| key);
+        let key = known
+            .unwrap_or_else(|| self.rooms.insert(Room::new(hub.crowd(self.inbox.bell().clone().into()))));
+        self.rooms[key].connections += 1;
+        u32::try_from(key).unwrap_or(NO_ROOM)
+    }
+
+    /// Shares the keep-alive with those before, as long as it is the same.
+    fn agreed(&mut self, keep_alive: KeepAlive) -> Rc<KeepAlive> {
+        match &self.keep_alive {
+            Some(last) if **last == keep_alive => last.clone(),
+            _ => self.keep_alive.insert(Rc::new(keep_alive)).clone(),
+        }
+    }
+
+    /// Has a member looked at in its turn.
+    pub(crate) fn make_ready(&mut self, key: usize) {
+        let room = self.connections[key].room as usize;
+        if let Some(room) = self.rooms.get_mut(room) {
+            room.rounds.ready(&mut self.connections, key);
+        }
+    }
+
+    fn drain(&mut self, window: Duration) {
+        if self.drained_by.is_some() {
+            return;
+        }
+        self.drained_by = Some(self.clock.after(window));
+        for key in 0..self.connections.capacity() {
+            if self.connections.contains(key) {
+                self.draw_end(key);
+                self.look_after(key);
+            }
+        }
+    }
+
+    /// Chooses when in the window of the drain a connection ends.
+    fn draw_end(&mut self, key: usize) {
+        let left = clock::duration(self.drained_by.map_or(0, |by| by.saturating_sub(self.clock.now())));
+        let at = self.clock.now() + clock::ticks(jitter::within(&(Duration::ZERO..left)));
+        let connection = &mut self.connections[key];
+        if at < connection.ends_at {
+            connection.ends_at = at;
+            connection.state.drained = true;
+        }
+    }
+
+    fn report(&self, request: &Request) {
+        let mut subscribers: Vec<Subscriber> = Vec::new();
+        let log_next: Vec<u64> = (0..self.rooms.capacity())
+            .map(|key| self.rooms.get(key).map_or(0, |room| room.crowd.hub().counts().log_next))
+            .collect();
+        for (_, connection) in &self.connections {
+            let end = log_next.get(connection.room as usize).copied().unwrap_or(0);
+            // A member whose socket takes all is looked at as soon as there is something for it.
+            let behind = |next: u64| if connection.state.full { end.saturating_sub(next) } else { 0 };
+            subscribers.push(Subscriber {
+                address: None,
+                connected: clock::duration(self.clock.since(connection.since)),
+                behind: connection.member.as_ref().map_or(0, |member| behind(member.next())),
+                full: connection
+                    .state
+                    .full
+                    .then(|| clock::duration(self.clock.since(connection.progress_at))),
+            });
+        }
+        let mut order: Vec<usize> = (0..subscribers.len()).collect();
+        order.sort_by(|&a, &b| subscribers[a].worse_first(&subscribers[b]));
+        order.truncate(request.most);
+        let sockets: Vec<&TcpStream> =
+            self.connections.iter().map(|(_, connection)| &connection.socket).collect();
+        request.answers.add(
+            order
+                .into_iter()
+                // Only those that are told are asked for their address: it is a call to the kernel each.
+                .map(|at| Subscriber { address: sockets[at].peer_addr().ok(), ..subscribers[at].clone() })
+                .collect(),
+        );
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        for command in self.inbox.close() {
+            if matches!(command, Command::Adopt(_)) {
+                self.totals.end(Ended::Cut);
+            }
+        }
+        if !std::thread::panicking() {
+            self.cut_all();
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! Events to sockets: who is due is looked up for a few hundred at once, then each gets one write of all that waits.
+//!
+//! The hub's lock is held while looking and never while writing.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use fanfare_hub::{Due, Look, Share};
+
+use crate::Ended;
+use crate::connection::Aside;
+use crate::socket::{self, Wrote};
+use crate::worker::Worker;
+
+/// How many connections are written to before everything else is looked at again. Publications that come in between go
+/// out together; a larger number puts more of them together and lets a single one wait longer.
+const WRITES: usize = 256;
+/// How many connections are looked at for that many writes, while the hub is locked.
+const LOOKS: usize = 1_024;
+/// How many bytes are made ready for one batch.
+const BATCH_BYTES_MAX: usize = 1024 * 1024;
+
+/// What one connection gets in a batch.
+pub(crate) enum Pick {
+    Share(Share),
+    KeepAlive,
+    /// It cannot go on from the log in memory.
+    Elsewhere,
+    /// The hub was closed.
+    End,
+    /// It ends between two events, which is here.
+    Leave,
+    TimeIsOver,
+}
+
+impl Worker {
+    /// Writes one batch for each hub that has something for somebody.
+    pub(crate) fn write(&mut self) {
+        for room in 0..self.rooms.capacity() {
+            if self.rooms.get(room).is_some_and(|room| !room.rounds.is_idle()) {
+                let mut picks = std::mem::take(&mut self.picks);
+                self.pick(room, &mut picks);
+                self.totals.writes.fetch_add(picks.len() as u64, Relaxed);
+                for (key, pick) in picks.drain(..) {
+                    self.give(room, key, pick);
+                }
+                self.picks = picks;
+            }
+        }
+    }
+
+    /// Finds out what the next connections are due.
+    fn pick(&mut self, room: usize, picks: &mut Vec<(usize, Pick)>) {
+        let Self { rooms, connections, batch, clock, .. } = self;
+        let (room_key, now) = (room, clock.now());
+        let room = &mut rooms[room];
+        let mut reading = room.crowd.read(batch);
+        for _ in 0..LOOKS {
+            if picks.len() == WRITES || reading.bytes() > BATCH_BYTES_MAX {
+                break;
+            }
+            let Some(key) = room.rounds.next(connections) else { break };
+            // Its slot may be another connection's by now, of another hub even.
+            let Some(connection) = connections.get_mut(key).filter(|each| each.room as usize == room_key)
+            else {
+                continue;
+            };
+            if !connection.takes_events() {
+                continue;
+            }
+            let Some(member) = &mut connection.member else { continue };
+            let quiet = std::mem::take(&mut connection.state.quiet);
+            let pick = if connection.state.leaving && !member.is_mid_frame() {
+                Pick::Leave
+            } else if now >= connection.ends_at && !connection.state.leaving {
+                Pick::TimeIsOver
+            } else {
+                match reading.due(member, if quiet { Look::Quiet } else { Look::News }) {
+                    Due::Write(share) => Pick::Share(share),
+                    Due::Nothing if quiet => Pick::KeepAlive,
+                    Due::Nothing => continue,
+                    Due::Later => {
+                        room.rounds.ready(connections, key);
+                        continue;
+                    }
+                    Due::Elsewhere => Pick::Elsewhere,
+                    Due::End => Pick::End,
+                }
+            };
+            connection.state.in_batch = true;
+            picks.push((key, pick));
+        }
+    }
+
+    fn give(&mut self, room: usize, key: usize, pick: Pick) {
+        self.connections[key].state.in_batch = false;
+        match pick {
+            Pick::Share(share) => self.write_share(room, key, &share),
+            Pick::KeepAlive => self.write_keep_alive(key),
+            Pick::Elsewhere => self.send_elsewhere(key),
+            Pick::End => self.end(key, Ended::ByHub),
+            Pick::Leave => self.farewell(key),
+            Pick::TimeIsOver => self.time_is_over(key),
+        }
+    }
+
+    fn write_share(&mut self, room: usize, key: usize, share: &Share) {
+        let Self { connections, rooms, batch, .. } = self;
+        let connection = &mut connections[key];
+        let Some(member) = &mut connection.member else { return };
+        let bytes = batch.bytes(share);
+        match socket::write(&connection.socket, bytes) {
+            Wrote::Bytes(written) => {
+                rooms[room].crowd.wrote(batch, member, share, written);
+                connection.progress_at = self.clock.now();
+                if written < bytes.len() {
+                    if !share.is_of_events() {
+                        let mut aside = Aside::default();
+                        aside.owe(&bytes[written..]);
+                        connection.aside = Some(Box::new(aside));
+                    }
+                    self.is_full(key);
+                } else if share.has_more_behind() {
+                    self.make_ready(key);
+                }
+            }
+            Wrote::Full => self.is_full(key),
+            Wrote::Again => self.make_ready(key),
+            Wrote::Gone => self.end(key, Ended::ByClient),
+        }
+    }
+
+    pub(crate) fn write_keep_alive(&mut self, key: usize) {
+        let connection = &mut self.connections[key];
+        let Some(keep_alive) = connection.keep_alive.clone() else { return };
+        connection.aside.get_or_insert_default().owe(keep_alive.frame.as_bytes());
+        self.tend(key);
+    }
+
+    /// The socket took less than it was offered; since when counts from the last byte that it took.
+    pub(crate) fn is_full(&mut self, key: usize) {
+        let connection = &mut self.connections[key];
+        if !std::mem::replace(&mut connection.state.full, true) {
+            connection.progress_at = self.clock.now();
+            self.totals.full.fetch_add(1, Relaxed);
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! Bytes that are due to many members of a crowd, made once for all who need the same.
+//!
+//! It knows where each frame ends, so that a write that was cut short anywhere becomes a place in the log again. It never
+//! looks at the log itself.
+
+use std::ops::Range;
+
+use fanfare_wire::EventId;
+
+use crate::crowd::Member;
+use crate::{Bookmark, Entry, Position};
+
+/// What a [`Reading`](crate::Reading) has made ready, for a few hundred members at once. Kept and used again.
+#[derive(Debug, Default)]
+pub struct Batch {
+    bytes: Vec<u8>,
+    /// The frames in `bytes`, in the order in which they stand there.
+    marks: Vec<Mark>,
+    run: Option<Run>,
+    bookmark: Option<(Position, Range<usize>)>,
+}
+
+/// A frame in a batch.
+#[derive(Clone, Copy, Debug)]
+struct Mark {
+    position: Position,
+    end: usize,
+}
+
+/// What was made last: all of `readership`'s frames from position `from` up to `until`, without it.
+#[derive(Debug)]
+struct Run {
+    readership: u32,
+    from: Position,
+    until: Position,
+    /// Whether that is all up to the end of the log.
+    all: bool,
+    /// Where its bytes begin.
+    start: usize,
+    marks: Range<usize>,
+}
+
+/// A run that is being made.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Begun {
+    pub(crate) bytes: usize,
+    marks: usize,
+}
+
+/// A part of a [`Batch`] for one member.
+#[derive(Clone, Debug)]
+pub struct Share {
+    bytes: Range<usize>,
+    /// Whether nothing is due behind it.
+    all: bool,
+    pub(crate) kind: Kind,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Kind {
+    /// These marks; with all of them written, the member goes on at `until`.
+    Frames { marks: Range<usize>, until: Position },
+    /// A bookmark of this position.
+    Bookmark { position: Position },
+}
+
+impl Share {
+    /// Whether it is of events, which are made again where a write was cut short; the rest of anything else has to be kept.
+    #[must_use]
+    pub fn is_of_events(&self) -> bool {
+        matches!(self.kind, Kind::Frames { .. })
+    }
+
+    /// Whether the member is due more, once it has this: there was too much for one share.
+    #[must_use]
+    pub fn has_more_behind(&self) -> bool {
+        !self.all
+    }
+}
+
+impl Batch {
+    /// Makes an empty one.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The bytes of a share.
+    #[must_use]
+    pub fn bytes(&self, share: &Share) -> &[u8] {
+        &self.bytes[share.bytes.clone()]
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.bytes.clear();
+        // One large batch is no reason to keep its memory.
+        self.bytes.shrink_to(KEPT_BYTES_MAX);
+        self.marks.clear();
+        self.run = None;
+        self.bookmark = None;
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// A share of the run that was made last, if that is what this member is due.
+    pub(crate) fn again(&self, member: &Member) -> Option<Share> {
+        let run = self.run.as_ref().filter(|run| run.readership == member.readership())?;
+        if !(run.from..run.until).contains(&member.next) {
+            return None;
+        }
+        let marks = &self.marks[run.marks.clone()];
+        let first = run.marks.start + marks.partition_point(|mark| mark.position < member.next);
+        if first == run.marks.end {
+            return None;
+        }
+        let start = if first == run.marks.start { run.start } else { self.marks[first - 1].end };
+        Some(self.share(member, start, first..run.marks.end, (run.until, run.all)))
+    }
+
+    pub(crate) fn begin(&self) -> Begun {
+        Begun { bytes: self.bytes.len(), marks: self.marks.len() }
+    }
+
+    pub(crate) fn push(&mut self, entry: &Entry) {
+        self.bytes.extend_from_slice(entry.frame().as_bytes());
+        self.marks.push(Mark { position: entry.position(), end: self.bytes.len() });
+    }
+
+    pub(crate) fn is_empty_since(&self, begun: &Begun) -> bool {
+        self.marks.len() == begun.marks
+    }
+
+    /// Ends a run, which others may share; none if there is nothing in it.
+    pub(crate) fn finish(
+        &mut self,
+        member: &Member,
+        begun: Begun,
+        until: Position,
+        all: bool,
+    ) -> Option<Share> {
+        let marks = begun.marks..self.marks.len();
+        if marks.is_empty() {
+            return None;
+        }
+        let share = self.share(member, begun.bytes, marks.clone(), (until, all));
+        let from = member.next;
+        self.run = Some(Run { readership: member.readership(), from, until, all, start: begun.bytes, marks });
+        Some(share)
+    }
+
+    pub(crate) fn bookmark(&mut self, position: Position, id: &EventId) -> Share {
+        let bytes = match &self.bookmark {
+            Some((made, bytes)) if *made == position => bytes.clone(),
+            _ => {
+                let start = self.bytes.len();
+                self.bytes.extend_from_slice(Bookmark::new(position, id.clone()).frame().as_bytes());
+                self.bookmark = Some((position, start..self.bytes.len()));
+                start..self.bytes.len()
+            }
+        };
+        Share { bytes, all: true, kind: Kind::Bookmark { position } }
+    }
+
+    fn share(
+        &self,
+        member: &Member,
+        start: usize,
+        marks: Range<usize>,
+        (until, all): (Position, bool),
+    ) -> Share {
+        let end = self.marks[marks.end - 1].end;
+        // A bookmark may still be due behind the last event.
+        let all = all && !member.bookmark_soon;
+        Share { bytes: start + member.offset as usize..end, all, kind: Kind::Frames { marks, until } }
+    }
+
+    /// Moves a member behind what was written; gives how many events it has now in full, and their bytes.
+    pub(crate) fn advance(&self, member: &mut Member, share: &Share, written: usize) -> (u64, u64) {
+        let Kind::Frames { marks, until } = &share.kind else { return (0, 0) };
+        let begun = share.bytes.start - member.offset as usize;
+        let reached = share.bytes.start + written;
+        let frames = &self.marks[marks.clone()];
+        let whole = frames.partition_point(|mark| mark.end <= reached);
+        let last = whole.checked_sub(1).map(|at| frames[at]);
+        if let Some(last) = last {
+            member.client_at = last.position;
+        }
+        let whole_end = last.map_or(begun, |last| last.end);
+        match frames.get(whole) {
+            // The rest of a frame, or all of it.
+            Some(half) => {
+                member.next = half.position;
+                member.offset = u32::try_from(reached - whole_end).unwrap_or(u32::MAX);
+            }
+            None => {
+                member.next = *until;
+                member.offset = 0;
+            }
+        }
+        (whole as u64, (whole_end - begun) as u64)
+    }
+}
+
+/// How much room a batch keeps between two uses, in bytes.
+const KEPT_BYTES_MAX: usize = 1024 * 1024;

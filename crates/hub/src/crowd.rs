@@ -1,0 +1,353 @@
+//! Many subscribers that one thread reads for, without a future, a doorbell or a look at the log for each.
+//!
+//! A [`Crowd`] takes in live [`Subscription`]s and keeps of each a [`Member`], which is a cursor. It hears once that a group of
+//! members has something to read, and hands out what is due as bytes that stand next to each other, made once for all
+//! who need the same. It writes to nobody: that is for whoever owns the connections.
+
+use std::sync::Arc;
+use std::task::Waker;
+
+use crate::batch::{Batch, Kind, Share};
+use crate::feed::{Cursor, State};
+use crate::hub::Shared;
+use crate::router::{Found, Seat};
+use crate::sync::MutexGuard;
+use crate::{Hub, Position, Subscription};
+
+/// The subscribers of one hub that one thread reads for.
+pub struct Crowd {
+    shared: Arc<Shared>,
+    id: usize,
+    members: usize,
+    tally: Tally,
+}
+
+/// What was handed out and the hub has not counted yet.
+#[derive(Default)]
+struct Tally {
+    deliveries: u64,
+    bytes: u64,
+    bookmarks: u64,
+}
+
+/// A subscriber's place in a [`Crowd`]: a cursor of a few words. Give it back with [`Crowd::leave`].
+#[derive(Debug)]
+#[must_use = "a member that is not given back keeps its place in the hub"]
+pub struct Member {
+    readership: u32,
+    group: u32,
+    epoch: u32,
+    /// How many bytes of the first frame that is due were written already.
+    pub(crate) offset: u32,
+    /// INVARIANT: where `offset` is not 0, the position of the entry that it counts in.
+    pub(crate) next: Position,
+    /// The position of the last event ID that the client has.
+    pub(crate) client_at: Position,
+    bookmarks: bool,
+    pub(crate) bookmark_soon: bool,
+}
+
+/// What a look at the log gave for one member.
+#[derive(Debug)]
+pub enum Due {
+    /// Bytes to write.
+    Write(Share),
+    /// Nothing yet; its group will have news.
+    Nothing,
+    /// Others have their turn first; look again.
+    Later,
+    /// Memory alone cannot serve it: the log has left it behind, lost something, or is another one. It goes on as a
+    /// [`Subscription`], from [`Crowd::release`], if it is not in the middle of a frame.
+    Elsewhere,
+    /// The hub was closed, and it has everything.
+    End,
+}
+
+/// Why a look is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// There may be something to read.
+    News,
+    /// The client has got nothing for so long that a bookmark should freshen its last event ID.
+    Quiet,
+}
+
+/// How many bytes are made ready for one member at once; a single frame may be larger.
+const SHARE_BYTES_MAX: usize = 128 * 1024;
+
+impl Hub {
+    /// Opens a crowd of no members. `bell` is woken when some group has news, once until [`Crowd::news`] is called.
+    #[must_use]
+    pub fn crowd(&self, bell: Waker) -> Crowd {
+        let id = self.0.feed.lock().router.add_crowd(bell);
+        Crowd { shared: self.0.clone(), id, members: 0, tally: Tally::default() }
+    }
+
+    /// Whether both are handles of one hub.
+    #[must_use]
+    pub fn is_same(&self, other: &Hub) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Crowd {
+    /// The hub.
+    #[must_use]
+    pub fn hub(&self) -> Hub {
+        Hub(self.shared.clone())
+    }
+
+    /// How many members it has.
+    #[must_use]
+    pub fn members(&self) -> usize {
+        self.members
+    }
+
+    /// Takes a subscription in if it is live or can go on from what is in memory; otherwise gives it back, to be polled.
+    ///
+    /// A new member may have something to read at once.
+    ///
+    /// # Errors
+    /// The subscription, unchanged: it is not open yet, has a gap to tell, has to read from the engine, was refused, or is
+    /// of another hub.
+    #[allow(clippy::result_large_err)] // It is the subscription itself, and it was on the stack before.
+    pub fn admit(&mut self, mut subscription: Subscription) -> Result<Member, Subscription> {
+        let Some(seated) = subscription.seated(&self.shared) else { return Err(subscription) };
+        let (seat, Cursor { epoch, next, client_at, bookmark_soon, bookmarks, .. }) = seated;
+        let mut state = self.shared.feed.lock();
+        let State { log, router, .. } = &mut *state;
+        let Some(log) = log.as_ref().filter(|log| epoch == Some(log.epoch())) else {
+            drop(state);
+            return Err(subscription);
+        };
+        if next < log.oldest() && router.may_have_missed(log, seat, next) {
+            drop(state);
+            return Err(subscription);
+        }
+        let epoch = log.epoch();
+        let (group, bell) = router.join_crowd(seat, self.id);
+        drop(state);
+        drop(bell);
+        subscription.let_go();
+        self.members += 1;
+        Ok(Member {
+            readership: u32::try_from(seat.readership).unwrap_or(u32::MAX),
+            group,
+            epoch,
+            offset: 0,
+            next,
+            client_at: client_at.unwrap_or(Position::MAX),
+            bookmarks,
+            bookmark_soon,
+        })
+    }
+
+    /// Makes a subscription of a member again, for what memory alone cannot serve.
+    #[allow(clippy::needless_pass_by_value)] // Whoever has a member has a place in the hub, and this one is given up.
+    pub fn release(&mut self, member: Member) -> Subscription {
+        let seat = member.seat();
+        let cursor = Cursor {
+            epoch: Some(member.epoch),
+            next: member.next,
+            client_at: member.known_client_at(),
+            client_id: None,
+            gap: None,
+            bookmark_soon: member.bookmark_soon,
+            bookmarks: member.bookmarks,
+            delivered_at: self.shared.feed.clock.now(),
+        };
+        let mut state = self.shared.feed.lock();
+        state.router.leave_crowd(seat, self.id);
+        self.members -= 1;
+        let (selection, grant) = state.router.terms(seat);
+        // Its last event ID, while the log still knows it.
+        let log = state.log.as_ref().filter(|log| log.epoch() == member.epoch);
+        let client_id = log.and_then(|log| log.id_at(cursor.client_at?));
+        drop(state);
+        Subscription::standing(self.shared.clone(), selection, grant, seat, Cursor { client_id, ..cursor })
+    }
+
+    /// Ends a member's subscription.
+    #[allow(clippy::needless_pass_by_value)] // As above.
+    pub fn leave(&mut self, member: Member) {
+        let seat = member.seat();
+        let mut state = self.shared.feed.lock();
+        state.router.leave_crowd(seat, self.id);
+        let bell = state.router.leave(seat);
+        state.counts.subscribers -= 1;
+        drop(state);
+        drop(bell);
+        self.members -= 1;
+    }
+
+    /// Lists the groups that have something to read since the last call, each once, in place of what `news` holds.
+    ///
+    /// Every event that was accepted before is seen by a [`read`](Self::read) after it.
+    pub fn news(&mut self, news: &mut Vec<u32>) {
+        let mut state = self.shared.feed.lock();
+        self.tally.count_into(&mut state);
+        state.router.take_news(self.id, news);
+    }
+
+    /// Begins to look at the log for some members, one after the other; what they are due is put into `batch`.
+    ///
+    /// It holds the hub's lock until it is dropped, so for a few hundred members at most.
+    pub fn read<'a>(&'a mut self, batch: &'a mut Batch) -> Reading<'a> {
+        batch.clear();
+        let now = self.shared.feed.clock.now();
+        let mut state = self.shared.feed.lock();
+        if let Some(log) = &mut state.log {
+            log.trim(now);
+        }
+        Reading { state, batch }
+    }
+
+    /// Notes that the first `written` bytes of a share were written to its member's connection.
+    ///
+    /// Of a bookmark the rest has to be written before anything else; of events, what was not written is due again.
+    pub fn wrote(&mut self, batch: &Batch, member: &mut Member, share: &Share, written: usize) {
+        match share.kind {
+            Kind::Bookmark { position } => {
+                self.tally.bookmarks += 1;
+                member.client_at = position;
+                member.bookmark_soon = false;
+            }
+            Kind::Frames { .. } => {
+                let (deliveries, bytes) = batch.advance(member, share, written);
+                self.tally.deliveries += deliveries;
+                self.tally.bytes += bytes;
+            }
+        }
+    }
+}
+
+impl Drop for Crowd {
+    fn drop(&mut self) {
+        debug_assert!(
+            self.members == 0 || std::thread::panicking(),
+            "members are given back before their crowd goes"
+        );
+        let bell = {
+            let mut state = self.shared.feed.lock();
+            self.tally.count_into(&mut state);
+            state.router.remove_crowd(self.id)
+        };
+        drop(bell);
+    }
+}
+
+impl Tally {
+    fn count_into(&mut self, state: &mut State) {
+        let Self { deliveries, bytes, bookmarks } = std::mem::take(self);
+        state.counts.deliveries += deliveries;
+        state.counts.delivered_bytes += bytes;
+        state.counts.bookmarks += bookmarks;
+    }
+}
+
+impl Member {
+    /// The group it belongs to: a small number, the same for all members of its readership in its crowd, and given to
+    /// another readership once they have all left.
+    #[must_use]
+    pub fn group(&self) -> u32 {
+        self.group
+    }
+
+    /// The next position that it is to be looked at for.
+    #[must_use]
+    pub fn next(&self) -> Position {
+        self.next
+    }
+
+    /// Whether a part of a frame was written, so that nothing but its rest may follow.
+    #[must_use]
+    pub fn is_mid_frame(&self) -> bool {
+        self.offset > 0
+    }
+
+    /// Which kind of bytes a share of this member would be made for.
+    pub(crate) fn readership(&self) -> u32 {
+        self.readership
+    }
+
+    fn seat(&self) -> Seat {
+        Seat::at(self.readership as usize)
+    }
+
+    fn known_client_at(&self) -> Option<Position> {
+        Some(self.client_at).filter(|&position| position != Position::MAX)
+    }
+}
+
+/// A look at the log, for one member after the other.
+pub struct Reading<'a> {
+    state: MutexGuard<'a, State>,
+    batch: &'a mut Batch,
+}
+
+impl Reading<'_> {
+    /// How many bytes were made ready so far.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.batch.len()
+    }
+
+    /// The position that the next entry will have; none before there is a log.
+    #[must_use]
+    pub fn log_next(&self) -> Option<Position> {
+        self.state.log.as_ref().map(crate::log::Log::next)
+    }
+
+    /// Finds what a member is due.
+    pub fn due(&mut self, member: &mut Member, look: Look) -> Due {
+        let State { log, router, closed, .. } = &mut *self.state;
+        let Some(log) = log.as_ref().filter(|log| log.epoch() == member.epoch) else { return Due::Elsewhere };
+        if member.next < log.oldest() {
+            if router.may_have_missed(log, member.seat(), member.next) {
+                return Due::Elsewhere;
+            }
+            member.next = log.oldest();
+        }
+        if let Some(share) = self.batch.again(member) {
+            return Due::Write(share);
+        }
+        let (seat, begun) = (member.seat(), self.batch.begin());
+        let mut from = member.next;
+        let mut all = false;
+        while self.batch.len() - begun.bytes < SHARE_BYTES_MAX {
+            match router.find(log, seat, from) {
+                Found::Entry(entry) => {
+                    from = entry.position() + 1;
+                    self.batch.push(&entry);
+                }
+                Found::SearchFrom(position) => {
+                    from = position;
+                    break;
+                }
+                Found::Hole(_) if self.batch.is_empty_since(&begun) => return Due::Elsewhere,
+                Found::Hole(_) => break,
+                Found::Nothing => {
+                    from = log.next();
+                    all = true;
+                    break;
+                }
+            }
+        }
+        if let Some(share) = self.batch.finish(member, begun, from, all) {
+            return Due::Write(share);
+        }
+        member.next = from;
+        if !all {
+            return Due::Later;
+        }
+        let position = log.next() - 1;
+        let wanted = member.bookmark_soon || look == Look::Quiet || *closed;
+        if wanted && member.bookmarks && member.client_at != position {
+            if let Some(id) = log.id_at(position) {
+                return Due::Write(self.batch.bookmark(position, &id));
+            }
+        }
+        member.bookmark_soon = false;
+        if *closed { Due::End } else { Due::Nothing }
+    }
+}

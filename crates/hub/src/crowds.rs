@@ -1,0 +1,143 @@
+//! Which crowds have members at a readership, and what news waits for each crowd.
+//!
+//! A publication marks a readership once for each crowd that has members there, however many those are and however
+//! often it happens before the crowd looks. A pure state machine without a lock, like the router that it is part of.
+
+use std::task::Waker;
+
+use slab::Slab;
+
+/// Everybody who reads for many: for each crowd, what it has not heard of yet.
+#[derive(Default)]
+pub(crate) struct Crowds(Slab<Awaited>);
+
+struct Awaited {
+    bell: Waker,
+    /// Whether the bell was rung since the crowd last looked.
+    rung: bool,
+    /// The groups that have news, each once.
+    news: Vec<u32>,
+    /// The readership of each group.
+    groups: Slab<usize>,
+}
+
+/// The members of one crowd at one readership: a *group*.
+pub(crate) struct Station {
+    crowd: usize,
+    group: u32,
+    members: u32,
+    /// Whether `group` is among its crowd's news.
+    has_news: bool,
+}
+
+impl Crowds {
+    pub(crate) fn add(&mut self, bell: Waker) -> usize {
+        self.0.insert(Awaited { bell, rung: false, news: Vec::new(), groups: Slab::new() })
+    }
+
+    /// Returns the doorbell, to be dropped outside the lock.
+    pub(crate) fn remove(&mut self, crowd: usize) -> Option<Waker> {
+        self.0.try_remove(crowd).map(|awaited| awaited.bell)
+    }
+
+    /// Counts one more member of `crowd` at a readership; gives its group.
+    pub(crate) fn join(&mut self, stations: &mut Vec<Station>, crowd: usize, readership: usize) -> u32 {
+        if let Some(station) = stations.iter_mut().find(|station| station.crowd == crowd) {
+            station.members += 1;
+            return station.group;
+        }
+        let group = u32::try_from(self.0[crowd].groups.insert(readership)).unwrap_or(u32::MAX);
+        stations.reserve_exact(1);
+        stations.push(Station { crowd, group, members: 1, has_news: false });
+        group
+    }
+
+    /// Counts one member less; with its last one a group is forgotten.
+    pub(crate) fn leave(&mut self, stations: &mut Vec<Station>, crowd: usize) {
+        let Some(at) = stations.iter().position(|station| station.crowd == crowd) else { return };
+        stations[at].members -= 1;
+        if stations[at].members > 0 {
+            return;
+        }
+        let Station { group, has_news, .. } = stations.swap_remove(at);
+        let awaited = &mut self.0[crowd];
+        if has_news {
+            // Its number may be given to another group before the crowd looks.
+            awaited.news.retain(|&each| each != group);
+        }
+        awaited.groups.remove(group as usize);
+    }
+
+    /// Tells the crowds of `stations` that there is something to read; their doorbells go to `rung`.
+    pub(crate) fn tell(&mut self, stations: &mut [Station], rung: &mut Vec<Waker>) {
+        for station in stations.iter_mut().filter(|station| !station.has_news) {
+            station.has_news = true;
+            let awaited = &mut self.0[station.crowd];
+            awaited.news.push(station.group);
+            if !std::mem::replace(&mut awaited.rung, true) {
+                rung.push(awaited.bell.clone());
+            }
+        }
+    }
+
+    /// Hands over the news of `crowd` in exchange for an empty list, and lets its bell be rung again.
+    pub(crate) fn take_news(&mut self, crowd: usize, news: &mut Vec<u32>) {
+        let awaited = &mut self.0[crowd];
+        awaited.rung = false;
+        news.clear();
+        std::mem::swap(&mut awaited.news, news);
+    }
+
+    pub(crate) fn readership_of(&self, crowd: usize, group: u32) -> usize {
+        self.0[crowd].groups[group as usize]
+    }
+}
+
+impl Station {
+    /// Notes that `crowd` has heard of the news here.
+    pub(crate) fn heard(stations: &mut [Station], crowd: usize) {
+        if let Some(station) = stations.iter_mut().find(|station| station.crowd == crowd) {
+            station.has_news = false;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn crowds() -> (Crowds, usize) {
+        let mut crowds = Crowds::default();
+        let crowd = crowds.add(Waker::noop().clone());
+        (crowds, crowd)
+    }
+
+    #[test]
+    fn a_crowd_is_told_once_of_each_group_and_its_bell_rings_once() {
+        let (mut crowds, crowd) = crowds();
+        let (mut stations, mut rung, mut news) = (Vec::new(), Vec::new(), Vec::new());
+        let group = crowds.join(&mut stations, crowd, 7);
+        assert_eq!(crowds.join(&mut stations, crowd, 7), group);
+        crowds.tell(&mut stations, &mut rung);
+        crowds.tell(&mut stations, &mut rung);
+        assert_eq!(rung.len(), 1);
+        crowds.take_news(crowd, &mut news);
+        assert_eq!(news, [group]);
+        Station::heard(&mut stations, crowd);
+        crowds.tell(&mut stations, &mut rung);
+        assert_eq!(rung.len(), 2);
+    }
+
+    #[test]
+    fn news_of_a_group_that_is_gone_are_gone_with_it() {
+        let (mut crowds, crowd) = crowds();
+        let (mut stations, mut rung, mut news) = (Vec::new(), Vec::new(), Vec::new());
+        crowds.join(&mut stations, crowd, 7);
+        crowds.tell(&mut stations, &mut rung);
+        crowds.leave(&mut stations, crowd);
+        let mut others = Vec::new();
+        crowds.join(&mut others, crowd, 8);
+        crowds.take_news(crowd, &mut news);
+        assert!(news.is_empty());
+    }
+}
