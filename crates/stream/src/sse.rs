@@ -1,13 +1,13 @@
 //! [`Sse`]: a stream of events as a response body.
 //!
 //! It frames, keeps alive and ends; it holds no event back, keeps none, and never puts anything between the
-//! bytes of a frame.
+//! bytes of a frame. What is due at once leaves in one piece: a write costs more than the bytes it carries.
 
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use fanfare_wire::Frame;
 use futures_core::Stream;
 use http::Response;
@@ -17,6 +17,9 @@ use crate::source::Source;
 #[cfg(feature = "tokio")]
 use crate::timer::Timer;
 use crate::{BoxError, IntoFrame, KeepAlive, Offer, SseBody, head};
+
+/// How many bytes go into one piece of the body at the most, unless a single frame is longer.
+const PIECE_BYTES: usize = 64 * 1024;
 
 /// Hears of the error that ends a stream.
 type Report = Box<dyn FnOnce(BoxError) + Send>;
@@ -47,6 +50,8 @@ pub struct Sse {
     on_error: Option<Report>,
     until: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     keep_on_http: bool,
+    /// What ended the stream behind frames that had to go first.
+    failed: Option<BoxError>,
     #[cfg(feature = "tokio")]
     timer: Timer,
 }
@@ -70,6 +75,7 @@ impl Sse {
             on_error: None,
             until: None,
             keep_on_http: false,
+            failed: None,
             #[cfg(feature = "tokio")]
             timer: Timer::default(),
         }
@@ -236,6 +242,28 @@ impl Sse {
         }
     }
 
+    /// Puts what is due besides `first` behind it, and waits for nothing. A lone frame is not copied.
+    fn gather(&mut self, first: Frame, cx: &mut Context<'_>) -> Bytes {
+        let first = first.into_bytes();
+        let mut piece = BytesMut::new();
+        while first.len().max(piece.len()) < PIECE_BYTES {
+            match self.poll_next(cx) {
+                Poll::Ready(Some(Ok(frame))) => {
+                    if piece.is_empty() {
+                        piece.extend_from_slice(&first);
+                    }
+                    piece.extend_from_slice(frame.as_bytes());
+                }
+                Poll::Ready(Some(Err(error))) => {
+                    self.failed = Some(error);
+                    break;
+                }
+                Poll::Ready(None) | Poll::Pending => break,
+            }
+        }
+        if piece.is_empty() { first } else { piece.freeze() }
+    }
+
     /// Lets go of all that the stream held.
     fn end(&mut self) {
         self.source = Source::Ended;
@@ -252,17 +280,20 @@ impl Body for Sse {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<http_body::Frame<Bytes>, BoxError>>> {
-        self.get_mut()
-            .poll_next(cx)
-            .map(|frame| frame.map(|frame| frame.map(|frame| http_body::Frame::data(frame.into_bytes()))))
+        let this = self.get_mut();
+        if let Some(error) = this.failed.take() {
+            return Poll::Ready(Some(Err(error)));
+        }
+        this.poll_next(cx)
+            .map(|next| next.map(|frame| frame.map(|frame| http_body::Frame::data(this.gather(frame, cx)))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.source.has_ended()
+        self.source.has_ended() && self.failed.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
-        if self.source.has_ended() { SizeHint::with_exact(0) } else { SizeHint::default() }
+        if self.is_end_stream() { SizeHint::with_exact(0) } else { SizeHint::default() }
     }
 }
 

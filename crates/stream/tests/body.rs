@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 
 use fanfare_stream::{BoxError, Sse};
 use fanfare_wire::{Event, EventId, Frame};
-use futures_util::stream;
+use futures_util::stream::{self, StreamExt};
 use http::{Response, StatusCode};
 use http_body::Body;
 
@@ -85,9 +85,28 @@ fn the_stream_is_dropped_at_its_end_and_not_with_the_response() {
 #[test]
 fn the_opening_comes_first_and_once() {
     let mut sse = Sse::new(stream::iter([Event::new("a")])).opening(Frame::KEEP_ALIVE);
-    check(&mut sse, b":\n");
-    check(&mut sse, b"data: a\n\n");
+    check(&mut sse, b":\ndata: a\n\n");
     assert_eq!(poll(&mut sse), None);
+}
+
+#[test]
+fn what_is_due_at_once_leaves_in_one_piece() {
+    let events = stream::iter([Event::new("a"), Event::new("b")]).chain(stream::pending());
+    let mut sse = Sse::new(events).opening(Frame::KEEP_ALIVE);
+    check(&mut sse, b":\ndata: a\n\ndata: b\n\n");
+    assert!(Pin::new(&mut sse).poll_frame(&mut Context::from_waker(Waker::noop())).is_pending());
+}
+
+#[test]
+fn a_stream_that_always_has_more_leaves_in_pieces_of_whole_frames_p5() {
+    let frame = Event::new("x".repeat(1_000)).to_frame();
+    let bytes = frame.as_bytes().len();
+    let mut sse = Sse::new(stream::repeat(frame));
+    for _ in 0..3 {
+        let piece = poll(&mut sse).unwrap().unwrap();
+        assert_eq!(piece.len() % bytes, 0);
+        assert!((64 * 1024..64 * 1024 + bytes).contains(&piece.len()), "{}", piece.len());
+    }
 }
 
 #[test]
@@ -95,13 +114,15 @@ fn a_signal_ends_the_response_before_the_next_event() {
     let mut sse = Sse::new(stream::repeat_with(|| Event::new("a"))).until(std::future::ready(()));
     assert_eq!(poll(&mut sse), None);
     assert!(sse.is_end_stream());
-    let mut sse = Sse::new(stream::repeat_with(|| Event::new("a"))).until(std::future::pending());
+    let mut sse = Sse::new(stream::iter([Event::new("a")])).until(std::future::pending());
     check(&mut sse, b"data: a\n\n");
 }
 
 #[test]
 fn an_error_that_nobody_takes_is_the_bodys_and_then_comes_the_end() {
-    let mut sse = Sse::new(stream::iter([Err("lost"), Ok(Event::new("never"))]));
+    let mut sse = Sse::new(stream::iter([Ok(Event::new("a")), Err("lost"), Ok(Event::new("never"))]));
+    check(&mut sse, b"data: a\n\n");
+    assert!(!sse.is_end_stream());
     assert_eq!(poll(&mut sse), Some(Err("lost".into())));
     assert_eq!(poll(&mut sse), None);
 }
