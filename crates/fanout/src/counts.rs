@@ -101,12 +101,11 @@ impl Totals {
         self.connections.fetch_add(1, Relaxed);
     }
 
-    pub(crate) fn end(&self, how: Ended) {
+    pub(crate) fn ended(&self, how: Ended) {
         self.ended[how as usize].fetch_add(1, Relaxed);
-        self.leave();
     }
 
-    /// One connection less, for a reason that is no end.
+    /// One connection less.
     pub(crate) fn leave(&self) {
         // The list's lock orders this with who finds a connection left and waits.
         let waiting = {

@@ -23,8 +23,10 @@ impl Worker {
         }
         // It fails only for a socket that was never registered.
         let _ = self.poll.registry().deregister(&mut connection.socket);
+        // Told before the client can see it, and gone only after.
+        self.totals.ended(how);
         drop(connection);
-        self.totals.end(how);
+        self.totals.leave();
     }
 
     /// Ends a connection at once; what it has not been sent is thrown away.

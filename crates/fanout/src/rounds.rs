@@ -38,6 +38,8 @@ pub(crate) struct Rounds {
     ready: VecDeque<u32>,
     /// How many visits the first of `due` has had in this turn.
     turn: u32,
+    /// Whether those who are ready had the last visit.
+    ready_was_last: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -113,8 +115,10 @@ impl Rounds {
 
     /// Whose turn it is. A key may be of a connection that has gone.
     pub(crate) fn next<T: Linked>(&mut self, connections: &mut Slab<T>) -> Option<usize> {
-        // Those who are ready are few, and were promised something before.
-        if let Some(key) = self.ready.pop_front() {
+        // In turn: those who are ready may be many who catch up, and their next visit makes them ready again.
+        let ready_is_next = self.due.is_empty() || !self.ready_was_last;
+        self.ready_was_last = ready_is_next;
+        if let Some(key) = ready_is_next.then(|| self.ready.pop_front()).flatten() {
             if let Some(connection) = connections.get_mut(key as usize) {
                 *connection.queued() = false;
             }
@@ -192,6 +196,21 @@ mod tests {
         rounds.news(1);
         let seen = visits(&mut rounds, &mut connections, TURN as usize + 1);
         assert_eq!(seen.last(), Some(&1_000));
+    }
+
+    #[test]
+    fn those_who_are_ready_all_the_time_do_not_keep_a_group_waiting() {
+        let (mut rounds, mut connections) = (Rounds::default(), table(2));
+        rounds.join(&mut connections, 1, 0);
+        rounds.ready(&mut connections, 0);
+        rounds.news(0);
+        let mut seen = Vec::new();
+        for _ in 0..2 {
+            let key = rounds.next(&mut connections).expect("somebody");
+            seen.push(key);
+            rounds.ready(&mut connections, 0);
+        }
+        assert!(seen.contains(&1), "{seen:?}");
     }
 
     #[test]

@@ -16,15 +16,15 @@ use std::time::Duration;
 pub struct Settings {
     /// How many threads write. Default, `None`: one for each core that this process may use.
     pub workers: Option<NonZeroUsize>,
-    /// How long a client may take none of the bytes that wait for it. Default: 30 s. Longer: reset; it can resume.
+    /// How long a client may take none of the bytes that wait for it, or on Linux leave them unacknowledged.
+    /// Default: 30 s. Longer: reset; it can resume.
     pub write_timeout: Duration,
     /// How many bytes a client may send after its request. They are discarded. Default: 64 KiB. More: reset.
     pub input_bytes_max: u32,
     /// How many bytes the kernel may hold for a client that have not been sent. Default: 128 KiB.
     ///
     /// What does not fit stays in the hub's log, where it is shared and can still be put together with what comes after
-    /// it. Larger helps one fast client on a long way; smaller keeps more clients that stall within memory. Linux and
-    /// macOS alone.
+    /// it. Larger helps one fast client on a long way; smaller keeps more clients that stall within memory. Linux alone.
     pub unsent_bytes_max: u32,
 }
 

@@ -8,6 +8,8 @@ use std::time::Duration;
 use mio::net::TcpStream;
 use socket2::SockRef;
 
+use crate::{Ended, Settings};
+
 /// How a write went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wrote {
@@ -18,7 +20,7 @@ pub(crate) enum Wrote {
     /// It was interrupted; to be tried again.
     Again,
     /// The connection is gone.
-    Gone,
+    Gone(Ended),
 }
 
 /// What was read away.
@@ -27,20 +29,25 @@ pub(crate) enum Discarded {
     /// So many bytes, and nothing more for now.
     Bytes(usize),
     /// The client has closed its side, or the connection broke.
-    Ended,
+    Gone(Ended),
 }
 
 /// Tells the kernel what the socket is for. One that refuses is a dead one, which shows soon enough.
-pub(crate) fn set_up(socket: &TcpStream, unsent_bytes_max: u32) {
+pub(crate) fn set_up(socket: &TcpStream, settings: &Settings) {
     // What is due goes out in one write, which should leave at once.
     let _ = socket.set_nodelay(true);
-    // The kernel sizes its send buffer by how fast the way is, up to megabytes, and left alone it would fill one for
-    // somebody who reads nothing. This bounds what has not been sent and leaves what is on its way alone, so it costs a
-    // fast client nothing, where a fixed `SO_SNDBUF` would bound both.
     #[cfg(any(target_os = "linux", target_os = "android"))]
-    let _ = SockRef::from(socket).set_tcp_notsent_lowat(unsent_bytes_max);
+    {
+        // The kernel sizes its send buffer by how fast the way is, up to megabytes, and left alone it would fill one for
+        // somebody who reads nothing. This bounds what has not been sent and leaves what is on its way alone, so it
+        // costs a fast client nothing, where a fixed `SO_SNDBUF` would bound both.
+        let _ = SockRef::from(socket).set_tcp_notsent_lowat(settings.unsent_bytes_max);
+        // A peer that has vanished without a word acknowledges nothing. A quiet stream never fills the buffers that our
+        // own timeout goes by, and left alone the kernel would try for a quarter of an hour.
+        let _ = SockRef::from(socket).set_tcp_user_timeout(Some(settings.write_timeout));
+    }
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
-    let _ = unsent_bytes_max;
+    let _ = settings;
 }
 
 /// Asks the kernel once to take `bytes`.
@@ -57,9 +64,14 @@ pub(crate) fn judge(written: io::Result<usize>) -> Wrote {
         Err(error) => match error.kind() {
             io::ErrorKind::WouldBlock => Wrote::Full,
             io::ErrorKind::Interrupted => Wrote::Again,
-            _ => Wrote::Gone,
+            _ => Wrote::Gone(broken(&error)),
         },
     }
+}
+
+/// The kernel may be the one who gives a client up that acknowledges nothing.
+fn broken(error: &io::Error) -> Ended {
+    if error.kind() == io::ErrorKind::TimedOut { Ended::WriteTimeout } else { Ended::ByClient }
 }
 
 /// Reads until there is nothing left, or more than `bytes_max` was there.
@@ -67,11 +79,11 @@ pub(crate) fn discard(socket: &TcpStream, scratch: &mut [u8], bytes_max: usize) 
     let mut bytes = 0;
     while bytes <= bytes_max {
         match (&mut &*socket).read(scratch) {
-            Ok(0) => return Discarded::Ended,
+            Ok(0) => return Discarded::Gone(Ended::ByClient),
             Ok(read) => bytes += read,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(_) => return Discarded::Ended,
+            Err(error) => return Discarded::Gone(broken(&error)),
         }
     }
     Discarded::Bytes(bytes)

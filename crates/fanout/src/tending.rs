@@ -44,6 +44,8 @@ impl Worker {
                 return self.end(key, how);
             } else if connection.state.leaving {
                 return self.farewell(key);
+            } else if self.clock.now() >= connection.ends_at {
+                return self.time_is_over(key);
             } else {
                 self.ask(key)
             };
@@ -72,8 +74,8 @@ impl Worker {
                 return Tended::Rest;
             }
             Wrote::Again => {}
-            Wrote::Gone => {
-                self.end(key, Ended::ByClient);
+            Wrote::Gone(how) => {
+                self.end(key, how);
                 return Tended::Rest;
             }
         }

@@ -3,6 +3,7 @@
 //! Between two batches it looks at everything else, so publications that come meanwhile go out together, and nobody who
 //! reads slowly keeps others waiting. It never blocks but in its poll.
 
+use std::collections::VecDeque;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -31,6 +32,8 @@ use crate::{Adoption, Ended, Settings, clock, jitter};
 const BELL: Token = Token(usize::MAX);
 /// How many events are taken from the poll at once.
 const EVENTS: usize = 1_024;
+/// How many commands are obeyed before everything else is looked at again.
+const COMMANDS: usize = 128;
 /// How much of what clients send is read away at once, in bytes.
 const SCRATCH_BYTES: usize = 16 * 1024;
 /// The room of a connection that has no hub any more.
@@ -77,6 +80,8 @@ pub(crate) struct Worker {
     drained_by: Option<Tick>,
     /// The keep-alive that was agreed last; mostly they are all the same.
     keep_alive: Option<Rc<KeepAlive>>,
+    /// What was asked for and not yet done.
+    commands: VecDeque<Command>,
     stopped: bool,
 }
 
@@ -96,6 +101,7 @@ impl Worker {
             scratch: vec![0; SCRATCH_BYTES].into_boxed_slice(),
             drained_by: None,
             keep_alive: None,
+            commands: VecDeque::new(),
             stopped: false,
         }
     }
@@ -111,7 +117,9 @@ impl Worker {
             for event in &events {
                 self.happened(event);
             }
-            for command in self.inbox.take() {
+            self.commands.extend(self.inbox.take());
+            for _ in 0..COMMANDS {
+                let Some(command) = self.commands.pop_front() else { break };
                 self.obey(command);
             }
             for (_, room) in &mut self.rooms {
@@ -129,7 +137,7 @@ impl Worker {
 
     /// How long to wait for something to happen; `None` for ever.
     fn patience(&self) -> Option<Duration> {
-        if self.rooms.iter().any(|(_, room)| !room.rounds.is_idle()) {
+        if !self.commands.is_empty() || self.rooms.iter().any(|(_, room)| !room.rounds.is_idle()) {
             return Some(Duration::ZERO);
         }
         // A room outlives its last connection by a tick, so that a hub is not entered and left all the time.
@@ -148,7 +156,7 @@ impl Worker {
                     return self.cut(key, Ended::TooMuchInput);
                 }
                 Discarded::Bytes(bytes) => connection.input += u32::try_from(bytes).unwrap_or(left),
-                Discarded::Ended => return self.end(key, Ended::ByClient),
+                Discarded::Gone(how) => return self.end(key, how),
             }
         }
         if event.is_writable() && connection.state.full {
@@ -180,7 +188,7 @@ impl Worker {
 
     fn adopt(&mut self, Adoption { socket, head, subscription, terms }: Adoption) {
         let socket = TcpStream::from_std(socket);
-        socket::set_up(&socket, self.settings.unsent_bytes_max);
+        socket::set_up(&socket, &self.settings);
         let room = self.room_of(&subscription);
         let ends_at = terms.ends_at.map_or(NEVER, |at| self.clock.tick(at));
         let keep_alive = terms.keep_alive.map(|(after, frame)| self.agreed(KeepAlive { after, frame }));
@@ -298,9 +306,11 @@ impl Worker {
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        for command in self.inbox.close() {
+        let commands = std::mem::take(&mut self.commands);
+        for command in commands.into_iter().chain(self.inbox.close()) {
             if matches!(command, Command::Adopt(_)) {
-                self.totals.end(Ended::Cut);
+                self.totals.ended(Ended::Cut);
+                self.totals.leave();
             }
         }
         if !std::thread::panicking() {

@@ -16,6 +16,8 @@ use crate::worker::Worker;
 const WRITES: usize = 256;
 /// How many connections are looked at for that many writes, while the hub is locked.
 const LOOKS: usize = 1_024;
+/// How many long searches through the log are begun in one batch.
+const SEARCHES: usize = 8;
 /// How many bytes are made ready for one batch.
 const BATCH_BYTES_MAX: usize = 1024 * 1024;
 
@@ -53,9 +55,10 @@ impl Worker {
         let Self { rooms, connections, batch, clock, .. } = self;
         let (room_key, now) = (room, clock.now());
         let room = &mut rooms[room];
+        let mut searching = Vec::new();
         let mut reading = room.crowd.read(batch);
         for _ in 0..LOOKS {
-            if picks.len() == WRITES || reading.bytes() > BATCH_BYTES_MAX {
+            if picks.len() == WRITES || reading.bytes() > BATCH_BYTES_MAX || searching.len() == SEARCHES {
                 break;
             }
             let Some(key) = room.rounds.next(connections) else { break };
@@ -79,7 +82,7 @@ impl Worker {
                     Due::Nothing if quiet => Pick::KeepAlive,
                     Due::Nothing => continue,
                     Due::Later => {
-                        room.rounds.ready(connections, key);
+                        searching.push(key);
                         continue;
                     }
                     Due::Elsewhere => Pick::Elsewhere,
@@ -88,6 +91,10 @@ impl Worker {
             };
             connection.state.in_batch = true;
             picks.push((key, pick));
+        }
+        drop(reading);
+        for key in searching {
+            room.rounds.ready(connections, key);
         }
     }
 
@@ -125,7 +132,7 @@ impl Worker {
             }
             Wrote::Full => self.is_full(key),
             Wrote::Again => self.make_ready(key),
-            Wrote::Gone => self.end(key, Ended::ByClient),
+            Wrote::Gone(how) => self.end(key, how),
         }
     }
 

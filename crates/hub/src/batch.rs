@@ -24,6 +24,7 @@ pub struct Batch {
 #[derive(Clone, Copy, Debug)]
 struct Mark {
     position: Position,
+    /// Where it ends; `usize::MAX` if its end is not here.
     end: usize,
 }
 
@@ -123,9 +124,31 @@ impl Batch {
         Begun { bytes: self.bytes.len(), marks: self.marks.len() }
     }
 
+    /// Whether a frame is too large to be made ready whole.
+    pub(crate) fn is_large(entry: &Entry) -> bool {
+        entry.frame().as_bytes().len() > PIECE_BYTES_MAX
+    }
+
     pub(crate) fn push(&mut self, entry: &Entry) {
         self.bytes.extend_from_slice(entry.frame().as_bytes());
         self.marks.push(Mark { position: entry.position(), end: self.bytes.len() });
+    }
+
+    /// Puts in only the next piece of the large frame that `member` is in, or about to begin; for nobody else.
+    pub(crate) fn piece(&mut self, member: &Member, entry: &Entry) -> Share {
+        let frame = entry.frame().as_bytes();
+        let rest = frame.get(member.offset as usize..).unwrap_or_default();
+        let piece = &rest[..rest.len().min(PIECE_BYTES_MAX)];
+        let (start, first) = (self.bytes.len(), self.marks.len());
+        self.bytes.extend_from_slice(piece);
+        let end = if piece.len() == rest.len() { self.bytes.len() } else { usize::MAX };
+        self.marks.push(Mark { position: entry.position(), end });
+        let until = entry.position() + 1;
+        Share {
+            bytes: start..self.bytes.len(),
+            all: false,
+            kind: Kind::Frames { marks: first..first + 1, until },
+        }
     }
 
     pub(crate) fn is_empty_since(&self, begun: &Begun) -> bool {
@@ -179,15 +202,17 @@ impl Batch {
     /// Moves a member behind what was written; gives how many events it has now in full, and their bytes.
     pub(crate) fn advance(&self, member: &mut Member, share: &Share, written: usize) -> (u64, u64) {
         let Kind::Frames { marks, until } = &share.kind else { return (0, 0) };
-        let begun = share.bytes.start - member.offset as usize;
-        let reached = share.bytes.start + written;
+        // Counted from where the first frame begins, which may be in an earlier batch.
+        let reached = member.offset as usize + written;
+        let end_of =
+            |mark: &Mark| mark.end.saturating_sub(share.bytes.start).saturating_add(member.offset as usize);
         let frames = &self.marks[marks.clone()];
-        let whole = frames.partition_point(|mark| mark.end <= reached);
+        let whole = frames.partition_point(|mark| end_of(mark) <= reached);
         let last = whole.checked_sub(1).map(|at| frames[at]);
+        let whole_end = last.as_ref().map_or(0, end_of);
         if let Some(last) = last {
             member.client_at = last.position;
         }
-        let whole_end = last.map_or(begun, |last| last.end);
         match frames.get(whole) {
             // The rest of a frame, or all of it.
             Some(half) => {
@@ -199,9 +224,12 @@ impl Batch {
                 member.offset = 0;
             }
         }
-        (whole as u64, (whole_end - begun) as u64)
+        (whole as u64, whole_end as u64)
     }
 }
 
+/// From what size on a frame is made ready piece by piece, so that what a slow client takes in many writes is not copied
+/// whole for each of them.
+const PIECE_BYTES_MAX: usize = 512 * 1024;
 /// How much room a batch keeps between two uses, in bytes.
 const KEPT_BYTES_MAX: usize = 1024 * 1024;

@@ -316,6 +316,12 @@ impl Reading<'_> {
         let mut all = false;
         while self.batch.len() - begun.bytes < SHARE_BYTES_MAX {
             match router.find(log, seat, from) {
+                Found::Entry(entry) if Batch::is_large(&entry) => {
+                    if self.batch.is_empty_since(&begun) {
+                        return Due::Write(self.batch.piece(member, &entry));
+                    }
+                    break;
+                }
                 Found::Entry(entry) => {
                     from = entry.position() + 1;
                     self.batch.push(&entry);

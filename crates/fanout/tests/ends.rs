@@ -1,0 +1,182 @@
+//! How streams end, and that a seat in the hub is given back however they do.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::net::Shutdown;
+use std::time::{Duration, Instant};
+
+use fanfare_fanout::{Ended, Fanout, Settings, Terms};
+use fanfare_hub::Hub;
+use support::{Got, House, block_on, house, send, settings, shut};
+
+#[test]
+fn a_client_that_closes_is_gone_at_once() {
+    let house = house();
+    let clients = [house.subscribe("a").served(), house.subscribe("a").served()];
+    drop(clients);
+    block_on(house.fanout.emptied());
+    assert_eq!(house.hub.counts().subscribers, 0);
+    assert_eq!(house.fanout.counts().ended(Ended::ByClient), 2);
+}
+
+#[test]
+fn a_client_that_closes_its_side_is_gone_and_gets_the_end() {
+    let house = house();
+    let mut client = house.subscribe("a").served();
+    shut(&client, Shutdown::Write);
+    assert_eq!(client.next(), Got::End);
+    house.until_subscribers(0);
+}
+
+#[test]
+fn one_client_s_end_touches_nobody_else() {
+    let house = house();
+    let mut stays = house.subscribe("a").served();
+    for number in 0..50 {
+        let leaves = house.subscribe("a").served();
+        house.publish("a", &number.to_string());
+        drop(leaves);
+    }
+    assert_eq!(stays.events(50), (0..50).map(|n| n.to_string()).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_closed_hub_ends_streams_behind_what_was_published_before() {
+    let house = house();
+    let mut clients: Vec<_> = (0..10).map(|_| house.subscribe("a")).collect();
+    house.publish("a", "last");
+    house.hub.close();
+    for client in &mut clients {
+        assert_eq!(client.next_event(), "last");
+        assert_eq!(client.next(), Got::End);
+    }
+    assert_eq!(house.fanout.counts().ended(Ended::ByHub), 10);
+}
+
+#[test]
+fn a_drain_sends_everybody_away_in_order_and_whoever_comes_later() {
+    let house = house();
+    let mut early: Vec<_> = (0..10).map(|_| house.subscribe("a").served()).collect();
+    house.publish("a", "last");
+    for client in &mut early {
+        assert_eq!(client.next_event(), "last");
+    }
+    house.fanout.drain(Duration::from_millis(500));
+    let late = house.subscribe("a");
+    for mut client in early.into_iter().chain([late]) {
+        assert_eq!(client.next(), Got::Retry);
+        assert_eq!(client.next(), Got::End);
+    }
+    block_on(house.fanout.emptied());
+    assert_eq!(house.fanout.counts().ended(Ended::Drained), 11);
+    assert_eq!(house.hub.counts().subscribers, 0);
+}
+
+/// P7.
+#[test]
+fn a_stream_ends_when_its_time_is_over() {
+    let house = house();
+    let terms = Terms { ends_at: Some(Instant::now()), ..Terms::default() };
+    let mut client = house.adopt(house.hub.subscribe("a").bookmarks(false), terms);
+    assert_eq!(client.next(), Got::Retry);
+    assert_eq!(client.next(), Got::End);
+    assert_eq!(house.fanout.counts().ended(Ended::Expired), 1);
+}
+
+/// P7: not even what was published before the end, and had not gone out.
+#[test]
+fn nothing_is_written_to_a_stream_whose_time_is_over() {
+    let house = house();
+    let first = house.publish("a", "first");
+    house.publish("a", "too late");
+    let terms = Terms { ends_at: Instant::now().checked_sub(Duration::from_secs(1)), ..Terms::default() };
+    let mut client = house.adopt(house.hub.subscribe("a").after(first).bookmarks(false), terms);
+    assert_eq!(client.next(), Got::Retry);
+    assert_eq!(client.next(), Got::End);
+}
+
+#[test]
+fn what_a_client_sends_is_thrown_away_up_to_a_bound_and_beyond_it_the_connection() {
+    let house =
+        House::new(Hub::builder().build().unwrap(), &Settings { input_bytes_max: 10_000, ..settings() });
+    let mut client = house.subscribe("a").served();
+    send(&mut client, &[b'x'; 10_000]).unwrap();
+    house.publish("a", "still there");
+    assert_eq!(client.next_event(), "still there");
+    send(&mut client, b"x").unwrap();
+    assert_eq!(client.next(), Got::Broken);
+    assert_eq!(house.fanout.counts().ended(Ended::TooMuchInput), 1);
+}
+
+#[test]
+fn all_can_be_cut() {
+    let house = house();
+    let mut clients: Vec<_> = (0..10).map(|_| house.subscribe("a").served()).collect();
+    house.fanout.cut_all();
+    for client in &mut clients {
+        assert_eq!(client.next(), Got::Broken);
+    }
+    block_on(house.fanout.emptied());
+    assert_eq!((house.hub.counts().subscribers, house.fanout.counts().ended(Ended::Cut)), (0, 10));
+}
+
+#[test]
+fn with_the_last_handle_all_is_cut() {
+    let house = house();
+    let mut client = house.subscribe("a").served();
+    let House { hub, fanout, .. } = house;
+    drop(fanout);
+    assert_eq!(client.next(), Got::Broken);
+    support::until(|| hub.counts().subscribers == 0);
+}
+
+#[test]
+fn a_fan_out_without_connections_does_not_keep_a_hub() {
+    struct Told(std::sync::mpsc::Sender<()>);
+    impl fanfare_hub::Clock for Told {
+        fn now(&self) -> std::time::SystemTime {
+            std::time::SystemTime::UNIX_EPOCH
+        }
+    }
+    impl Drop for Told {
+        fn drop(&mut self) {
+            let _ = self.0.send(());
+        }
+    }
+    let (told, hears) = std::sync::mpsc::channel();
+    let House { hub, fanout, .. } = {
+        let house = House::new(Hub::builder().clock(Told(told)).build().unwrap(), &settings());
+        drop(house.subscribe("a").served());
+        block_on(house.fanout.emptied());
+        house
+    };
+    drop(hub);
+    hears.recv_timeout(Duration::from_secs(60)).expect("the hub is gone");
+    drop(fanout);
+}
+
+#[test]
+fn a_subscription_that_was_refused_ends_with_its_head() {
+    let house = House::new(Hub::builder().subscribers_max(1).build().unwrap(), &settings());
+    let _first = house.subscribe("a").served();
+    let mut second = house.subscribe("a").served();
+    assert_eq!(second.next(), Got::End);
+}
+
+#[test]
+fn as_many_workers_as_asked_for_share_the_connections() {
+    let settings = Settings { workers: std::num::NonZeroUsize::new(3), ..Settings::default() };
+    let house = House::new(Hub::builder().build().unwrap(), &settings);
+    let mut clients: Vec<_> = (0..30).map(|_| house.subscribe("a").served()).collect();
+    for number in 0..20 {
+        house.publish("a", &number.to_string());
+    }
+    for client in &mut clients {
+        assert_eq!(client.events(20), (0..20).map(|n| n.to_string()).collect::<Vec<_>>());
+    }
+    let listed = block_on(house.fanout.subscribers(100));
+    assert_eq!(listed.len(), 30);
+    let another: &Fanout = &house.fanout.clone();
+    assert_eq!(another.counts().adopted, 30);
+}

@@ -1,0 +1,135 @@
+//! Readers that are slow, or read nothing at all: they cost the others nothing and hold a bounded number of bytes (P5).
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::time::Duration;
+
+use fanfare_fanout::{Ended, Settings};
+use fanfare_hub::Hub;
+use support::{Got, House, block_on, house, settings};
+
+const LARGE: usize = 100 * 1024;
+
+fn large(number: usize) -> String {
+    format!("{number:06}{}", "x".repeat(LARGE))
+}
+
+fn number(data: &str) -> usize {
+    data[..6].parse().unwrap()
+}
+
+/// Publishes until the socket of somebody who reads nothing takes no more.
+fn fill(house: &House) -> usize {
+    let mut published = 0;
+    while house.fanout.counts().full == 0 {
+        house.publish("a", &large(published));
+        published += 1;
+        // One event at a time: the worker looks between two.
+        std::thread::yield_now();
+    }
+    published
+}
+
+#[test]
+fn who_stalls_and_goes_on_gets_every_event_whole_and_once() {
+    let house = house();
+    let mut client = house.subscribe("a").served();
+    let mut published = fill(&house);
+    while published < 400 {
+        house.publish("a", &large(published));
+        published += 1;
+    }
+    for expected in 0..published {
+        assert_eq!(number(&client.next_event()), expected);
+    }
+    support::until(|| house.fanout.counts().full == 0);
+}
+
+#[test]
+fn the_others_go_on_while_one_stalls() {
+    let house = house();
+    let stalled = house.subscribe("a").served();
+    let mut others: Vec<_> = (0..5).map(|_| house.subscribe("b").served()).collect();
+    fill(&house);
+    for number in 0..100 {
+        house.publish("b", &number.to_string());
+        for other in &mut others {
+            assert_eq!(other.next_event(), number.to_string());
+        }
+    }
+    drop(stalled);
+}
+
+#[test]
+fn who_takes_nothing_for_the_write_timeout_is_reset_and_can_come_back() {
+    let settings = Settings { write_timeout: Duration::from_millis(500), ..settings() };
+    let house = House::new(Hub::builder().build().unwrap(), &settings);
+    let mut client = house.subscribe("a").served();
+    fill(&house);
+    block_on(house.fanout.emptied());
+    assert_eq!(house.fanout.counts().ended(Ended::WriteTimeout), 1);
+    assert_eq!((house.fanout.counts().full, house.hub.counts().subscribers), (0, 0));
+    // Whatever arrived before the reset is a beginning of the log, without a hole.
+    let mut last = None;
+    let mut seen = 0;
+    while let Got::Event { data, id, .. } = client.next() {
+        assert_eq!(number(&data), seen);
+        seen += 1;
+        last = Some(id);
+    }
+    if let Some(last) = last {
+        house.publish("a", &large(999_999));
+        let mut again = house.resume("a", &last);
+        let next = number(&again.next_event());
+        assert!(next == seen || next == 999_999, "{next} after {seen}");
+    }
+}
+
+/// The log went on without it, so what would complete the event is gone.
+#[test]
+fn who_is_left_behind_in_the_middle_of_an_event_is_reset() {
+    let house = House::new(Hub::builder().history_events(4).build().unwrap(), &settings());
+    let mut client = house.subscribe("a").served();
+    let published = fill(&house);
+    for number in published..published + 20 {
+        house.publish("a", &large(number));
+    }
+    let mut seen = 0;
+    let end = loop {
+        match client.next() {
+            Got::Event { data, .. } => {
+                assert_eq!(number(&data), seen);
+                seen += 1;
+            }
+            other => break other,
+        }
+    };
+    assert!(matches!(end, Got::Broken | Got::End), "{end:?}");
+    assert_eq!(house.fanout.counts().ended(Ended::LeftBehind), 1);
+}
+
+#[test]
+fn operators_see_who_is_behind_first_and_where_it_is() {
+    let house = house();
+    let _well = house.subscribe("b").served();
+    let stalled = house.subscribe("a").served();
+    let _also_well = house.subscribe("b").served();
+    let published = fill(&house);
+    house.publish("a", &large(published));
+    let listed = block_on(house.fanout.subscribers(2));
+    assert_eq!(listed.len(), 2);
+    assert_eq!(listed[0].address, Some(stalled.socket.local_addr().unwrap()));
+    assert!(listed[0].behind > 0 && listed[0].full.is_some(), "{:?}", listed[0]);
+    assert!(listed[1].behind == 0 && listed[1].full.is_none(), "{:?}", listed[1]);
+}
+
+#[test]
+fn a_drain_resets_who_cannot_take_its_end() {
+    let house = house();
+    let _stalled = house.subscribe("a").served();
+    fill(&house);
+    house.fanout.drain(Duration::ZERO);
+    block_on(house.fanout.emptied());
+    assert_eq!(house.fanout.counts().ended(Ended::Drained), 1);
+}
