@@ -3,11 +3,13 @@
 //! It ends its child by process id in every case it can see (the end of the run, an error, a panic), and where it
 //! cannot (this process is killed) the kernel does: the child runs behind [`become_child`].
 
+use crate::target::Dialect;
 use anyhow::{Context, bail};
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getppid};
 use std::io::{BufRead, BufReader};
+use std::net::TcpStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
@@ -26,6 +28,7 @@ const READY: &str = "listening on ";
 pub(crate) struct Contestant {
     pub(crate) name: String,
     pub(crate) command: Vec<String>,
+    pub(crate) dialect: Dialect,
 }
 
 impl Contestant {
@@ -35,7 +38,13 @@ impl Contestant {
         let command = std::iter::once(program)
             .chain(arguments.iter().chain(&["--listen", "127.0.0.1:0"]).map(ToString::to_string))
             .collect();
-        Ok(Self { name: name.to_owned(), command })
+        Ok(Self { name: name.to_owned(), command, dialect: Dialect::mercure() })
+    }
+
+    /// One that this program is itself and that chooses its address.
+    pub(crate) fn own_without_address(name: &str, command: &str) -> anyhow::Result<Self> {
+        let command = vec![own_program()?, command.to_owned()];
+        Ok(Self { name: name.to_owned(), command, dialect: Dialect::mercure() })
     }
 
     /// `NAME=COMMAND ARGUMENTS…`, split at spaces.
@@ -45,7 +54,7 @@ impl Contestant {
         if name.is_empty() || command.is_empty() {
             return Err("expected NAME=COMMAND".to_owned());
         }
-        Ok(Self { name: name.to_owned(), command })
+        Ok(Self { name: name.to_owned(), command, dialect: Dialect::mercure() })
     }
 
     /// Starts it and waits until it says where it listens.
@@ -75,6 +84,7 @@ impl Contestant {
         server.base = receiver
             .recv_timeout(START)
             .with_context(|| format!("{} did not print \"{READY}http://…\" within {START:?}", self.name))?;
+        server.wait_until_it_listens()?;
         Ok(server)
     }
 }
@@ -91,6 +101,29 @@ pub(crate) struct Server {
 impl Server {
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Ends it at once, without a chance to do anything about it.
+    pub(crate) fn kill(&mut self) -> anyhow::Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// Some say where they will listen.
+    fn wait_until_it_listens(&mut self) -> anyhow::Result<()> {
+        let Some(address) = self.base.strip_prefix("http://") else { return Ok(()) };
+        let begun = Instant::now();
+        while let Err(error) = TcpStream::connect(address) {
+            if let Some(status) = self.child.try_wait()? {
+                bail!("{} ended with {status} instead of listening", self.name);
+            }
+            if begun.elapsed() > START {
+                return Err(error).with_context(|| format!("{} does not listen on {address}", self.name));
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+        Ok(())
     }
 
     /// Asks it to end, then makes it.

@@ -5,7 +5,7 @@
 use crate::generator::Pace;
 use crate::measure::{PhaseName, Plan, measure};
 use crate::stop::Stop;
-use crate::target::Target;
+use crate::target::{Dialect, Selection, Target};
 use anyhow::bail;
 use std::time::Duration;
 
@@ -21,6 +21,9 @@ pub(crate) struct Load {
     /// The topic that all publish to and subscribe to.
     #[arg(long, default_value = "bench")]
     topic: String,
+    /// Topics that each subscriber asks for: the one above and others of its own.
+    #[arg(long, default_value_t = 1)]
+    topics: usize,
     /// The server's process id: its CPU and memory are reported too.
     #[arg(long)]
     pid: Option<u32>,
@@ -62,6 +65,11 @@ pub(crate) fn load(load: Load) -> anyhow::Result<()> {
         None if load.outstanding == 1 => (PhaseName::OneAtATime, Pace::Outstanding(1)),
         None => (PhaseName::Saturated, Pace::Outstanding(load.outstanding)),
     };
+    let selection = match load.topics {
+        0 => bail!("a subscriber asks for one topic at least"),
+        1 => Selection::Shared,
+        topics => Selection::Own { topics: topics - 1 },
+    };
     let plan = Plan {
         subscribers: load.subscribers,
         publishers: load.publishers,
@@ -71,7 +79,7 @@ pub(crate) fn load(load: Load) -> anyhow::Result<()> {
         phases: vec![phase],
         heap_metric: load.heap_metric,
     };
-    let target = Target::new(&load.url, &load.path, &load.topic)?;
+    let target = Target::new(&load.url, Dialect::Mercure { path: load.path }, &load.topic, selection)?;
     let stop = Stop::after(Duration::from_secs(load.time_limit))?;
     let measurement = measure(&target, load.pid, &plan, &stop)?;
     println!("{}", serde_json::to_string_pretty(&measurement)?);

@@ -13,6 +13,7 @@ mod metrics;
 mod process;
 mod protocol;
 mod rival_axum;
+mod rival_nchan;
 mod statistics;
 mod stop;
 mod target;
@@ -48,8 +49,12 @@ enum Command {
         #[arg(long, default_value_t = 256)]
         writes_per_poll: usize,
     },
+    /// Floor: the same over io_uring, up to 256 sends in each call of the kernel.
+    FloorUring(Listen),
     /// Rival: an ordinary axum application on tokio's broadcast channel.
     RivalAxum(Listen),
+    /// Rival: nginx with the module nchan, one worker, on a free port.
+    RivalNchan,
     /// Become another program that is killed when its parent ends.
     #[command(hide = true)]
     BecomeChild {
@@ -85,7 +90,9 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::FloorCursor { listen, writes_per_poll } => {
             floor::serve_cursor(listen.listen, writes_per_poll.max(1))
         }
+        Command::FloorUring(Listen { listen }) => floor::serve_uring(listen),
         Command::RivalAxum(Listen { listen }) => rival_axum::serve(listen),
+        Command::RivalNchan => rival_nchan::serve(),
         Command::BecomeChild { parent, command } => contestant::become_child(parent, &command),
     }
 }

@@ -2,12 +2,12 @@
 //!
 //! It starts and ends no server and compares nothing; figures of one measurement mean little, ratios of the same round do.
 
-use crate::generator::{Faults, Generator, Pace, Phase, PhaseFigures};
+use crate::generator::{Faults, Generator, Manner, Pace, Phase, PhaseFigures};
 use crate::metrics;
 use crate::process::{self, Cpu, Memory};
 use crate::stop::Stop;
 use crate::target::Target;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::time::{Duration, Instant};
 
 /// Publications before anybody listens and before each phase, so that nothing is measured for the first time.
@@ -35,7 +35,7 @@ pub(crate) struct Plan {
 }
 
 /// Under which name a phase is reported.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum PhaseName {
     /// The next event when all have the one before.
@@ -47,7 +47,7 @@ pub(crate) enum PhaseName {
 }
 
 /// Everything seen of one server in one measurement.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Measurement {
     pub(crate) subscribers: usize,
     pub(crate) connects_per_s: f64,
@@ -62,9 +62,11 @@ pub(crate) struct Measurement {
 }
 
 /// What one phase showed.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct PhaseMeasurement {
     pub(crate) phase: PhaseName,
+    /// How many publications might lack a delivery; none at a rate.
+    pub(crate) outstanding: Option<usize>,
     pub(crate) publications: u64,
     pub(crate) deliveries: u64,
     pub(crate) seconds: f64,
@@ -86,7 +88,7 @@ pub(crate) struct PhaseMeasurement {
 }
 
 /// From sending to arrival, in microseconds.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Latency {
     pub(crate) p50: f64,
     pub(crate) p99: f64,
@@ -102,14 +104,16 @@ pub(crate) fn measure(
     stop: &Stop,
 ) -> anyhow::Result<Measurement> {
     let mut generator = Generator::connect(target, plan.publishers, plan.subscribers, plan.data_bytes, stop)?;
-    let warm_up = |pace| Phase { pace, time: WARM_UP_TIME, publications_max: WARM_UP, stall: STALL };
+    // With many subscribers fewer: the server has had as many deliveries to warm up with, and a round stays short.
+    let publications_max = (WARM_UP * 1_000 / plan.subscribers.max(1) as u64).clamp(8, WARM_UP);
+    let warm_up = |pace| Phase { pace, time: WARM_UP_TIME, publications_max, stall: STALL };
     generator.run(&warm_up(Pace::Outstanding(1)))?;
     generator.listen(SETTLE)?;
     let memory = || pid.map(process::memory).transpose();
     let heap = || metrics::gauge(target.address, &plan.heap_metric);
     let (empty, empty_heap) = (memory()?, heap());
 
-    let connected = generator.subscribe(plan.subscribers)?;
+    let connected = generator.subscribe(plan.subscribers, Manner::STEADY)?;
     generator.listen(SETTLE)?;
     let (idle, idle_heap) = (memory()?, heap());
 
@@ -119,6 +123,7 @@ pub(crate) fn measure(
         let phase = Phase { pace, time: plan.time, publications_max: plan.publications_max, stall: STALL };
         phases.push(run(&mut generator, name, &phase, pid)?);
     }
+    generator.gaps_are_faults();
     let faults = generator.faults();
 
     let each = |before: Option<f64>, after: Option<f64>| {
@@ -154,6 +159,10 @@ fn run(
     let quantile = |quantile| microseconds(figures.latency.value_at_quantile(quantile));
     Ok(PhaseMeasurement {
         phase: name,
+        outstanding: match phase.pace {
+            Pace::Outstanding(most) => Some(most),
+            Pace::Rate(_) => None,
+        },
         publications,
         deliveries,
         seconds,

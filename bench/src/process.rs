@@ -6,7 +6,7 @@
 use anyhow::Context;
 use nix::time::{ClockId, clock_getcpuclockid, clock_gettime};
 use nix::unistd::{Pid, SysconfVar, sysconf};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::fs;
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ impl Cpu {
 }
 
 /// Memory of the process, in bytes.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Memory {
     /// Resident pages.
     pub(crate) rss: u64,

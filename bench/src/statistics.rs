@@ -4,13 +4,13 @@
 //! which the median lies with at least 95%; where there are too few figures for that, the smallest and the largest, and
 //! what that is worth. It knows no units.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What the interval is to cover.
 const WANTED: f64 = 0.95;
 
 /// The middle of some figures.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Summary {
     pub(crate) median: f64,
     pub(crate) low: f64,

@@ -1,26 +1,82 @@
 //! The server under test as the generator sees it: where it is, and the two requests, as bytes.
 //!
-//! Every contestant takes the same ones: the Mercure protocol's `GET` to subscribe and form by `POST` to publish.
+//! Most contestants take the Mercure protocol's: a `GET` to subscribe and a form by `POST` to publish. One that has paths
+//! and bodies of its own has a [`Dialect`] of its own; nothing stands between it and the generator.
 
 use crate::protocol::payload::{Payloads, Stamp};
 use anyhow::{Context, bail};
+use std::fmt::Write as _;
 use std::net::{SocketAddr, ToSocketAddrs};
+
+/// The form of the two requests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    /// `GET` and form by `POST` on one path.
+    Mercure { path: String },
+    /// `GET /sub/TOPIC`, and `POST /pub/TOPIC` with the data as its body. One topic for each subscriber.
+    Nchan,
+}
+
+/// What each subscriber asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Selection {
+    /// The topic that is published to.
+    #[default]
+    Shared,
+    /// That topic, and so many more that nobody else asks for: a selection of its own.
+    Own { topics: usize },
+    /// That topic, and a pattern of its own that matches nothing that is published.
+    Pattern,
+}
 
 /// One topic on one server.
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
     pub(crate) address: SocketAddr,
-    /// The whole request that subscribes.
-    pub(crate) subscribe_request: Vec<u8>,
+    dialect: Dialect,
+    authority: String,
+    topic: String,
+    selection: Selection,
     /// The publishing request up to the value of `Content-Length`.
     publish_head: String,
     /// The form up to the data.
     publish_form: String,
 }
 
+impl Dialect {
+    /// The Mercure protocol on its own path.
+    pub(crate) fn mercure() -> Self {
+        Self::Mercure { path: "/.well-known/mercure".to_owned() }
+    }
+}
+
+impl Selection {
+    /// The text that asks for it, behind a topic, for the subscriber `index`.
+    fn write(self, index: usize, out: &mut String) {
+        // Writing to a string cannot fail.
+        match self {
+            Self::Shared => {}
+            Self::Own { topics } => {
+                for number in 0..topics {
+                    let _ = write!(out, "&match=own/{index}/{number}");
+                }
+            }
+            Self::Pattern => {
+                // `:rest` as an escaped path segment of a URL of its own.
+                let _ = write!(out, "&match_urlpattern=https%3A%2F%2Fexample.com%2Fown%2F{index}%2F%3Arest");
+            }
+        }
+    }
+}
+
 impl Target {
-    /// `base` is `http://host:port`; `path` is the hub's, on which both requests go; `topic` must need no escapes.
-    pub(crate) fn new(base: &str, path: &str, topic: &str) -> anyhow::Result<Self> {
+    /// `base` is `http://host:port`; `topic` must need no escapes.
+    pub(crate) fn new(
+        base: &str,
+        dialect: Dialect,
+        topic: &str,
+        selection: Selection,
+    ) -> anyhow::Result<Self> {
         let authority = base
             .strip_prefix("http://")
             .map(|rest| rest.trim_end_matches('/'))
@@ -36,18 +92,48 @@ impl Target {
         if !topic.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte)) {
             bail!("the topic {topic} needs escapes: use letters, digits and -._~/ alone");
         }
+        let (path, kind, form) = match &dialect {
+            Dialect::Mercure { path } => {
+                (path.clone(), "application/x-www-form-urlencoded", format!("topic={topic}&data="))
+            }
+            Dialect::Nchan => (format!("/pub/{topic}"), "text/plain", String::new()),
+        };
         Ok(Self {
             address,
-            subscribe_request: format!(
-                "GET {path}?match={topic} HTTP/1.1\r\nHost: {authority}\r\nAccept: text/event-stream\r\n\r\n"
-            )
-            .into_bytes(),
             publish_head: format!(
-                "POST {path} HTTP/1.1\r\nHost: {authority}\r\n\
-                 Content-Type: application/x-www-form-urlencoded\r\nContent-Length: "
+                "POST {path} HTTP/1.1\r\nHost: {authority}\r\nContent-Type: {kind}\r\nContent-Length: "
             ),
-            publish_form: format!("topic={topic}&data="),
+            publish_form: form,
+            dialect,
+            authority: authority.to_owned(),
+            topic: topic.to_owned(),
+            selection,
         })
+    }
+
+    /// The whole request that subscribes, for the subscriber of this index; with the last event ID that it saw.
+    pub(crate) fn subscribe_request(&self, index: usize, last_event_id: Option<&[u8]>) -> Vec<u8> {
+        let mut request = match &self.dialect {
+            Dialect::Mercure { path } => {
+                let mut start = format!("GET {path}?match={}", self.topic);
+                self.selection.write(index, &mut start);
+                start
+            }
+            Dialect::Nchan => format!("GET /sub/{}", self.topic),
+        };
+        let _ = write!(
+            request,
+            " HTTP/1.1\r\nHost: {}\r\nAccept: text/event-stream\r\nCache-Control: no-cache\r\n",
+            self.authority
+        );
+        let mut request = request.into_bytes();
+        if let Some(id) = last_event_id {
+            request.extend_from_slice(b"Last-Event-ID: ");
+            request.extend_from_slice(id);
+            request.extend_from_slice(b"\r\n");
+        }
+        request.extend_from_slice(b"\r\n");
+        request
     }
 
     /// Appends the request that publishes `stamp`.
@@ -66,23 +152,48 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    #[test]
-    fn the_publication_is_as_long_as_it_says() {
-        let target = Target::new("http://127.0.0.1:8080", "/hub", "bench").unwrap();
+    const BASE: &str = "http://127.0.0.1:8080";
+
+    fn published(dialect: Dialect) -> (String, String) {
+        let target = Target::new(BASE, dialect, "bench", Selection::Shared).unwrap();
         let mut request = Vec::new();
         let stamp = Stamp { publisher: 1, sequence: 2, sent_ns: 3 };
         target.write_publication(&Payloads::new(100), stamp, &mut request);
         let request = String::from_utf8(request).unwrap();
         let (head, body) = request.split_once("\r\n\r\n").unwrap();
+        (head.to_owned(), body.to_owned())
+    }
+
+    #[test]
+    fn the_publication_is_as_long_as_it_says() {
+        let (head, body) = published(Dialect::mercure());
         assert!(head.ends_with(&format!("Content-Length: {}", body.len())));
         assert!(body.starts_with("topic=bench&data=0001.0000000000000002.0000000000000003.abc"));
+        let (head, body) = published(Dialect::Nchan);
+        assert!(head.starts_with("POST /pub/bench ") && head.ends_with("Content-Length: 100"), "{head}");
+        assert!(body.starts_with("0001."), "{body}");
+    }
+
+    #[test]
+    fn a_subscriber_with_a_selection_of_its_own_asks_for_it() {
+        let request = |selection, id: Option<&[u8]>| {
+            let target = Target::new(BASE, Dialect::mercure(), "bench", selection).unwrap();
+            String::from_utf8(target.subscribe_request(7, id)).unwrap()
+        };
+        let path = "GET /.well-known/mercure?match=bench";
+        assert!(request(Selection::Shared, None).starts_with(&format!("{path} HTTP/1.1\r\n")));
+        let own = request(Selection::Own { topics: 2 }, Some(b"#1x"));
+        assert!(own.starts_with(&format!("{path}&match=own/7/0&match=own/7/1 HTTP/1.1\r\n")), "{own}");
+        assert!(own.ends_with("\r\nLast-Event-ID: #1x\r\n\r\n"), "{own}");
+        let pattern = request(Selection::Pattern, None);
+        assert!(pattern.contains("&match_urlpattern=https%3A%2F%2Fexample.com%2Fown%2F7%2F%3Arest HTTP"));
     }
 
     #[test]
     fn what_is_no_base_address_is_refused() {
         for base in ["https://127.0.0.1:1", "127.0.0.1:1", "http://", "http://127.0.0.1:1/path"] {
-            assert!(Target::new(base, "/hub", "bench").is_err(), "{base}");
+            assert!(Target::new(base, Dialect::mercure(), "bench", Selection::Shared).is_err(), "{base}");
         }
-        assert!(Target::new("http://127.0.0.1:1", "/hub", "a b").is_err());
+        assert!(Target::new("http://127.0.0.1:1", Dialect::mercure(), "a b", Selection::Shared).is_err());
     }
 }

@@ -79,6 +79,22 @@ fn the_floor_of_coalescing_delivers_everything() {
     every_delivery_arrives("floor-cursor");
 }
 
+/// Where the kernel grants no ring there is nothing to test, and the program says so.
+#[test]
+fn the_floor_over_io_uring_delivers_everything_or_says_why_not() {
+    let mut child = Command::new(PROGRAM).arg("floor-uring").stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let _ = child.kill();
+    child.wait().unwrap();
+    if line.is_empty() {
+        let output = Command::new(PROGRAM).arg("floor-uring").output().unwrap();
+        assert!(String::from_utf8_lossy(&output.stderr).contains("io_uring_setup fails"));
+    } else {
+        every_delivery_arrives("floor-uring");
+    }
+}
+
 #[test]
 fn the_axum_rival_delivers_everything() {
     every_delivery_arrives("rival-axum");
@@ -188,7 +204,7 @@ fn a_comparison_ends_by_itself_with_a_table_and_leaves_no_child() {
     let json_file = std::env::temp_dir().join(format!("fanfare-bench-{}.json", std::process::id()));
     let output = Command::new(PROGRAM)
         .args(["compare", "--rounds", "2", "--subscribers", "5,1", "--seconds", "0.05", "--time-limit", "60"])
-        .arg("--json")
+        .args(["--only", "floor-send,floor-cursor,axum", "--json"])
         .arg(&json_file)
         .output()
         .unwrap();

@@ -2,6 +2,7 @@
 //!
 //! A round that fails is reported and leaves no ratio behind; the other contestants go on.
 
+mod contestants;
 mod report;
 mod table;
 
@@ -10,10 +11,14 @@ use crate::generator::{Faults, Pace};
 use crate::load::seconds;
 use crate::measure::{Measurement, PhaseName, Plan, measure};
 use crate::stop::Stop;
-use crate::target::Target;
+use crate::target::{Selection, Target};
 use anyhow::{Context, bail};
-use report::Report;
-use serde::Serialize;
+pub(crate) use contestants::{
+    AXUM, Absent, Chosen, FANFARE, FANFARE_URING, FLOOR_CURSOR, FLOOR_SEND, FLOOR_URING, FLOORS, contestants,
+    has_option,
+};
+pub(crate) use report::{Environment, Metric, Report};
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -35,18 +40,20 @@ pub(crate) struct Compare {
     /// Connections that publish, each with one request at a time.
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..))]
     publishers: u16,
-    /// Publications that may lack a delivery at once when saturated.
-    #[arg(long, default_value_t = 64)]
-    outstanding: usize,
-    /// The program `fanfare`: adds the contestant of this name, run as `serve --dev` on a free port.
-    #[arg(long, value_name = "PROGRAM")]
-    fanfare: Option<String>,
-    /// One more contestant: a server that prints `listening on http://…` and speaks the same two requests.
-    #[arg(long, value_name = "NAME=COMMAND", value_parser = Contestant::parse)]
-    contestant: Vec<Contestant>,
-    /// Only these contestants, by name; the floors among them if ratios are wanted.
-    #[arg(long, value_delimiter = ',')]
-    only: Vec<String>,
+    /// Publications that may lack a delivery at once when saturated; of several, the first is what tables show.
+    #[arg(long, default_value = "64", value_delimiter = ',')]
+    outstanding: Vec<usize>,
+    #[command(flatten)]
+    chosen: Chosen,
+    /// Each subscriber has a selection of its own: the topic that is published to, and one that nobody else asks for.
+    #[arg(long)]
+    each_own: bool,
+    /// Topics that each subscriber asks for: the one that is published to, and others of its own.
+    #[arg(long, conflicts_with = "each_own")]
+    topics: Option<usize>,
+    /// Only connecting and idle memory: nothing is published but to warm up.
+    #[arg(long)]
+    idle_only: bool,
     /// Write everything to this file as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -59,7 +66,7 @@ pub(crate) struct Compare {
 }
 
 /// One contestant's turn in one round.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Turn {
     pub(crate) round: usize,
     pub(crate) contestant: String,
@@ -69,18 +76,27 @@ pub(crate) struct Turn {
     pub(crate) measurement: Option<Measurement>,
 }
 
-/// The floor of one send for each event, which ratios are taken of.
-pub(crate) const FLOOR_SEND: &str = "floor-send";
-/// The floor of one send for all that is pending, which ratios are taken of.
-pub(crate) const FLOOR_CURSOR: &str = "floor-cursor";
-
 /// Runs it.
 pub(crate) fn compare(compare: &Compare) -> anyhow::Result<()> {
-    if compare.rounds == 0 || compare.outstanding == 0 || compare.subscribers.contains(&0) {
+    if compare.rounds == 0 || compare.outstanding.contains(&0) || compare.subscribers.contains(&0) {
         bail!("rounds, subscribers and outstanding are at least 1");
     }
     let time = seconds(compare.seconds)?;
-    let contestants = contestants(compare)?;
+    let (contestants, absent) = contestants(&compare.chosen)?;
+    for Absent { contestant, reason } in &absent {
+        eprintln!("{contestant} takes no part: {reason}");
+    }
+    let selection = match (compare.each_own, compare.topics) {
+        (true, _) => Selection::Own { topics: 1 },
+        (false, None | Some(0 | 1)) => Selection::Shared,
+        (false, Some(topics)) => Selection::Own { topics: topics - 1 },
+    };
+    let mut phases = Vec::new();
+    if !compare.idle_only {
+        phases.push((PhaseName::OneAtATime, Pace::Outstanding(1)));
+        phases
+            .extend(compare.outstanding.iter().map(|&most| (PhaseName::Saturated, Pace::Outstanding(most))));
+    }
     let stop = Stop::after(Duration::from_secs(compare.time_limit))?;
     let load_before = report::load_average();
     let mut turns: Vec<Turn> = Vec::new();
@@ -96,13 +112,10 @@ pub(crate) fn compare(compare: &Compare) -> anyhow::Result<()> {
                     data_bytes: compare.data_bytes,
                     time,
                     publications_max: u64::MAX,
-                    phases: vec![
-                        (PhaseName::OneAtATime, Pace::Outstanding(1)),
-                        (PhaseName::Saturated, Pace::Outstanding(compare.outstanding)),
-                    ],
+                    phases: phases.clone(),
                     heap_metric: compare.heap_metric.clone(),
                 };
-                let measured = turn(contestant, &plan, &stop);
+                let measured = turn(contestant, selection, &plan, &stop);
                 if let Err(error) = stop.check() {
                     stopped = Some(error);
                     break 'rounds;
@@ -125,7 +138,7 @@ pub(crate) fn compare(compare: &Compare) -> anyhow::Result<()> {
         }
     }
     let names = contestants.iter().map(|contestant| contestant.name.clone()).collect();
-    let report = Report::new(names, compare.subscribers.clone(), turns, load_before);
+    let report = Report::new(names, absent, compare.subscribers.clone(), turns, load_before);
     print!("{}", table::markdown(&report));
     if let Some(file) = &compare.json {
         let json = serde_json::to_vec_pretty(&report)?;
@@ -139,34 +152,15 @@ pub(crate) fn compare(compare: &Compare) -> anyhow::Result<()> {
 }
 
 /// Starts, measures and ends one server.
-fn turn(contestant: &Contestant, plan: &Plan, stop: &Stop) -> anyhow::Result<Measurement> {
+fn turn(
+    contestant: &Contestant,
+    selection: Selection,
+    plan: &Plan,
+    stop: &Stop,
+) -> anyhow::Result<Measurement> {
     let server = contestant.start()?;
-    let target = Target::new(&server.base, "/.well-known/mercure", "bench")?;
+    let target = Target::new(&server.base, contestant.dialect.clone(), "bench", selection)?;
     measure(&target, Some(server.pid()), plan, stop)
-}
-
-fn contestants(compare: &Compare) -> anyhow::Result<Vec<Contestant>> {
-    let mut contestants = vec![
-        Contestant::own(FLOOR_SEND, &["floor-send"])?,
-        Contestant::own(FLOOR_CURSOR, &["floor-cursor"])?,
-        Contestant::own("axum", &["rival-axum"])?,
-    ];
-    if let Some(program) = &compare.fanfare {
-        let command =
-            [program.as_str(), "serve", "--dev", "--listen", "127.0.0.1:0", "--shutdown-window", "0s"];
-        contestants
-            .push(Contestant { name: "fanfare".to_owned(), command: command.map(str::to_owned).to_vec() });
-    }
-    contestants.extend(compare.contestant.iter().cloned());
-    for name in &compare.only {
-        if !contestants.iter().any(|contestant| &contestant.name == name) {
-            bail!("there is no contestant {name}");
-        }
-    }
-    if !compare.only.is_empty() {
-        contestants.retain(|contestant| compare.only.contains(&contestant.name));
-    }
-    Ok(contestants)
 }
 
 /// One line of progress.

@@ -2,16 +2,16 @@
 //!
 //! It prints nothing; [`table`](super::table) does.
 
-use super::{FLOOR_CURSOR, FLOOR_SEND, Turn};
+use super::{Absent, FLOORS, Turn};
 use crate::measure::{Measurement, PhaseMeasurement, PhaseName};
 use crate::statistics::{Summary, summarise};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// A figure that is summarised.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Metric {
     ConnectsPerS,
@@ -48,7 +48,7 @@ impl Ord for PhaseName {
 }
 
 impl Metric {
-    fn all() -> Vec<Self> {
+    pub(crate) fn all() -> Vec<Self> {
         let mut all = vec![Self::ConnectsPerS, Self::IdleRssBytes, Self::IdlePssBytes, Self::IdleHeapBytes];
         for phase in [PhaseName::OneAtATime, PhaseName::Saturated] {
             all.extend([
@@ -89,7 +89,7 @@ impl Metric {
 }
 
 /// One figure of one contestant over all rounds.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Line {
     pub(crate) subscribers: usize,
     pub(crate) contestant: String,
@@ -100,18 +100,21 @@ pub(crate) struct Line {
 }
 
 /// Everything that a comparison found out.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Report {
     pub(crate) environment: Environment,
     pub(crate) contestants: Vec<String>,
+    pub(crate) absent: Vec<Absent>,
     pub(crate) subscribers: Vec<usize>,
     pub(crate) lines: Vec<Line>,
     pub(crate) turns: Vec<Turn>,
 }
 
 /// Where and how it was measured.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Environment {
+    /// Of the tree that was measured, where `FANFARE_BENCH_COMMIT` says it.
+    pub(crate) commit: Option<String>,
     pub(crate) arguments: Vec<String>,
     pub(crate) finished_unix_s: u64,
     pub(crate) kernel: String,
@@ -127,6 +130,7 @@ impl Report {
     /// `load_average_before` is what [`load_average`] said before the first round.
     pub(crate) fn new(
         contestants: Vec<String>,
+        absent: Vec<Absent>,
         subscribers: Vec<usize>,
         turns: Vec<Turn>,
         load_average_before: f64,
@@ -139,7 +143,7 @@ impl Report {
                 );
             }
         }
-        Self { environment: environment(load_average_before), contestants, subscribers, lines, turns }
+        Self { environment: environment(load_average_before), contestants, absent, subscribers, lines, turns }
     }
 
     pub(crate) fn line(&self, subscribers: usize, contestant: &str, metric: Metric) -> Option<&Line> {
@@ -159,7 +163,7 @@ fn line(turns: &[Turn], subscribers: usize, contestant: &str, metric: Metric) ->
     let own = figures(turns, subscribers, contestant, metric);
     let absolute = summarise(&own.values().copied().collect::<Vec<_>>())?;
     let mut ratio_to = BTreeMap::new();
-    for floor in [FLOOR_SEND, FLOOR_CURSOR] {
+    for floor in FLOORS {
         let floors = figures(turns, subscribers, floor, metric);
         let ratios: Vec<f64> = own
             .iter()
@@ -172,11 +176,12 @@ fn line(turns: &[Turn], subscribers: usize, contestant: &str, metric: Metric) ->
     Some(Line { subscribers, contestant: contestant.to_owned(), metric, absolute, ratio_to })
 }
 
-fn environment(load_average_before: f64) -> Environment {
+pub(crate) fn environment(load_average_before: f64) -> Environment {
     let read = |path| fs::read_to_string(path).unwrap_or_default();
     let cpuinfo = read("/proc/cpuinfo");
     let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
     Environment {
+        commit: std::env::var("FANFARE_BENCH_COMMIT").ok(),
         arguments: std::env::args().skip(1).collect(),
         finished_unix_s: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs()),
         kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
@@ -196,6 +201,7 @@ pub(crate) fn load_average() -> f64 {
 #[cfg(test)]
 pub(super) mod tests {
     #![allow(clippy::unwrap_used)]
+    use super::super::{FLOOR_CURSOR, FLOOR_SEND};
     use super::*;
     use crate::generator::Faults;
 
@@ -230,7 +236,8 @@ pub(super) mod tests {
         }
         // A round without a floor has no ratio.
         turns.push(turn(3, "x", 7.0));
-        let report = Report::new(vec![FLOOR_SEND.to_owned(), "x".to_owned()], vec![10], turns, 0.0);
+        let report =
+            Report::new(vec![FLOOR_SEND.to_owned(), "x".to_owned()], Vec::new(), vec![10], turns, 0.0);
         let line = report.line(10, "x", Metric::ConnectsPerS).unwrap();
         let ratio = line.ratio_to[FLOOR_SEND];
         assert_eq!((ratio.low, ratio.median, ratio.high, ratio.count), (2.0, 2.0, 2.0, 3));

@@ -2,8 +2,9 @@
 //!
 //! It calculates nothing.
 
+use super::Absent;
 use super::report::{Metric, Report};
-use super::{FLOOR_CURSOR, FLOOR_SEND};
+use super::{FLOOR_CURSOR, FLOOR_SEND, FLOOR_URING};
 use crate::generator::Faults;
 use crate::measure::PhaseName;
 use crate::statistics::Summary;
@@ -57,6 +58,9 @@ pub(crate) fn markdown(report: &Report) -> String {
     if environment.load_average_before > BUSY_BEFORE || environment.load_average_after > BUSY_AFTER {
         out.push_str("**Something else ran on this machine: these figures are not for quoting.**\n\n");
     }
+    for Absent { contestant, reason } in &report.absent {
+        let _ = writeln!(out, "{contestant} took no part: {reason}.\n");
+    }
     for &subscribers in &report.subscribers {
         let plural = if subscribers == 1 { "subscriber" } else { "subscribers" };
         let _ = writeln!(out, "## {subscribers} {plural}\n");
@@ -88,6 +92,7 @@ fn phase_columns(phase: PhaseName) -> Vec<Column> {
     vec![
         Column { heading: "CPU ÷ floor-send", metric: cpu, shows: Shows::RatioTo(FLOOR_SEND) },
         Column { heading: "CPU ÷ floor-cursor", metric: cpu, shows: Shows::RatioTo(FLOOR_CURSOR) },
+        Column { heading: "CPU ÷ floor-uring", metric: cpu, shows: Shows::RatioTo(FLOOR_URING) },
         Column { heading: "CPU for one delivery, µs", metric: cpu, shows: Shows::Median(2) },
         Column { heading: "deliveries/s ÷ floor-cursor", metric: rate, shows: Shows::RatioTo(FLOOR_CURSOR) },
         Column { heading: "deliveries/s", metric: rate, shows: Shows::Median(0) },
@@ -192,7 +197,7 @@ mod tests {
         let contestants = vec![FLOOR_SEND.to_owned(), FLOOR_CURSOR.to_owned(), "x".to_owned()];
         let mut turns: Vec<_> = (0..9).map(|round| turn(round, FLOOR_CURSOR, 4.0)).collect();
         turns.extend((0..9).map(|round| turn(round, "x", 6.0)));
-        let right = markdown(&Report::new(contestants.clone(), vec![10], turns.clone(), 0.0));
+        let right = markdown(&Report::new(contestants.clone(), Vec::new(), vec![10], turns.clone(), 0.0));
         assert!(right.contains("| x | – | 6 | 6 | 6 | 1.50 (1.50–1.50) |"), "{right}");
         assert!(right.contains("| floor-send | – | – | – | – | – |"), "{right}");
         assert!(right.contains("at least 96.1%"), "{right}");
@@ -200,7 +205,7 @@ mod tests {
         if let Some(measurement) = &mut turns[10].measurement {
             measurement.faults.lost = 3;
         }
-        let wrong = markdown(&Report::new(contestants, vec![10], turns, 5.0));
+        let wrong = markdown(&Report::new(contestants, Vec::new(), vec![10], turns, 5.0));
         assert!(wrong.contains("**x**: 3 deliveries lost"), "{wrong}");
         assert!(!wrong.contains("none lost"), "{wrong}");
         assert!(wrong.contains("not for quoting"), "{wrong}");

@@ -16,47 +16,46 @@ const FORGET_BYTES: usize = 4 * 1024 * 1024;
 /// The frames that somebody may still need.
 ///
 /// INVARIANT: every cursor lies between `base` and `end()`.
-struct Log {
+#[derive(Default)]
+pub(super) struct Log {
     base: u64,
     bytes: Vec<u8>,
 }
 
 /// Going round all subscribers.
-struct Round {
-    /// The slot to look at next.
+#[derive(Default)]
+pub(super) struct Round {
+    /// The slot that was looked at last.
     place: usize,
     /// Slots to look at until nobody can have anything pending.
-    left: usize,
+    pub(super) left: usize,
 }
 
 /// Serves until the process is ended, taking in publications after `writes_per_poll` writes.
 pub(crate) fn serve(listen: SocketAddr, writes_per_poll: usize) -> anyhow::Result<()> {
     let mut door = Door::open(listen)?;
-    let mut log = Log { base: 0, bytes: Vec::new() };
-    let mut round = Round { place: 0, left: 0 };
+    let mut log = Log::default();
+    let mut round = Round::default();
     let mut gone = Vec::new();
     loop {
         let timeout = if round.left == 0 { None } else { Some(Duration::ZERO) };
         let before = log.end();
-        door.take_in(timeout, |frame| log.bytes.extend_from_slice(frame))?;
+        door.take_in(timeout, |frame| log.push(frame))?;
         let slots = door.connections.capacity();
         if log.end() > before || std::mem::take(&mut door.drained) {
             round.left = slots;
         }
         let mut writes = 0;
         while round.left > 0 && writes < writes_per_poll {
-            round.left -= 1;
-            round.place = if round.place + 1 >= slots { 0 } else { round.place + 1 };
-            let Some(Connection::Subscribed(subscriber)) = door.connections.get_mut(round.place) else {
-                continue;
-            };
+            let key = round.next(slots);
+            let Some(Connection::Subscribed(subscriber)) = door.connections.get_mut(key) else { continue };
             let pending = log.after(subscriber.cursor);
             if pending.is_empty() {
                 continue;
             }
             if subscriber.full {
-                if pending.len() as u64 > BEHIND_MAX {
-                    gone.push(round.place);
+                if Log::is_too_much(pending) {
+                    gone.push(key);
                 }
                 continue;
             }
@@ -68,31 +67,57 @@ pub(crate) fn serve(listen: SocketAddr, writes_per_poll: usize) -> anyhow::Resul
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => subscriber.full = true,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => round.left += 1,
-                Err(_) => gone.push(round.place),
+                Err(_) => gone.push(key),
             }
         }
         for key in gone.drain(..) {
             door.close(key);
         }
-        if round.left == 0 && log.bytes.len() > FORGET_BYTES {
-            let cursors = door.connections.iter().filter_map(|(_, connection)| match connection {
-                Connection::Subscribed(subscriber) => Some(subscriber.cursor),
-                Connection::Talking(_) => None,
-            });
-            let oldest = cursors.min().unwrap_or(log.end());
-            log.forget_before(oldest);
+        if round.left == 0 {
+            log.forget_what_all_have(&door);
         }
     }
 }
 
+impl Round {
+    /// The next slot of `slots` to look at; one less is left.
+    pub(super) fn next(&mut self, slots: usize) -> usize {
+        self.left -= 1;
+        self.place = if self.place + 1 >= slots { 0 } else { self.place + 1 };
+        self.place
+    }
+}
+
 impl Log {
-    fn end(&self) -> u64 {
+    pub(super) fn push(&mut self, frame: &[u8]) {
+        self.bytes.extend_from_slice(frame);
+    }
+
+    pub(super) fn end(&self) -> u64 {
         self.base + self.bytes.len() as u64
     }
 
-    fn after(&self, cursor: u64) -> &[u8] {
+    pub(super) fn after(&self, cursor: u64) -> &[u8] {
         let offset = usize::try_from(cursor - self.base).unwrap_or(usize::MAX);
         self.bytes.get(offset..).unwrap_or_default()
+    }
+
+    /// Whether a subscriber with so much pending is dropped.
+    pub(super) fn is_too_much(pending: &[u8]) -> bool {
+        pending.len() as u64 > BEHIND_MAX
+    }
+
+    /// Forgets what everybody has, once there is enough of it.
+    pub(super) fn forget_what_all_have(&mut self, door: &Door) {
+        if self.bytes.len() <= FORGET_BYTES {
+            return;
+        }
+        let cursors = door.connections.iter().filter_map(|(_, connection)| match connection {
+            Connection::Subscribed(subscriber) => Some(subscriber.cursor),
+            Connection::Talking(_) => None,
+        });
+        let oldest = cursors.min().unwrap_or(self.end());
+        self.forget_before(oldest);
     }
 
     fn forget_before(&mut self, cursor: u64) {

@@ -1,4 +1,4 @@
-//! What both floors share: accepting, the two requests, and the frames that publications become.
+//! What all floors share: accepting, the two requests, and the frames that publications become.
 //!
 //! It never writes an event to a subscriber: that is what the floors differ in.
 
@@ -33,6 +33,8 @@ pub(super) struct Subscribed {
     pub(super) cursor: u64,
     /// The socket took less than it was offered; it says so when it takes more.
     pub(super) full: bool,
+    /// The ring knows the socket (the floor over io_uring alone).
+    pub(super) in_ring: bool,
 }
 
 pub(super) struct Talking {
@@ -54,6 +56,8 @@ pub(super) struct Door {
     end: u64,
     /// A subscriber's socket takes bytes again.
     pub(super) drained: bool,
+    /// Slots freed since the last [`take_in`](Self::take_in) began, whether or not they are taken again.
+    pub(super) closed: Vec<usize>,
 }
 
 /// What a connection asked for.
@@ -83,6 +87,7 @@ impl Door {
             publications: 0,
             end: 0,
             drained: false,
+            closed: Vec::new(),
         })
     }
 
@@ -92,6 +97,7 @@ impl Door {
         timeout: Option<Duration>,
         mut on_frame: impl FnMut(&[u8]),
     ) -> anyhow::Result<()> {
+        self.closed.clear();
         let mut events = std::mem::replace(&mut self.events, Events::with_capacity(0));
         match self.poll.poll(&mut events, timeout) {
             Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error.into()),
@@ -110,7 +116,9 @@ impl Door {
 
     /// Forgets a subscriber that is gone.
     pub(super) fn close(&mut self, key: usize) {
-        self.connections.try_remove(key);
+        if self.connections.try_remove(key).is_some() {
+            self.closed.push(key);
+        }
     }
 
     fn accept(&mut self) -> anyhow::Result<()> {
@@ -217,7 +225,8 @@ impl Door {
         let old = self.connections.try_remove(key);
         if let Some(Connection::Talking(talking)) = old {
             // The slot that was just freed is the next one given out, so the token stays right.
-            let subscriber = Subscribed { stream: talking.stream, cursor: self.end, full: false };
+            let subscriber =
+                Subscribed { stream: talking.stream, cursor: self.end, full: false, in_ring: false };
             let new_key = self.connections.insert(Connection::Subscribed(subscriber));
             debug_assert_eq!(new_key, key);
         }

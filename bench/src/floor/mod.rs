@@ -5,6 +5,8 @@
 mod cursor;
 mod door;
 mod send;
+mod uring;
 
 pub(crate) use cursor::serve as serve_cursor;
 pub(crate) use send::serve as serve_send;
+pub(crate) use uring::{refusal as uring_refusal, serve as serve_uring};

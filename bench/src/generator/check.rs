@@ -5,7 +5,7 @@
 //! It costs a few nanoseconds for a delivery in order.
 
 use crate::protocol::payload::Stamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
 /// What a delivery was.
@@ -22,7 +22,7 @@ pub(crate) enum Verdict {
 }
 
 /// Counts of everything that was not a delivery in order.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Faults {
     /// Published and never received.
     pub(crate) lost: u64,
@@ -62,11 +62,18 @@ impl Faults {
 /// INVARIANT: the ranges of `missing` are disjoint, not empty, and end at `next` or before.
 #[derive(Clone, Debug, Default)]
 struct Lane {
-    /// The first one that this subscriber is owed.
+    /// The first one that this subscriber may receive: those before were answered before it came.
     first: u64,
+    /// The first one that it must receive: those from here on were sent when its response head had arrived. Those between
+    /// were on the way while it came; it receives the last few of them, or none.
+    owed: u64,
+    /// Equal to `first` as long as nothing was received.
     next: u64,
     missing: Vec<Range<u64>>,
 }
+
+/// Of somebody who has left: nothing is owed.
+const NEVER: u64 = u64::MAX;
 
 /// The book of one run.
 #[derive(Debug)]
@@ -74,6 +81,8 @@ pub(crate) struct Checker {
     publishers: usize,
     /// By publisher: how many it has published.
     published: Vec<u64>,
+    /// By publisher: how many of those were answered.
+    answered: Vec<u64>,
     /// By subscriber, then publisher.
     lanes: Vec<Lane>,
     faults: Faults,
@@ -81,14 +90,52 @@ pub(crate) struct Checker {
 
 impl Checker {
     pub(crate) fn new(publishers: usize) -> Self {
-        Self { publishers, published: vec![0; publishers], lanes: Vec::new(), faults: Faults::default() }
+        Self {
+            publishers,
+            published: vec![0; publishers],
+            answered: vec![0; publishers],
+            lanes: Vec::new(),
+            faults: Faults::default(),
+        }
     }
 
-    /// A subscriber comes: it is owed everything published from now on. Returns its index, counted from 0.
+    /// A subscriber begins to come. Returns its index, counted from 0.
     pub(crate) fn join(&mut self) -> usize {
-        let lanes = self.published.iter().map(|&next| Lane { first: next, next, missing: Vec::new() });
+        let lanes = self.answered.iter().map(|&first| Lane::coming(first));
         self.lanes.extend(lanes);
         self.lanes.len() / self.publishers - 1
+    }
+
+    /// Its response head has arrived: it is owed everything published from now on.
+    pub(crate) fn came(&mut self, subscriber: usize) {
+        let begin = subscriber * self.publishers;
+        for (lane, &published) in self.lanes[begin..].iter_mut().zip(&self.published) {
+            if lane.owed == NEVER {
+                lane.owed = published;
+            }
+        }
+    }
+
+    /// It leaves of its own will: what was on the way to it is not lost, what it skipped before is.
+    pub(crate) fn leave(&mut self, subscriber: usize) {
+        let begin = subscriber * self.publishers;
+        for lane in &mut self.lanes[begin..begin + self.publishers] {
+            self.faults.lost += lane.missing.iter().map(|range| range.end - range.start).sum::<u64>();
+            *lane = Lane::coming(NEVER);
+        }
+    }
+
+    /// Somebody who has left begins to come again, without a past.
+    pub(crate) fn join_again(&mut self, subscriber: usize) {
+        let begin = subscriber * self.publishers;
+        for (lane, &first) in self.lanes[begin..].iter_mut().zip(&self.answered) {
+            *lane = Lane::coming(first);
+        }
+    }
+
+    /// The publisher's publication was answered.
+    pub(crate) fn answer(&mut self, publisher: usize) {
+        self.answered[publisher] = self.published[publisher];
     }
 
     /// A publication is being sent. Returns its sequence number.
@@ -130,10 +177,10 @@ impl Checker {
 
     /// Everything wrong so far; what has not arrived by now counts as lost.
     pub(crate) fn faults(&self) -> Faults {
-        let mut lost = 0;
+        let mut lost = self.faults.lost;
         for lanes in self.lanes.chunks(self.publishers) {
             for (lane, &published) in lanes.iter().zip(&self.published) {
-                lost += published - lane.next;
+                lost += published.saturating_sub(lane.expected());
                 lost += lane.missing.iter().map(|range| range.end - range.start).sum::<u64>();
             }
         }
@@ -142,6 +189,15 @@ impl Checker {
 }
 
 impl Lane {
+    fn coming(first: u64) -> Self {
+        Self { first, owed: NEVER, next: first, missing: Vec::new() }
+    }
+
+    /// The next one that must come.
+    fn expected(&self) -> u64 {
+        if self.next == self.first { self.owed.max(self.first) } else { self.next }
+    }
+
     fn deliver(&mut self, sequence: u64) -> Verdict {
         if sequence == self.next {
             self.next += 1;
@@ -151,7 +207,10 @@ impl Lane {
             return Verdict::Foreign;
         }
         if sequence > self.next {
-            self.missing.push(self.next..sequence);
+            let expected = self.expected();
+            if sequence > expected {
+                self.missing.push(expected..sequence);
+            }
             self.next = sequence + 1;
             // What it overtook is what comes misordered or not at all; this one is where it belongs.
             return Verdict::InOrder;
@@ -174,6 +233,8 @@ mod tests {
     fn checker() -> Checker {
         let mut checker = Checker::new(2);
         assert_eq!((checker.join(), checker.join()), (0, 1));
+        checker.came(0);
+        checker.came(1);
         for sequence in 0..5 {
             assert_eq!(checker.publish(0), sequence);
         }
@@ -235,15 +296,66 @@ mod tests {
         assert_eq!(checker.deliver(0, stranger), Verdict::Foreign);
     }
 
+    fn stamp(sequence: u64) -> Stamp {
+        Stamp { publisher: 0, sequence, sent_ns: 0 }
+    }
+
     #[test]
     fn a_late_subscriber_is_owed_only_what_comes_after_it() {
         let mut checker = checker();
+        checker.answer(0);
         let late = checker.join();
+        checker.came(late);
         let owed = checker.faults().lost;
         assert_eq!(checker.publish(0), 5);
         assert_eq!(checker.faults().lost, owed + 3);
-        let stamp = |sequence| Stamp { publisher: 0, sequence, sent_ns: 0 };
         assert_eq!(checker.deliver(late, stamp(4)), Verdict::Foreign);
         assert_eq!(checker.deliver(late, stamp(5)), Verdict::InOrder);
+    }
+
+    /// What is published while a subscriber comes it may miss, but only at the front: after the first one it gets all.
+    #[test]
+    fn what_was_on_the_way_while_a_subscriber_came_may_be_missed_from_the_front() {
+        for (received, lost) in
+            [(&[5, 6, 7, 8][..], 0), (&[6, 7, 8], 0), (&[8], 0), (&[], 1), (&[5, 7, 8], 1)]
+        {
+            let mut checker = checker();
+            checker.answer(0);
+            let late = checker.join();
+            for _ in 5..8 {
+                checker.publish(0);
+            }
+            checker.came(late);
+            let before = checker.faults().lost;
+            checker.publish(0);
+            for &sequence in received {
+                assert_eq!(checker.deliver(late, stamp(sequence)), Verdict::InOrder);
+            }
+            // The two others lack the new one.
+            assert_eq!(checker.faults().lost - before, 2 + lost, "{received:?}");
+        }
+    }
+
+    #[test]
+    fn who_leaves_is_owed_nothing_but_what_was_skipped_and_may_come_again() {
+        let mut checker = Checker::new(1);
+        let guest = checker.join();
+        checker.came(guest);
+        for _ in 0..4 {
+            checker.publish(0);
+        }
+        checker.deliver(guest, stamp(0));
+        checker.deliver(guest, stamp(2));
+        assert_eq!(checker.faults().lost, 2);
+        checker.leave(guest);
+        assert_eq!(checker.faults().lost, 1);
+        checker.answer(0);
+        checker.join_again(guest);
+        checker.came(guest);
+        assert_eq!(checker.deliver(guest, stamp(3)), Verdict::Foreign);
+        checker.publish(0);
+        assert_eq!(checker.faults().lost, 2);
+        assert_eq!(checker.deliver(guest, stamp(4)), Verdict::InOrder);
+        assert_eq!(checker.faults().lost, 1);
     }
 }

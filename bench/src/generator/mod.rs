@@ -4,6 +4,7 @@
 //! machine a saturated generator measures itself. It starts no server.
 
 mod check;
+mod crowd;
 mod outstanding;
 mod phase;
 mod publisher;
@@ -11,7 +12,9 @@ mod socket;
 mod subscriber;
 
 pub(crate) use check::{Faults, Verdict};
+pub(crate) use crowd::Manner;
 pub(crate) use phase::{Pace, Phase, PhaseFigures};
+pub(crate) use subscriber::Standing;
 
 use crate::protocol::events::Received;
 use crate::protocol::payload::{Payloads, Stamp};
@@ -24,10 +27,8 @@ use mio::{Events, Poll, Token};
 use outstanding::Outstanding;
 use publisher::Publisher;
 use std::time::{Duration, Instant};
-use subscriber::{Standing, Subscriber};
+use subscriber::Subscriber;
 
-/// Connections that may wait for their response head at once: below every listener's backlog.
-const COMING_MAX: usize = 100;
 /// Without any progress for this long, connecting has failed.
 const CONNECT_STALL: Duration = Duration::from_secs(20);
 /// What one read takes at most.
@@ -45,7 +46,12 @@ pub(crate) struct Generator {
     stop: Stop,
     origin: Instant,
     subscribers: Vec<Subscriber>,
+    /// With a response head, and not ended.
     subscribed: u32,
+    /// Waiting for their response head.
+    coming: usize,
+    /// Kept between turns for its allocation.
+    changed: Vec<(usize, Standing)>,
     publishers: Vec<Publisher>,
     /// Publishers that can take a request.
     idle: Vec<usize>,
@@ -56,7 +62,15 @@ pub(crate) struct Generator {
 struct Book {
     checker: Checker,
     outstanding: Outstanding,
+    /// By subscriber: figures are taken of it.
+    steady: Vec<bool>,
+    /// Steady subscribers that are subscribed.
+    steady_now: u32,
     latency: Histogram<u64>,
+    /// From sending a publication to its answer.
+    answering: Histogram<u64>,
+    /// Subscribers by place that were told of a gap, and how often.
+    gaps: Vec<u32>,
     deliveries: u64,
     reads: u64,
     answers: u64,
@@ -68,24 +82,28 @@ impl Book {
         let stamp = match received {
             Received::Stamped(stamp) => stamp,
             Received::Corrupt => return self.checker.corrupt(),
+            Received::Gap => return self.gap(subscriber),
             Received::Named => return self.checker.named(),
         };
         match self.checker.deliver(subscriber, stamp) {
             Verdict::InOrder | Verdict::Misordered => {
                 self.deliveries += 1;
+                if !self.steady[subscriber] {
+                    return;
+                }
                 self.latency.saturating_record(now_ns.saturating_sub(stamp.sent_ns));
                 self.outstanding.deliver(usize::from(stamp.publisher), stamp.sequence);
             }
             Verdict::Doubled | Verdict::Foreign => {}
         }
     }
-}
 
-/// How subscribing went.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Connected {
-    /// From the first connection attempt to the last response head.
-    pub(crate) took: Duration,
+    fn gap(&mut self, subscriber: usize) {
+        if self.gaps.len() <= subscriber {
+            self.gaps.resize(subscriber + 1, 0);
+        }
+        self.gaps[subscriber] += 1;
+    }
 }
 
 impl Generator {
@@ -112,59 +130,69 @@ impl Generator {
             origin: Instant::now(),
             subscribers: Vec::with_capacity(subscribers_planned),
             subscribed: 0,
+            coming: 0,
+            changed: Vec::new(),
             publishers: Vec::with_capacity(publisher_count),
             idle: Vec::with_capacity(publisher_count),
             book: Book {
                 checker: Checker::new(publisher_count),
                 outstanding: Outstanding::new(publisher_count),
+                steady: Vec::with_capacity(subscribers_planned),
+                steady_now: 0,
                 latency: Histogram::new_with_bounds(1_000, 3_600_000_000_000, 3)?,
+                answering: Histogram::new_with_bounds(1_000, 3_600_000_000_000, 3)?,
+                gaps: Vec::new(),
                 deliveries: 0,
                 reads: 0,
                 answers: 0,
             },
         };
-        for index in 0..publisher_count {
-            // Tokens of publishers count down from the top, those of subscribers up from 0.
-            let token = Token(usize::MAX - 1 - index);
-            let registry = generator.poll.registry();
-            generator.publishers.push(Publisher::connect(target.address, index, token, registry)?);
-        }
-        let begun = Instant::now();
-        while generator.idle.len() < publisher_count {
-            if begun.elapsed() > CONNECT_STALL {
-                bail!("the publishers cannot connect to {} within {CONNECT_STALL:?}", target.address);
-            }
-            generator.turn(TICK)?;
-        }
+        generator.connect_publishers(publisher_count)?;
         Ok(generator)
     }
 
-    /// Subscribes `count` more, each waiting for its response head.
-    pub(crate) fn subscribe(&mut self, count: usize) -> anyhow::Result<Connected> {
+    /// Connects `count` publishers in place of those there are.
+    pub(crate) fn connect_publishers(&mut self, count: usize) -> anyhow::Result<()> {
+        self.publishers.clear();
+        self.idle.clear();
+        for index in 0..count {
+            // Tokens of publishers count down from the top, those of subscribers up from 0.
+            let token = Token(usize::MAX - 1 - index);
+            let registry = self.poll.registry();
+            self.publishers.push(Publisher::connect(self.target.address, index, token, registry)?);
+        }
         let begun = Instant::now();
-        let mut progress = (begun, self.subscribed);
-        let wanted = self.subscribers.len() + count;
-        while (self.subscribed as usize) < wanted {
-            while self.subscribers.len() < wanted
-                && self.subscribers.len() - (self.subscribed as usize) < COMING_MAX
-            {
-                let index = self.book.checker.join();
-                let subscriber = Subscriber::connect(self.target.address, index, self.poll.registry())?;
-                self.subscribers.push(subscriber);
+        while self.idle.len() < count {
+            if begun.elapsed() > CONNECT_STALL {
+                bail!("the publishers cannot connect to {} within {CONNECT_STALL:?}", self.target.address);
             }
             self.turn(TICK)?;
-            if self.subscribed > progress.1 {
-                progress = (Instant::now(), self.subscribed);
-            } else if progress.0.elapsed() > CONNECT_STALL {
-                bail!("{} of {wanted} subscribers are connected and no more come", self.subscribed);
-            }
         }
-        Ok(Connected { took: begun.elapsed() })
+        Ok(())
     }
 
     /// Everything wrong since the beginning.
     pub(crate) fn faults(&self) -> Faults {
         self.book.checker.faults()
+    }
+
+    /// By place: how often a subscriber was told of a gap.
+    pub(crate) fn gaps(&self) -> &[u32] {
+        &self.book.gaps
+    }
+
+    /// Counts the gaps as faults: nobody should have been told of one.
+    pub(crate) fn gaps_are_faults(&mut self) {
+        for _ in 0..std::mem::take(&mut self.book.gaps).into_iter().sum::<u32>() {
+            self.book.checker.named();
+        }
+    }
+
+    /// Nobody counts on publishing being answered or arriving any more: the server is about to be killed.
+    pub(crate) fn drop_publishers(&mut self) {
+        self.publishers.clear();
+        self.idle.clear();
+        self.book.outstanding.give_up();
     }
 
     /// Reads for `time` without publishing: what must not come can come, and the server can settle.
@@ -180,7 +208,7 @@ impl Generator {
     fn publish(&mut self, sent: Instant) -> anyhow::Result<bool> {
         let Some(publisher) = self.idle.pop() else { return Ok(false) };
         let sequence = self.book.checker.publish(publisher);
-        self.book.outstanding.publish(publisher, self.subscribed);
+        self.book.outstanding.publish(publisher, self.book.steady_now);
         let stamp = Stamp {
             publisher: u16::try_from(publisher).unwrap_or(u16::MAX),
             sequence,
@@ -198,35 +226,62 @@ impl Generator {
             Err(error) if error.kind() != std::io::ErrorKind::Interrupted => return Err(error.into()),
             _ => {}
         }
+        let mut changed = std::mem::take(&mut self.changed);
         for event in &self.events {
             let Token(token) = event.token();
             if let Some(subscriber) = self.subscribers.get_mut(token) {
                 let book = &mut self.book;
                 let before = subscriber.standing();
                 let now_ns = nanoseconds(self.origin.elapsed());
-                book.reads += subscriber.ready(
-                    event,
-                    &self.target.subscribe_request,
-                    &mut self.buffer,
-                    &self.payloads,
-                    |received| book.receive(token, received, now_ns),
-                )?;
-                match (before, subscriber.standing()) {
-                    (Standing::Coming, Standing::Subscribed) => self.subscribed += 1,
-                    (Standing::Subscribed, Standing::Ended) => self.book.checker.ended(),
-                    _ => {}
+                book.reads += subscriber.ready(event, &mut self.buffer, &self.payloads, |received| {
+                    book.receive(token, received, now_ns)
+                })?;
+                let now = subscriber.standing();
+                if before != now {
+                    if before == Standing::Subscribed && !subscriber.stalls {
+                        book.checker.ended();
+                    }
+                    changed.push((token, before));
                 }
             } else if let Some(publisher) = self.publishers.get_mut(usize::MAX - 1 - token) {
                 let was_idle = publisher.is_idle();
                 if publisher.ready(event, &mut self.buffer)? {
                     self.book.answers += 1;
+                    self.book.checker.answer(usize::MAX - 1 - token);
+                    self.book.answering.saturating_record(nanoseconds(publisher.sent().elapsed()));
                 }
                 if publisher.is_idle() && !was_idle {
                     self.idle.push(usize::MAX - 1 - token);
                 }
             }
         }
+        for (index, before) in changed.drain(..) {
+            self.stood(index, before);
+        }
+        self.changed = changed;
         Ok(())
+    }
+
+    /// Keeps the counts right: the subscriber's connection stood as `before` says.
+    fn stood(&mut self, index: usize, before: Standing) {
+        let now = self.subscribers[index].standing();
+        if before == now {
+            return;
+        }
+        let steady = u32::from(self.book.steady[index]);
+        match before {
+            Standing::Coming => self.coming -= 1,
+            Standing::Subscribed => {
+                self.subscribed -= 1;
+                self.book.steady_now -= steady;
+            }
+            Standing::Ended => {}
+        }
+        if now == Standing::Subscribed {
+            self.subscribed += 1;
+            self.book.steady_now += steady;
+            self.book.checker.came(index);
+        }
     }
 }
 

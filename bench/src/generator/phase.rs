@@ -38,25 +38,58 @@ pub(crate) struct PhaseFigures {
     pub(crate) took: Duration,
     /// From the sending of a publication (at a rate: when it was due) to each arrival, in nanoseconds.
     pub(crate) latency: Histogram<u64>,
+    /// From sending a publication to its answer, in nanoseconds.
+    pub(crate) answering: Histogram<u64>,
     /// It ended because nothing arrived any more.
     pub(crate) stalled: bool,
 }
 
+/// Whether a phase goes on publishing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Publish {
+    GoOn,
+    Enough,
+}
+
+/// How often something is done beside publishing, at least.
+const BESIDE_TICK: Duration = Duration::from_millis(1);
+
 impl Generator {
     /// Publishes as `phase` says and reads until everything has arrived.
     pub(crate) fn run(&mut self, phase: &Phase) -> anyhow::Result<PhaseFigures> {
+        self.run_beside(phase, TICK, |_| Ok(Publish::GoOn))
+    }
+
+    /// The same, and does `beside` every millisecond or so while publishing.
+    pub(crate) fn run_with(
+        &mut self,
+        phase: &Phase,
+        beside: impl FnMut(&mut Self) -> anyhow::Result<Publish>,
+    ) -> anyhow::Result<PhaseFigures> {
+        self.run_beside(phase, BESIDE_TICK, beside)
+    }
+
+    fn run_beside(
+        &mut self,
+        phase: &Phase,
+        tick: Duration,
+        mut beside: impl FnMut(&mut Self) -> anyhow::Result<Publish>,
+    ) -> anyhow::Result<PhaseFigures> {
         self.book.latency.reset();
+        self.book.answering.reset();
         let reads_before = self.book.reads;
         let before = (self.book.deliveries, self.book.answers);
         let begun = Instant::now();
         let mut published = 0_u64;
         let mut progress = (begun, before);
         let mut stalled = false;
+        let mut enough = false;
         loop {
             let now = Instant::now();
-            let publishing = published < phase.publications_max && now - begun < phase.time;
-            let mut timeout = TICK;
+            let publishing = !enough && published < phase.publications_max && now - begun < phase.time;
+            let mut timeout = tick;
             if publishing {
+                enough = beside(self)? == Publish::Enough;
                 match phase.pace {
                     Pace::Outstanding(most) => {
                         while published < phase.publications_max
@@ -74,7 +107,8 @@ impl Generator {
                             }
                             published += 1;
                         }
-                        timeout = if self.idle.is_empty() { TICK } else { sleep_until(due(published)) };
+                        timeout =
+                            if self.idle.is_empty() { tick } else { sleep_until(due(published)).min(tick) };
                     }
                 }
             } else if self.book.outstanding.open() == 0 && self.idle.len() == self.publishers.len() {
@@ -101,6 +135,7 @@ impl Generator {
             reads: self.book.reads - reads_before,
             took: progress.0.max(begun) - begun,
             latency: self.book.latency.clone(),
+            answering: self.book.answering.clone(),
             stalled,
         })
     }

@@ -10,12 +10,14 @@ use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
+use std::time::Instant;
 
 #[derive(Debug)]
 pub(crate) struct Publisher {
     stream: TcpStream,
     connected: bool,
     waiting: bool,
+    sent: Instant,
     /// The request, and how much of it the socket has taken.
     request: Vec<u8>,
     written: usize,
@@ -30,13 +32,14 @@ impl Publisher {
         token: Token,
         registry: &Registry,
     ) -> anyhow::Result<Self> {
-        let mut stream =
-            socket::connect(server, index).with_context(|| format!("publisher {index} cannot connect"))?;
+        let mut stream = socket::connect(server, index, None)
+            .with_context(|| format!("publisher {index} cannot connect"))?;
         registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
         Ok(Self {
             stream,
             connected: false,
             waiting: false,
+            sent: Instant::now(),
             request: Vec::new(),
             written: 0,
             response: ResponseReader::new(),
@@ -48,12 +51,18 @@ impl Publisher {
         self.connected && !self.waiting
     }
 
+    /// When its last request was sent.
+    pub(crate) fn sent(&self) -> Instant {
+        self.sent
+    }
+
     /// Sends the request that `write` puts into the empty buffer.
     pub(crate) fn send(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> anyhow::Result<()> {
         self.request.clear();
         write(&mut self.request);
         self.written = 0;
         self.waiting = true;
+        self.sent = Instant::now();
         self.flush()
     }
 

@@ -35,12 +35,21 @@ pub(crate) fn make_room_for(connections: usize) -> anyhow::Result<()> {
 }
 
 /// Begins to connect to `server`; the connection is there when the socket is writable without an error.
-pub(crate) fn connect(server: SocketAddr, index: usize) -> io::Result<TcpStream> {
+///
+/// `receive_bytes` bounds what the kernel takes for one that does not read.
+pub(crate) fn connect(
+    server: SocketAddr,
+    index: usize,
+    receive_bytes: Option<usize>,
+) -> io::Result<TcpStream> {
     let socket = Socket::new(Domain::for_address(server), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
     socket.set_tcp_nodelay(true)?;
     // Closing resets: no port stays in TIME_WAIT after thousands of connections, and no round waits for the one before.
     socket.set_linger(Some(Duration::ZERO))?;
+    if let Some(bytes) = receive_bytes {
+        socket.set_recv_buffer_size(bytes)?;
+    }
     if server.ip() == IpAddr::V4(Ipv4Addr::LOCALHOST) {
         let last = u8::try_from(2 + index % SOURCE_ADDRESSES).unwrap_or(2);
         socket.bind(&SocketAddr::from((Ipv4Addr::new(127, 0, 0, last), 0)).into())?;

@@ -26,22 +26,34 @@ pub(crate) enum Standing {
 
 #[derive(Debug)]
 pub(crate) struct Subscriber {
-    stream: TcpStream,
+    /// None once this side has closed it.
+    stream: Option<TcpStream>,
     standing: Standing,
-    request_sent: bool,
+    /// Empty once it is sent.
+    request: Vec<u8>,
+    /// It reads nothing once its head has arrived.
+    pub(crate) stalls: bool,
     response: ResponseReader,
     events: EventReader,
 }
 
 impl Subscriber {
-    pub(crate) fn connect(server: SocketAddr, index: usize, registry: &Registry) -> anyhow::Result<Self> {
-        let mut stream =
-            socket::connect(server, index).with_context(|| format!("subscriber {index} cannot connect"))?;
+    /// `request` is sent once connected; `receive_bytes` is what the kernel may hold for it, if not the usual.
+    pub(crate) fn connect(
+        server: SocketAddr,
+        index: usize,
+        registry: &Registry,
+        request: Vec<u8>,
+        receive_bytes: Option<usize>,
+    ) -> anyhow::Result<Self> {
+        let mut stream = socket::connect(server, index, receive_bytes)
+            .with_context(|| format!("subscriber {index} cannot connect"))?;
         registry.register(&mut stream, Token(index), Interest::READABLE | Interest::WRITABLE)?;
         Ok(Self {
-            stream,
+            stream: Some(stream),
             standing: Standing::Coming,
-            request_sent: false,
+            request,
+            stalls: false,
             response: ResponseReader::new(),
             events: EventReader::new(),
         })
@@ -51,40 +63,59 @@ impl Subscriber {
         self.standing
     }
 
-    /// Does what `event` allows; `request` is sent once connected. Events go to `on_event`. Returns how many reads
-    /// brought something.
+    /// It will come back: keeps its last event ID, which is `last` so far.
+    pub(crate) fn keep_ids(&mut self, last: Vec<u8>) {
+        self.events.keep_ids(last);
+    }
+
+    pub(crate) fn last_event_id(&self) -> Option<&[u8]> {
+        self.events.last_event_id()
+    }
+
+    /// Closes the connection from this side.
+    pub(crate) fn close(&mut self) {
+        self.standing = Standing::Ended;
+        self.stream = None;
+    }
+
+    /// Does what `event` allows. Events go to `on_event`. Returns how many reads brought something.
     ///
     /// # Errors
     /// While coming: the connection or its response failed, in a sentence. A stream that breaks later only ends.
     pub(crate) fn ready(
         &mut self,
         event: &Event,
-        request: &[u8],
         buffer: &mut [u8],
         payloads: &Payloads,
         on_event: impl FnMut(Received),
     ) -> anyhow::Result<u64> {
-        if !self.request_sent {
-            if let Some(error) = self.stream.take_error()? {
+        let Some(stream) = &mut self.stream else { return Ok(0) };
+        if !self.request.is_empty() {
+            if let Some(error) = stream.take_error()? {
                 return Err(error).context("a subscriber's connection was refused");
             }
             if !event.is_writable() {
                 return Ok(0);
             }
             // The socket is new and the request short: it is taken whole.
-            let sent = self.stream.write(request).context("a subscriber's request cannot be sent")?;
-            if sent < request.len() {
+            let sent = stream.write(&self.request).context("a subscriber's request cannot be sent")?;
+            if sent < self.request.len() {
                 bail!("a new connection took only {sent} bytes of the request");
             }
-            self.request_sent = true;
+            self.request = Vec::new();
         }
-        if event.is_readable() || event.is_read_closed() {
+        let reads = !self.stalls || self.standing == Standing::Coming;
+        if reads && (event.is_readable() || event.is_read_closed()) {
             return self.read(event.is_read_closed(), buffer, payloads, on_event);
         }
         Ok(0)
     }
 
-    fn read(
+    /// Reads what there is, or to the end if there is one.
+    ///
+    /// # Errors
+    /// Like [`ready`](Self::ready).
+    pub(crate) fn read(
         &mut self,
         until_end: bool,
         buffer: &mut [u8],
@@ -93,7 +124,8 @@ impl Subscriber {
     ) -> anyhow::Result<u64> {
         let mut reads = 0;
         while self.standing != Standing::Ended {
-            let read = match self.stream.read(buffer) {
+            let Some(stream) = &mut self.stream else { break };
+            let read = match stream.read(buffer) {
                 Ok(0) => return self.ended(None).map(|()| reads),
                 Ok(read) => read,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,

@@ -10,6 +10,9 @@ use memchr::memchr2;
 /// Longest line kept from one read to the next, in bytes; a longer one makes its event corrupt.
 const LINE_BYTES_MAX: usize = 16 * 1024 * 1024;
 
+/// The name of the event by which the hub tells of a gap.
+const GAP: &[u8] = b"fanfare.gap";
+
 /// One dispatched event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Received {
@@ -17,7 +20,9 @@ pub(crate) enum Received {
     Stamped(Stamp),
     /// An event with data that no publisher of ours sent.
     Corrupt,
-    /// An event with a name: ours have none, so the server is telling something (a gap, an end).
+    /// The server tells that events are missing.
+    Gap,
+    /// An event with another name: ours have none, so the server is telling something (an end).
     Named,
 }
 
@@ -29,13 +34,31 @@ enum Data {
     Foreign,
 }
 
+/// What the `event` field of the event so far says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Name {
+    /// Nothing, or what nothing means.
+    Message,
+    Gap,
+    Other,
+}
+
+/// The last event ID, and what it will be when the event that is being read is dispatched.
+#[derive(Debug, Default)]
+struct Ids {
+    next: Vec<u8>,
+    last: Vec<u8>,
+}
+
 /// Reads one stream.
 #[derive(Debug)]
 pub(crate) struct EventReader {
     /// The beginning of a line whose end has not come.
     line: Vec<u8>,
     data: Data,
-    named: bool,
+    name: Name,
+    /// Kept for those alone who come back with it.
+    ids: Option<Box<Ids>>,
     /// The last byte was a carriage return: a line feed now belongs to it.
     after_cr: bool,
     /// Nothing read so far: a byte order mark may come.
@@ -44,7 +67,24 @@ pub(crate) struct EventReader {
 
 impl EventReader {
     pub(crate) fn new() -> Self {
-        Self { line: Vec::new(), data: Data::None, named: false, after_cr: false, at_start: true }
+        Self {
+            line: Vec::new(),
+            data: Data::None,
+            name: Name::Message,
+            ids: None,
+            after_cr: false,
+            at_start: true,
+        }
+    }
+
+    /// From now on it knows the last event ID; it begins with `last`.
+    pub(crate) fn keep_ids(&mut self, last: Vec<u8>) {
+        self.ids = Some(Box::new(Ids { next: last.clone(), last }));
+    }
+
+    /// The last event ID, if it is kept and there is one.
+    pub(crate) fn last_event_id(&self) -> Option<&[u8]> {
+        self.ids.as_ref().map(|ids| ids.last.as_slice()).filter(|id| !id.is_empty())
     }
 
     /// Reads `bytes` and hands every event that ends in them to `on_event`.
@@ -83,12 +123,17 @@ impl EventReader {
             line
         };
         if line.is_empty() {
-            match (std::mem::replace(&mut self.data, Data::None), std::mem::take(&mut self.named)) {
+            if let Some(ids) = &mut self.ids {
+                ids.last.clone_from(&ids.next);
+            }
+            let name = std::mem::replace(&mut self.name, Name::Message);
+            match (std::mem::replace(&mut self.data, Data::None), name) {
                 // Without data nothing is dispatched, whatever the name: a bookmark looks like this.
                 (Data::None, _) => {}
-                (_, true) => on_event(Received::Named),
-                (Data::One(stamp), false) => on_event(Received::Stamped(stamp)),
-                (Data::Foreign, false) => on_event(Received::Corrupt),
+                (_, Name::Gap) => on_event(Received::Gap),
+                (_, Name::Other) => on_event(Received::Named),
+                (Data::One(stamp), Name::Message) => on_event(Received::Stamped(stamp)),
+                (Data::Foreign, Name::Message) => on_event(Received::Corrupt),
             }
         } else if let Some(value) = field(line, b"data") {
             self.data = match (self.data, payloads.read(value)) {
@@ -96,9 +141,18 @@ impl EventReader {
                 _ => Data::Foreign,
             };
         } else if let Some(value) = field(line, b"event") {
-            self.named = !value.is_empty();
+            self.name = match value {
+                b"" | b"message" => Name::Message,
+                GAP => Name::Gap,
+                _ => Name::Other,
+            };
+        } else if let Some(ids) = &mut self.ids
+            && let Some(value) = field(line, b"id")
+        {
+            ids.next.clear();
+            ids.next.extend_from_slice(value);
         }
-        // Comments, `id`, `retry` and unknown fields say nothing about deliveries.
+        // Comments, `retry` and unknown fields say nothing about deliveries.
     }
 }
 
@@ -178,9 +232,24 @@ mod tests {
 
     #[test]
     fn a_named_event_is_told_apart() {
-        check("event: fanfare.gap\ndata: {}\n\n", &[Received::Named]);
+        check("event: fanfare.gap\ndata: {}\n\n", &[Received::Gap]);
+        check("event: fanfare.close\ndata: {}\n\n", &[Received::Named]);
+        check(&format!("event: message\ndata: {}\n\n", data(1)), &[Received::Stamped(stamp(1))]);
         // Were the two bytes of a line end taken for two ends, the event would be over before its name came.
-        check(&format!("data: {}\r\nevent: fanfare.gap\r\n\r\n", data(1)), &[Received::Named]);
+        check(&format!("data: {}\r\nevent: fanfare.gap\r\n\r\n", data(1)), &[Received::Gap]);
         check(&format!("event\ndata: {}\n\n", data(5)), &[Received::Stamped(stamp(5))]);
+    }
+
+    #[test]
+    fn the_last_event_id_is_that_of_the_last_whole_block() {
+        let mut reader = EventReader::new();
+        reader.keep_ids(b"a".to_vec());
+        let read = |reader: &mut EventReader, text: &str| {
+            reader.push(text.as_bytes(), &Payloads::new(PAYLOAD_BYTES), |_| {});
+            String::from_utf8(reader.last_event_id().unwrap_or_default().to_vec()).unwrap()
+        };
+        assert_eq!(read(&mut reader, "id: b\ndata: x\n"), "a");
+        assert_eq!(read(&mut reader, "\nid: c\n\nid: d\n"), "c");
+        assert_eq!(read(&mut reader, "\ndata: x\n\n"), "d");
     }
 }
