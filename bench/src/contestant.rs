@@ -47,6 +47,17 @@ impl Contestant {
         Ok(Self { name: name.to_owned(), command, dialect: Dialect::mercure() })
     }
 
+    /// The same at this address instead of a free port.
+    pub(crate) fn at(&self, address: &str) -> Self {
+        let mut again = self.clone();
+        for word in &mut again.command {
+            if word == "127.0.0.1:0" {
+                address.clone_into(word);
+            }
+        }
+        again
+    }
+
     /// `NAME=COMMAND ARGUMENTS…`, split at spaces.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let (name, command) = text.split_once('=').ok_or("expected NAME=COMMAND")?;

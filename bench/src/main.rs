@@ -14,6 +14,7 @@ mod process;
 mod protocol;
 mod rival_axum;
 mod rival_nchan;
+mod scenario;
 mod statistics;
 mod stop;
 mod target;
@@ -37,6 +38,8 @@ struct Arguments {
 enum Command {
     /// Measure all contestants in interleaved rounds; tables on standard output, progress on standard error.
     Compare(compare::Compare),
+    /// Play one situation that a hub must stand; one line on standard error, JSON on standard output.
+    Scenario(scenario::Arguments),
     /// Drive one server that runs already; JSON on standard output.
     Load(load::Load),
     /// Floor: one send(2) for each subscriber and event, from one prepared buffer.
@@ -49,7 +52,7 @@ enum Command {
         #[arg(long, default_value_t = 256)]
         writes_per_poll: usize,
     },
-    /// Floor: the same over io_uring, up to 256 sends in each call of the kernel.
+    /// Floor: the same over `io_uring`, up to 256 sends in each call of the kernel.
     FloorUring(Listen),
     /// Rival: an ordinary axum application on tokio's broadcast channel.
     RivalAxum(Listen),
@@ -85,6 +88,7 @@ fn main() -> ExitCode {
 fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Compare(arguments) => compare::compare(&arguments),
+        Command::Scenario(arguments) => scenario::scenario(&arguments),
         Command::Load(arguments) => load::load(arguments),
         Command::FloorSend(Listen { listen }) => floor::serve_send(listen),
         Command::FloorCursor { listen, writes_per_poll } => {

@@ -15,9 +15,9 @@ const WARM_UP: u64 = 64;
 /// The longest that warming up may take.
 const WARM_UP_TIME: Duration = Duration::from_millis(300);
 /// How long a server may settle before its memory is read.
-const SETTLE: Duration = Duration::from_millis(300);
+pub(crate) const SETTLE: Duration = Duration::from_millis(300);
 /// A phase in which nothing arrives for this long is over.
-const STALL: Duration = Duration::from_secs(5);
+pub(crate) const STALL: Duration = Duration::from_secs(5);
 
 /// What is done to every server.
 #[derive(Clone, Debug)]

@@ -25,7 +25,9 @@ pub(crate) enum Selection {
     Shared,
     /// That topic, and so many more that nobody else asks for: a selection of its own.
     Own { topics: usize },
-    /// That topic, and a pattern of its own that matches nothing that is published.
+    /// A topic that nothing is published to.
+    Stranger,
+    /// A pattern of its own that matches nothing that is published.
     Pattern,
 }
 
@@ -51,19 +53,20 @@ impl Dialect {
 }
 
 impl Selection {
-    /// The text that asks for it, behind a topic, for the subscriber `index`.
-    fn write(self, index: usize, out: &mut String) {
+    /// Appends the query that asks for it, for the subscriber `index`, where `topic` is what is published to.
+    fn write(self, topic: &str, index: usize, out: &mut String) {
         // Writing to a string cannot fail.
-        match self {
-            Self::Shared => {}
-            Self::Own { topics } => {
-                for number in 0..topics {
-                    let _ = write!(out, "&match=own/{index}/{number}");
-                }
-            }
+        let _ = match self {
+            Self::Shared | Self::Own { .. } => write!(out, "match={topic}"),
+            Self::Stranger => write!(out, "match=own/{index}/0"),
+            // `:rest` as an escaped path segment of a URL of its own.
             Self::Pattern => {
-                // `:rest` as an escaped path segment of a URL of its own.
-                let _ = write!(out, "&match_urlpattern=https%3A%2F%2Fexample.com%2Fown%2F{index}%2F%3Arest");
+                write!(out, "match_urlpattern=https%3A%2F%2Fexample.com%2Fown%2F{index}%2F%3Arest")
+            }
+        };
+        if let Self::Own { topics } = self {
+            for number in 0..topics {
+                let _ = write!(out, "&match=own/{index}/{number}");
             }
         }
     }
@@ -111,12 +114,17 @@ impl Target {
         })
     }
 
+    /// What those ask for whose request is made from now on.
+    pub(crate) fn select(&mut self, selection: Selection) {
+        self.selection = selection;
+    }
+
     /// The whole request that subscribes, for the subscriber of this index; with the last event ID that it saw.
     pub(crate) fn subscribe_request(&self, index: usize, last_event_id: Option<&[u8]>) -> Vec<u8> {
         let mut request = match &self.dialect {
             Dialect::Mercure { path } => {
-                let mut start = format!("GET {path}?match={}", self.topic);
-                self.selection.write(index, &mut start);
+                let mut start = format!("GET {path}?");
+                self.selection.write(&self.topic, index, &mut start);
                 start
             }
             Dialect::Nchan => format!("GET /sub/{}", self.topic),
@@ -186,7 +194,7 @@ mod tests {
         assert!(own.starts_with(&format!("{path}&match=own/7/0&match=own/7/1 HTTP/1.1\r\n")), "{own}");
         assert!(own.ends_with("\r\nLast-Event-ID: #1x\r\n\r\n"), "{own}");
         let pattern = request(Selection::Pattern, None);
-        assert!(pattern.contains("&match_urlpattern=https%3A%2F%2Fexample.com%2Fown%2F7%2F%3Arest HTTP"));
+        assert!(pattern.contains("?match_urlpattern=https%3A%2F%2Fexample.com%2Fown%2F7%2F%3Arest HTTP"));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use std::process::{Command, Stdio};
 pub(crate) const FLOOR_SEND: &str = "floor-send";
 /// The floor of one send for all that is pending, which ratios are taken of.
 pub(crate) const FLOOR_CURSOR: &str = "floor-cursor";
-/// The same over io_uring.
+/// The same over `io_uring`.
 pub(crate) const FLOOR_URING: &str = "floor-uring";
 /// All floors.
 pub(crate) const FLOORS: [&str; 3] = [FLOOR_SEND, FLOOR_CURSOR, FLOOR_URING];
@@ -22,7 +22,7 @@ pub(crate) const FLOORS: [&str; 3] = [FLOOR_SEND, FLOOR_CURSOR, FLOOR_URING];
 pub(crate) const AXUM: &str = "axum";
 /// The hub, through epoll where it has the choice.
 pub(crate) const FANFARE: &str = "fanfare";
-/// The hub through io_uring.
+/// The hub through `io_uring`.
 pub(crate) const FANFARE_URING: &str = "fanfare-uring";
 
 /// Where the programs and configurations of the rivals are.
@@ -34,7 +34,7 @@ const URING_OPTION: &str = "--io-uring";
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct Chosen {
     /// The program `fanfare`: adds the contestant of this name, run as `serve --dev` on a free port; twice, over epoll and
-    /// over io_uring, where it has the choice.
+    /// over `io_uring`, where it has the choice.
     #[arg(long, value_name = "PROGRAM")]
     pub(crate) fanfare: Option<String>,
     /// Further arguments of `fanfare serve`, split at spaces.
@@ -111,7 +111,7 @@ fn better_sse() -> Result<Contestant, String> {
     Ok(Contestant { name: "better-sse".to_owned(), command, dialect: Dialect::mercure() })
 }
 
-/// The hub over epoll, and over io_uring where its program has the choice.
+/// The hub over epoll, and over `io_uring` where its program has the choice.
 fn fanfare(program: &str, arguments: &str) -> (Contestant, Option<Contestant>) {
     let variant = |name: &str, more: &[&str]| {
         let fixed = ["serve", "--dev", "--listen", "127.0.0.1:0", "--shutdown-window", "0s"];

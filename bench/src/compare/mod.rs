@@ -4,6 +4,7 @@
 
 mod contestants;
 mod report;
+
 mod table;
 
 use crate::contestant::Contestant;
@@ -14,10 +15,9 @@ use crate::stop::Stop;
 use crate::target::{Selection, Target};
 use anyhow::{Context, bail};
 pub(crate) use contestants::{
-    AXUM, Absent, Chosen, FANFARE, FANFARE_URING, FLOOR_CURSOR, FLOOR_SEND, FLOOR_URING, FLOORS, contestants,
-    has_option,
+    AXUM, Absent, Chosen, FANFARE, FLOOR_CURSOR, FLOOR_SEND, FLOOR_URING, FLOORS, contestants, has_option,
 };
-pub(crate) use report::{Environment, Metric, Report};
+pub(crate) use report::{Environment, Report, environment, load_average};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -152,7 +152,7 @@ pub(crate) fn compare(compare: &Compare) -> anyhow::Result<()> {
 }
 
 /// Starts, measures and ends one server.
-fn turn(
+pub(crate) fn turn(
     contestant: &Contestant,
     selection: Selection,
     plan: &Plan,

@@ -33,7 +33,7 @@ pub(super) struct Subscribed {
     pub(super) cursor: u64,
     /// The socket took less than it was offered; it says so when it takes more.
     pub(super) full: bool,
-    /// The ring knows the socket (the floor over io_uring alone).
+    /// The ring knows the socket (the floor over `io_uring` alone).
     pub(super) in_ring: bool,
 }
 

@@ -1,4 +1,4 @@
-//! The cursor floor over io_uring: fixed files, up to 256 sends of all that is pending in one call of the kernel.
+//! The cursor floor over `io_uring`: fixed files, up to 256 sends of all that is pending in one call of the kernel.
 //!
 //! The one file here with `unsafe`. It never leaves a send in flight while the log moves: every completion of a batch
 //! is reaped before anything else happens. Source: `io_uring_enter(2)`, `io_uring_register(2)`.

@@ -3,8 +3,10 @@
 //! It decides nothing about when; scenarios do. Between an old connection of a place and the new one no event of the old
 //! one is left over, for nothing here runs while events are worked through.
 
+use super::phase::Publish;
 use super::subscriber::{Standing, Subscriber};
 use super::{CONNECT_STALL, Generator, TICK};
+use crate::target::Selection;
 use anyhow::bail;
 use std::time::{Duration, Instant};
 
@@ -82,11 +84,68 @@ impl Generator {
         Ok(())
     }
 
-    /// The same to a hub that has lost its log: it is owed nothing from before.
-    pub(crate) fn come_back_to_nothing(&mut self, index: usize) -> anyhow::Result<()> {
+    /// Of `places`, as many begin to come back as may come at once. Enough when all are back.
+    pub(crate) fn come_back_some(&mut self, places: &[usize], coming_max: usize) -> anyhow::Result<Publish> {
+        let mut missing = 0;
+        for &place in places {
+            match self.subscribers[place].standing() {
+                Standing::Subscribed => {}
+                Standing::Coming => missing += 1,
+                Standing::Ended => {
+                    missing += 1;
+                    if self.coming >= coming_max {
+                        break;
+                    }
+                    self.come_back(place)?;
+                }
+            }
+        }
+        Ok(if missing == 0 { Publish::Enough } else { Publish::GoOn })
+    }
+
+    /// The hub has lost its log: this subscriber is owed nothing from before.
+    pub(crate) fn forget(&mut self, index: usize) {
         self.book.checker.leave(index);
         self.book.checker.join_again(index);
-        self.come_back(index)
+    }
+
+    /// Reads until everybody has everything; false if that takes longer than `limit`.
+    pub(crate) fn catch_up(&mut self, limit: Duration) -> anyhow::Result<bool> {
+        let begun = Instant::now();
+        while self.book.checker.faults().lost > 0 {
+            if begun.elapsed() > limit {
+                return Ok(false);
+            }
+            self.listen(Duration::from_millis(20))?;
+        }
+        Ok(true)
+    }
+
+    /// What those who come from now on ask for.
+    pub(crate) fn select(&mut self, selection: Selection) {
+        self.target.select(selection);
+    }
+
+    /// Subscribes `count` more who are owed nothing, for nothing they ask for is published.
+    pub(crate) fn subscribe_bystanders(&mut self, count: usize) -> anyhow::Result<()> {
+        let first = self.subscribers.len();
+        self.subscribe(count, Manner::default())?;
+        for index in first..self.subscribers.len() {
+            self.book.checker.leave(index);
+        }
+        Ok(())
+    }
+
+    /// Waits until nobody is coming any more.
+    pub(crate) fn settle_coming(&mut self) -> anyhow::Result<()> {
+        let begun = Instant::now();
+        while self.coming > 0 {
+            if begun.elapsed() > CONNECT_STALL {
+                bail!("{} subscribers are connecting and get no response head", self.coming);
+            }
+            self.turn(TICK)?;
+        }
+        Ok(())
     }
 
     fn connect_subscriber(
@@ -104,6 +163,7 @@ impl Generator {
         }
         // Until its head has arrived it reads.
         subscriber.stalls = manner.stalled.is_some();
+        subscriber.may_end = manner.keeps_ids;
         self.coming += 1;
         Ok(subscriber)
     }
@@ -144,10 +204,5 @@ impl Generator {
     /// How many have their response head and have not ended.
     pub(crate) fn subscribed(&self) -> usize {
         self.subscribed as usize
-    }
-
-    /// How many wait for their response head.
-    pub(crate) fn coming(&self) -> usize {
-        self.coming
     }
 }

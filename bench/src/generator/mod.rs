@@ -13,7 +13,7 @@ mod subscriber;
 
 pub(crate) use check::{Faults, Verdict};
 pub(crate) use crowd::Manner;
-pub(crate) use phase::{Pace, Phase, PhaseFigures};
+pub(crate) use phase::{Pace, Phase, PhaseFigures, Publish};
 pub(crate) use subscriber::Standing;
 
 use crate::protocol::events::Received;
@@ -234,11 +234,11 @@ impl Generator {
                 let before = subscriber.standing();
                 let now_ns = nanoseconds(self.origin.elapsed());
                 book.reads += subscriber.ready(event, &mut self.buffer, &self.payloads, |received| {
-                    book.receive(token, received, now_ns)
+                    book.receive(token, received, now_ns);
                 })?;
                 let now = subscriber.standing();
                 if before != now {
-                    if before == Standing::Subscribed && !subscriber.stalls {
+                    if before == Standing::Subscribed && !subscriber.may_end {
                         book.checker.ended();
                     }
                     changed.push((token, before));

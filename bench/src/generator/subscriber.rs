@@ -33,6 +33,8 @@ pub(crate) struct Subscriber {
     request: Vec<u8>,
     /// It reads nothing once its head has arrived.
     pub(crate) stalls: bool,
+    /// Its stream may end without a fault.
+    pub(crate) may_end: bool,
     response: ResponseReader,
     events: EventReader,
 }
@@ -54,6 +56,7 @@ impl Subscriber {
             standing: Standing::Coming,
             request,
             stalls: false,
+            may_end: false,
             response: ResponseReader::new(),
             events: EventReader::new(),
         })
