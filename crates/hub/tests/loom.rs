@@ -4,10 +4,14 @@
 //! shipped ones; only the lock is loom's.
 #![cfg(loom)]
 
-use fanfare_hub::{Delivery, Hub, Subscription};
+use std::sync::Arc;
+use std::task::Wake;
+
+use fanfare_hub::{Batch, Crowd, Delivery, Due, Hub, Look, Member, Subscription};
 use fanfare_wire::{Event, EventId};
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use loom::future::block_on;
+use loom::sync::Notify;
 use loom::thread;
 
 fn hub() -> Hub {
@@ -112,5 +116,88 @@ fn closing_the_hub_wakes_who_waits() {
         let closer = thread::spawn(move || hub.close());
         assert!(block_on(subscription.next()).is_none());
         closer.join().expect("closed");
+    });
+}
+
+/// The bell of a crowd, for a thread that sleeps until it rings.
+struct Bell(Notify);
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.0.notify();
+    }
+}
+
+fn member(hub: &Hub, crowd: &mut Crowd, topic: &'static str) -> Member {
+    let mut subscription = hub.subscribe(topic).bookmarks(false);
+    assert!(subscription.next().now_or_never().is_none());
+    crowd.admit(subscription).expect("it is live")
+}
+
+/// What one thread reads for its members until `count` events have come: it looks at those alone whose group has news,
+/// and sleeps when none has.
+fn read(crowd: &mut Crowd, bell: &Bell, members: &mut [Member], count: usize) -> Vec<String> {
+    let (mut batch, mut news, mut all) = (Batch::new(), Vec::new(), Vec::new());
+    while all.len() < count {
+        crowd.news(&mut news);
+        if news.is_empty() {
+            bell.0.wait();
+            continue;
+        }
+        for member in members.iter_mut().filter(|member| news.contains(&member.group())) {
+            let due = crowd.read(&mut batch).due(member, Look::News);
+            let Due::Write(share) = due else { panic!("news of nothing: {due:?}") };
+            let bytes = batch.bytes(&share);
+            let text = String::from_utf8(bytes.to_vec()).expect("UTF-8");
+            all.extend(text.lines().filter_map(|line| line.strip_prefix("data: ")).map(str::to_owned));
+            let written = bytes.len();
+            crowd.wrote(&batch, member, &share, written);
+        }
+    }
+    all
+}
+
+/// P1, P2, P3: the doorbell between a publisher and the thread that reads for many.
+#[test]
+fn a_crowd_that_goes_to_sleep_while_events_arrive_is_woken_for_them() {
+    explore(|| {
+        let hub = hub();
+        let bell = Arc::new(Bell(Notify::new()));
+        let mut crowd = hub.crowd(bell.clone().into());
+        let mut members = [member(&hub, &mut crowd, "a")];
+        let publisher = thread::spawn({
+            let hub = hub.clone();
+            move || {
+                publish(&hub, "a", "1");
+                publish(&hub, "a", "2");
+            }
+        });
+        assert_eq!(read(&mut crowd, &bell, &mut members, 2), ["1", "2"]);
+        publisher.join().expect("published");
+        members.into_iter().for_each(|member| crowd.leave(member));
+    });
+}
+
+/// P2, P3: a group forgets its news with its last member, and nobody else's.
+#[test]
+fn members_that_come_and_go_while_an_event_arrives_take_no_news_with_them() {
+    explore(|| {
+        let hub = hub();
+        let bell = Arc::new(Bell(Notify::new()));
+        let mut crowd = hub.crowd(bell.clone().into());
+        let leaves = member(&hub, &mut crowd, "a");
+        let mut stays = [member(&hub, &mut crowd, "b")];
+        let publisher = thread::spawn({
+            let hub = hub.clone();
+            move || {
+                publish(&hub, "a", "1");
+                publish(&hub, "b", "2");
+            }
+        });
+        crowd.leave(leaves);
+        assert_eq!(read(&mut crowd, &bell, &mut stays, 1), ["2"]);
+        publisher.join().expect("published");
+        stays.into_iter().for_each(|member| crowd.leave(member));
+        assert_eq!(hub.counts().subscribers, 0);
     });
 }
