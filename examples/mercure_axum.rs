@@ -22,7 +22,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .merge(Mercure::new(hub).router());
     let listener = tokio::net::TcpListener::bind(address).await?;
     println!("listening on http://{}", listener.local_addr()?);
-    axum::serve(listener, application).await?;
+    fanfare::serve(listener, application).await?;
     Ok(())
 }
 

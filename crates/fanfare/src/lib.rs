@@ -55,12 +55,14 @@
 //! | `json` | `Event::json` |
 //! | `tokio` | [`channel`], and the timer that keeps an [`Sse`] alive; the adapters imply it |
 //! | `axum-08` | [`Sse`] is a response of axum 0.8, [`LastEventId`] an extractor |
-//! | `mercure` | `Mercure`: the hub over HTTP, as a router to merge into an axum 0.8 application |
+//! | `mercure` | `Mercure`: the hub over HTTP, as a router to merge into an axum 0.8 application; `serve` in place of `axum::serve`, for tens of thousands of streams |
 //! | `blocking` | `blocking::Connection` on a `TcpStream` or anything that writes, a thread for each |
 
 // The pages name what a feature adds; without it they have nothing to link to.
 #![cfg_attr(not(all(feature = "tokio", feature = "hub")), allow(rustdoc::broken_intra_doc_links))]
 
+#[cfg(feature = "mercure")]
+pub use fanfare_fanout as fanout;
 #[cfg(feature = "mercure")]
 pub use fanfare_http::*;
 #[cfg(feature = "hub")]

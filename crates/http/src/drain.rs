@@ -104,6 +104,11 @@ impl<S> UntilDrained<S> {
         let begun = drain.0.begun.clone().cancelled_owned();
         Self { frames, drain, phase: Phase::Serving { begun } }
     }
+
+    /// The frames, for whoever ends them by means of its own.
+    pub(crate) fn into_inner(self) -> S {
+        self.frames
+    }
 }
 
 impl<S, T, E> Stream for UntilDrained<S>

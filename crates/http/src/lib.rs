@@ -25,4 +25,4 @@ pub use bookmarks::Bookmarks;
 pub use drain::Drain;
 pub use limits::RequestLimits;
 pub use mercure::Mercure;
-pub use serve::{ConnectionLimits, ServeCounts, listen, serve};
+pub use serve::{ConnectionLimits, Listeners, Serve, ServeCounts, listen, serve};

@@ -40,7 +40,7 @@ async fn streams_end_cleanly_each_with_a_retry_of_its_own() {
     let mut retries = std::collections::HashSet::new();
     for client in &mut clients {
         let last = client.rest().await;
-        assert!(last.contains("retry: ") && last.ends_with("\n\n\r\n0\r\n\r\n"), "{last:?}");
+        assert!(last.starts_with("retry: ") && last.ends_with("\n\n"), "{last:?}");
         retries.insert(last);
     }
     assert!(retries.len() > 25, "the clients come back at moments of their own: {retries:?}");

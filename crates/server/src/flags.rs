@@ -3,6 +3,7 @@
 //! Every flag is also a variable `FANFARE_…`; the flag wins. What a flag means is decided where it is used.
 
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
@@ -83,6 +84,10 @@ pub(crate) struct Serve {
     /// How log lines are written.
     #[arg(long, env = "FANFARE_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub(crate) log_format: LogFormat,
+
+    /// How many threads write to subscribers. [default: one for each core]
+    #[arg(long, env = "FANFARE_WORKERS", value_name = "THREADS")]
+    pub(crate) workers: Option<NonZeroUsize>,
 
     /// How many subscribers are served at a time. Each needs a file descriptor.
     #[arg(long, env = "FANFARE_MAX_SUBSCRIBERS", value_name = "SUBSCRIBERS", default_value_t = 50_000)]

@@ -7,6 +7,7 @@
 
 use std::fmt::Write;
 
+use fanfare_fanout::Ended;
 use fanfare_http::ServeCounts;
 use fanfare_hub::Counts;
 
@@ -20,7 +21,9 @@ const HUB: &str = "default";
 type Metric<'a> = (&'a str, &'a str, &'a str, &'a [(&'a str, u64)]);
 
 /// Writes all metrics.
-pub(crate) fn text(hub: &Counts, serve: &ServeCounts) -> String {
+pub(crate) fn text(hub: &Counts, serve: &ServeCounts, fanout: &fanfare_fanout::Counts) -> String {
+    let ended = Ended::ALL.map(|how| (format!("reason=\"{}\"", how.as_str()), fanout.ended(how)));
+    let ended = ended.each_ref().map(|(label, count)| (label.as_str(), *count));
     let metrics: &[Metric<'_>] = &[
         ("subscribers", "gauge", "Subscribers now.", &[("", hub.subscribers)]),
         ("readerships", "gauge", "Distinct pairs of selection and grant now.", &[("", hub.readerships)]),
@@ -82,6 +85,20 @@ pub(crate) fn text(hub: &Counts, serve: &ServeCounts) -> String {
             "Open connections, whatever they are used for.",
             &[("", serve.connections_open())],
         ),
+        (
+            "fanout_connections",
+            "gauge",
+            "Open connections that the fan-out writes to.",
+            &[("", fanout.connections)],
+        ),
+        (
+            "fanout_connections_full",
+            "gauge",
+            "Connections whose client takes no bytes while some wait.",
+            &[("", fanout.full)],
+        ),
+        ("fanout_writes_total", "counter", "Writes that the kernel was asked for.", &[("", fanout.writes)]),
+        ("fanout_ended_total", "counter", "Connections of the fan-out that have ended.", &ended),
         ("connections_total", "counter", "Connections accepted.", &[("", serve.connections_opened())]),
         (
             "accept_failures_total",
@@ -108,7 +125,7 @@ mod tests {
 
     #[test]
     fn every_line_is_a_comment_or_a_value_with_the_name_of_the_hub() {
-        let text = text(&Counts::default(), &ServeCounts::default());
+        let text = text(&Counts::default(), &ServeCounts::default(), &fanfare_fanout::Counts::default());
         assert!(
             text.contains("# TYPE fanfare_subscribers gauge\nfanfare_subscribers{hub=\"default\"} 0\n"),
             "{text}"
@@ -124,7 +141,7 @@ mod tests {
 
     #[test]
     fn counters_are_called_total_and_gauges_are_not() {
-        let text = text(&Counts::default(), &ServeCounts::default());
+        let text = text(&Counts::default(), &ServeCounts::default(), &fanfare_fanout::Counts::default());
         for line in text.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
             let (name, kind) = line.split_once(' ').expect("a type");
             assert_eq!(name.ends_with("_total"), kind == "counter", "{line}");

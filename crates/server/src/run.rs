@@ -7,6 +7,7 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 
 use axum::{Router, middleware};
+use fanfare_fanout::{Fanout, Settings};
 use fanfare_http::{ConnectionLimits, Drain, Mercure, RequestLimits, ServeCounts, listen, serve};
 use fanfare_hub::{BuildError, Hub};
 use http::StatusCode;
@@ -102,22 +103,32 @@ async fn run_until_signalled(flags: &Serve) -> Result<(), Failure> {
     let (listeners, addresses) = open(&flags.listen)?;
     let (admin_listeners, admin_addresses) = open(flags.admin_listen.as_slice())?;
 
-    let admin = admin::router(Admin { hub: hub.clone(), serve: counts.clone(), drain: drain.clone() });
+    let limits = ConnectionLimits::default();
+    let fanout = fanout(flags, &limits).map_err(Failure::System)?;
+
+    let admin =
+        Admin { hub: hub.clone(), serve: counts.clone(), fanout: fanout.clone(), drain: drain.clone() };
+    let admin = admin::router(admin);
     let mercure = mercure(flags, hub, &drain, &addresses);
     let guard = Guard::new(&[&addresses[..], &admin_addresses].concat());
     let app = Router::new().merge(mercure.router()).merge(page::router()).merge(admin.clone());
 
-    let limits = ConnectionLimits::default();
-    let public = serve(listeners, finish(app, &guard), limits, drain.clone(), counts.clone());
-    let private =
-        serve(admin_listeners, finish(admin, &guard), limits, drain.clone(), ServeCounts::default());
-    let mut serving = std::pin::pin!(async { tokio::join!(public, private) });
+    let limited = |listeners: Vec<TcpListener>, app, counts| {
+        serve(listeners, finish(app, &guard))
+            .limits(limits)
+            .drain(drain.clone())
+            .counts(counts)
+            .fanout(fanout.clone())
+    };
+    let public = limited(listeners, app, counts.clone()).into_future();
+    let private = limited(admin_listeners, admin, ServeCounts::default()).into_future();
+    let mut serving = std::pin::pin!(async { tokio::try_join!(public, private) });
     // Nobody has to listen: a closed standard output is no reason to stop.
     let _ = announce(&addresses, &admin_addresses);
 
     tokio::select! {
         // It ends only when it is drained.
-        _ = &mut serving => return Ok(()),
+        served = &mut serving => return served.map(drop).map_err(Failure::System),
         signal = signals.next() => {
             tracing::info!(signal, connections = counts.connections_open(), "shutting down; a second signal ends at once");
         }
@@ -143,6 +154,11 @@ fn hub(flags: &Serve) -> Result<Hub, BuildError> {
         .subscribers_max(flags.max_subscribers)
         .unknown_id(flags.unknown_id.into())
         .build()
+}
+
+fn fanout(flags: &Serve, limits: &ConnectionLimits) -> io::Result<Fanout> {
+    let write_timeout = limits.write_timeout;
+    Fanout::start(&Settings { workers: flags.workers, write_timeout, ..Settings::default() })
 }
 
 fn mercure(flags: &Serve, hub: Hub, drain: &Drain, addresses: &[SocketAddr]) -> Mercure {

@@ -38,6 +38,8 @@ fn what_happens_is_counted() {
     hub.publish("topic=a&data=x");
     read_until(&mut first, "data: x\n\n");
     read_until(&mut second, "data: x\n\n");
+    // Deliveries are counted when those who made them look up from their work.
+    while metric("deliveries_total{hub=\"default\"}") < 2 {}
     assert_eq!(metric("subscribers{hub=\"default\"}"), 2);
     assert_eq!(metric("publications_total{hub=\"default\"}"), 1);
     assert_eq!(metric("deliveries_total{hub=\"default\"}"), 2);
@@ -49,6 +51,9 @@ fn what_happens_is_counted() {
         metric("log_oldest_position{hub=\"default\"}") + 1
     );
     assert!(metric("delivered_bytes_total{hub=\"default\"}") > 20);
+    assert_eq!(metric("fanout_connections{hub=\"default\"}"), 2);
+    let (status, _, listed) = hub.get("/admin/subscribers?limit=1");
+    assert_eq!((status, listed.matches("\"address\":\"127.0.0.1:").count()), (200, 1), "{listed}");
     drop((first, second));
     while metric("subscribers{hub=\"default\"}") > 0 {}
 }

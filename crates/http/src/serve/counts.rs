@@ -1,10 +1,12 @@
 //! What the serve loop counts; others publish it.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
-/// Running totals of a serve loop. Clones count together.
+use fanfare_fanout::{Ended, Fanout};
+
+/// Running totals of a serve loop, and of the fan-out that it hands streams to. Clones count together.
 #[derive(Clone, Default)]
 pub struct ServeCounts(Arc<Totals>);
 
@@ -14,15 +16,29 @@ struct Totals {
     closed: AtomicU64,
     cut: AtomicU64,
     accept_failures: AtomicU64,
+    fanout: OnceLock<Fanout>,
 }
 
 impl ServeCounts {
-    /// How many connections are open.
+    /// How many connections are open, whoever has them.
     #[must_use]
     pub fn connections_open(&self) -> u64 {
+        // Read in this order, a connection that is handed over in between may count twice and is never left out.
+        self.connections_on_http() + self.0.fanout.get().map_or(0, |fanout| fanout.counts().connections)
+    }
+
+    /// How many of the open connections are in the HTTP library's hands, not in the fan-out's.
+    #[must_use]
+    pub fn connections_on_http(&self) -> u64 {
         // Read in this order, a connection that comes and goes in between cannot make the difference negative.
         let closed = self.0.closed.load(Ordering::Acquire);
         self.0.opened.load(Ordering::Acquire).saturating_sub(closed)
+    }
+
+    /// The fan-out that the streams are handed to, once the loop runs.
+    #[must_use]
+    pub fn fanout(&self) -> Option<&Fanout> {
+        self.0.fanout.get()
     }
 
     /// How many connections were accepted so far.
@@ -34,7 +50,8 @@ impl ServeCounts {
     /// How many connections were cut because their client took no bytes for the write timeout.
     #[must_use]
     pub fn connections_cut(&self) -> u64 {
-        self.0.cut.load(Ordering::Relaxed)
+        let handed_over = self.0.fanout.get().map_or(0, |fanout| fanout.counts().ended(Ended::WriteTimeout));
+        self.0.cut.load(Ordering::Relaxed) + handed_over
     }
 
     /// How often accepting failed for a reason that is ours, such as too few file descriptors.
@@ -46,6 +63,11 @@ impl ServeCounts {
     pub(crate) fn open(&self) -> OpenConnection {
         self.0.opened.fetch_add(1, Ordering::AcqRel);
         OpenConnection(self.clone())
+    }
+
+    /// Only the first one counts.
+    pub(crate) fn hand_over_to(&self, fanout: &Fanout) {
+        let _ = self.0.fanout.set(fanout.clone());
     }
 
     pub(crate) fn cut(&self) {

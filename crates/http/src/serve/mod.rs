@@ -1,20 +1,28 @@
 //! Serves a router on sockets of its own, within limits, until it is drained.
 //!
-//! hyper speaks HTTP; this module decides how long it waits, when it gives a client up, what happens when the process
+//! hyper speaks HTTP, until a stream goes to the fan-out; this module decides how long it waits, when it gives a client up, what happens when the process
 //! runs out of file descriptors, and how everything ends. It knows nothing of topics, and it never stops by itself.
 
 mod accept;
 mod connection;
 mod counts;
+mod handover;
 mod io;
+mod lent;
 mod limits;
+mod version;
 mod worded;
 
+use connection::House;
+
+use std::future::IntoFuture;
 use std::io as std_io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use axum::Router;
+use fanfare_fanout::{Fanout, Settings};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinSet;
 
@@ -42,58 +50,155 @@ pub fn listen(address: SocketAddr) -> std_io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// Serves `router` on all of `listeners`, HTTP/1.1 and HTTP/2 without TLS, until `drain` has begun and all is quiet.
+/// Serves `router` on listening sockets, HTTP/1.1 and HTTP/2 without TLS, in place of `axum::serve`.
 ///
-/// When the drain begins, no connection is accepted any more and idle ones are closed; requests in progress are answered
-/// and streams that obey the same [`Drain`] end within its window. What is left [`ConnectionLimits::drain_grace`] after
-/// the window is cut. So it returns within window and grace, and at once when nobody is connected.
+/// Handlers stay as they are. A stream that is a hub's [`Subscription`](fanfare_hub::Subscription), in an `Sse` or from
+/// [`Mercure`](crate::Mercure), is served by the fan-out: when all middleware has shaped the response's head, an HTTP/1
+/// connection is taken from the HTTP library and costs a cursor from then on. It ends with its stream; a client that closes
+/// its side of it has gone; what it sends is thrown away. Any other response stays where it is, as do streams over
+/// HTTP/2, those whose body a layer encodes, and those that say `keep_on_http`.
 ///
 /// ```
 /// use std::time::Duration;
-/// use fanfare_http::{ConnectionLimits, Drain, ServeCounts, listen, serve};
+/// use fanfare_http::{Drain, listen, serve};
 ///
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> std::io::Result<()> {
 /// let listener = listen(([127, 0, 0, 1], 0).into())?;
 /// println!("listening on http://{}", listener.local_addr()?);
 /// let drain = Drain::new();
 /// # drain.begin(Duration::ZERO);
-/// serve([listener], axum::Router::new(), ConnectionLimits::default(), drain, ServeCounts::default()).await;
-/// # Ok(()) }
+/// serve(listener, axum::Router::new()).drain(drain).await
+/// # }
 /// ```
-pub async fn serve(
-    listeners: impl IntoIterator<Item = TcpListener>,
+pub fn serve(listeners: impl Into<Listeners>, router: Router) -> Serve {
+    let Listeners(listeners) = listeners.into();
+    Serve {
+        listeners,
+        router,
+        limits: ConnectionLimits::default(),
+        drain: Drain::default(),
+        counts: ServeCounts::default(),
+        fanout: None,
+    }
+}
+
+/// One listening socket, or several that serve the same.
+#[derive(Debug)]
+pub struct Listeners(Vec<TcpListener>);
+
+impl From<TcpListener> for Listeners {
+    fn from(listener: TcpListener) -> Self {
+        Self(vec![listener])
+    }
+}
+
+impl From<Vec<TcpListener>> for Listeners {
+    fn from(listeners: Vec<TcpListener>) -> Self {
+        Self(listeners)
+    }
+}
+
+/// A server that is about to serve: [`serve()`] makes one, and awaiting it starts it.
+///
+/// It ends when its drain has begun and all is quiet: no connection is accepted any more and idle ones are closed; requests
+/// in progress are answered, and streams end within the drain's window. What is left [`ConnectionLimits::drain_grace`]
+/// after the window is cut. So it returns within window and grace, and at once when nobody is connected; without a drain
+/// it does not return. Dropped, it cuts its connections.
+///
+/// # Errors
+/// The system has no thread or file descriptor for the fan-out.
+#[must_use = "it serves when it is awaited"]
+#[derive(Debug)]
+pub struct Serve {
+    listeners: Vec<TcpListener>,
     router: Router,
     limits: ConnectionLimits,
     drain: Drain,
     counts: ServeCounts,
-) {
-    let mut accept =
-        accept::Acceptor::new(listeners.into_iter().collect(), limits.write_timeout, counts.clone());
-    let http = Arc::new(connection::http(&limits));
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            () = drain.begun() => break,
-            socket = accept.next() => {
-                let run = connection::run(socket, http.clone(), router.clone(), limits, drain.clone(), counts.clone());
-                connections.spawn(run);
-            }
-            Some(ended) = connections.join_next() => log_panic(ended),
-        }
+    fanout: Option<Fanout>,
+}
+
+impl Serve {
+    /// Sets what a connection may use. Default: [`ConnectionLimits::default`].
+    pub fn limits(mut self, limits: ConnectionLimits) -> Self {
+        self.limits = limits;
+        self
     }
-    // Closes the listening sockets: whoever connects now is refused and may try another node.
-    drop(accept);
-    let all_gone = async {
-        while let Some(ended) = connections.join_next().await {
-            log_panic(ended);
+
+    /// Ends when `drain` does. Default: never.
+    pub fn drain(mut self, drain: Drain) -> Self {
+        self.drain = drain;
+        self
+    }
+
+    /// Counts into `counts`.
+    pub fn counts(mut self, counts: ServeCounts) -> Self {
+        self.counts = counts;
+        self
+    }
+
+    /// Hands streams to `fanout`, which is drained with this. Default: one of its own, with the limits' write timeout.
+    pub fn fanout(mut self, fanout: Fanout) -> Self {
+        self.fanout = Some(fanout);
+        self
+    }
+
+    async fn run(self) -> std_io::Result<()> {
+        let Self { listeners, router, limits, drain, counts, fanout } = self;
+        let fanout = match fanout {
+            Some(fanout) => fanout,
+            None => Fanout::start(&Settings { write_timeout: limits.write_timeout, ..Settings::default() })?,
+        };
+        counts.hand_over_to(&fanout);
+        let _cut = CutAtEnd(fanout.clone());
+        let mut accept = accept::Acceptor::new(listeners, limits.write_timeout, counts.clone());
+        let house = House::new(router, limits, drain.clone(), counts, fanout.clone());
+        let house = Arc::new(house);
+        let mut connections = JoinSet::new();
+        loop {
+            tokio::select! {
+                () = drain.begun() => break,
+                socket = accept.next() => {
+                    connections.spawn(connection::run(socket, house.clone()));
+                }
+                Some(ended) = connections.join_next() => log_panic(ended),
+            }
         }
-    };
-    if tokio::time::timeout(drain.window() + limits.drain_grace, all_gone).await.is_err() {
-        tracing::warn!(
-            connections = connections.len(),
-            "cut the connections that were still open after the drain"
-        );
-        connections.shutdown().await;
+        // Closes the listening sockets: whoever connects now is refused and may try another node.
+        drop(accept);
+        fanout.drain(drain.window());
+        let all_gone = async {
+            while let Some(ended) = connections.join_next().await {
+                log_panic(ended);
+            }
+            fanout.emptied().await;
+        };
+        if tokio::time::timeout(drain.window() + limits.drain_grace, all_gone).await.is_err() {
+            tracing::warn!(
+                connections = house.counts.connections_open(),
+                "cut the connections that were still open after the drain"
+            );
+            connections.shutdown().await;
+        }
+        Ok(())
+    }
+}
+
+impl IntoFuture for Serve {
+    type Output = std_io::Result<()>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.run())
+    }
+}
+
+/// Cuts the connections that were handed over, however serving ends.
+struct CutAtEnd(Fanout);
+
+impl Drop for CutAtEnd {
+    fn drop(&mut self) {
+        self.0.cut_all();
     }
 }
 

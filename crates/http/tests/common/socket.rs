@@ -23,7 +23,8 @@ impl Server {
         let listener = listen(([127, 0, 0, 1], 0).into()).expect("a free port");
         let address = listener.local_addr().expect("an address");
         let counts = ServeCounts::default();
-        let task = tokio::spawn(serve([listener], app, limits, drain.clone(), counts.clone()));
+        let serving = serve(listener, app).limits(limits).drain(drain.clone()).counts(counts.clone());
+        let task = tokio::spawn(async { serving.await.expect("threads for the fan-out") });
         Self { address, drain, counts, task }
     }
 

@@ -1,0 +1,206 @@
+//! Takes a connection from hyper when its response is a hub's stream, and hands it to the fan-out.
+//!
+//! All middleware has shaped the head by then. hyper is left waiting for a response that never comes, until it has
+//! written everything from before; then the socket is taken from it, and it is dropped.
+
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::SystemTime;
+
+use axum::body::Body;
+use axum::response::Response;
+use bytes::Bytes;
+use fanfare_fanout::{Adoption, Fanout, Terms};
+use fanfare_hub::Subscription;
+use fanfare_stream::{Offer, Sse, SseParts};
+use http::{HeaderName, HeaderValue, Method, Request, StatusCode, Version, header, response};
+use http_body::{Body as _, Frame, SizeHint};
+use hyper::body::Incoming;
+
+use super::lent::Owner;
+use crate::drain::UntilDrained;
+
+/// What hands one connection over, for its service and for whoever drives it.
+#[derive(Clone)]
+pub(crate) struct Handover(Arc<Inner>);
+
+struct Inner {
+    socket: Owner,
+    /// What goes on instead of a response, once there is one.
+    stream: Mutex<Option<Stream>>,
+}
+
+/// A response that is written without hyper.
+struct Stream {
+    head: Vec<u8>,
+    subscription: Subscription,
+    terms: Terms,
+}
+
+/// What the response to a request depends on, besides the response.
+pub(crate) struct Asked {
+    version: Version,
+    is_head: bool,
+    /// Whether no byte of the request is still to come.
+    is_whole: Arc<AtomicBool>,
+}
+
+impl Handover {
+    pub(crate) fn new(socket: Owner) -> Self {
+        Self(Arc::new(Inner { socket, stream: Mutex::new(None) }))
+    }
+
+    /// Notes what will be needed of a request, and lets its body tell when it was read.
+    pub(crate) fn look(request: Request<Incoming>) -> (Asked, Request<Body>) {
+        let is_whole = Arc::new(AtomicBool::new(request.body().is_end_stream()));
+        let is_head = request.method() == Method::HEAD;
+        let asked = Asked { version: request.version(), is_head, is_whole: is_whole.clone() };
+        let request = request.map(|body| {
+            if body.is_end_stream() { Body::new(body) } else { Body::new(Watched { body, is_whole }) }
+        });
+        (asked, request)
+    }
+
+    /// Takes the stream of a response, to be handed over when all before it is written; gives any other response back.
+    pub(crate) fn take(&self, asked: &Asked, response: Response) -> Option<Response> {
+        if asked.is_head || !asked.is_whole.load(Ordering::Relaxed) || !is_plain_stream(&response) {
+            return Some(response);
+        }
+        let Some(offer) = response.extensions().get::<Offer>().cloned() else { return Some(response) };
+        let Some(sse) = offer.take() else { return Some(response) };
+        let (subscription, parts) = match subscription(sse) {
+            Ok(taken) => taken,
+            Err(sse) => {
+                offer.give_back(sse);
+                return Some(response);
+            }
+        };
+        let (shaped, _body) = response.into_parts();
+        let mut head = head(asked.version, &shaped);
+        head.extend_from_slice(parts.opening.as_ref().map_or(&[], |opening| opening.as_bytes()));
+        let keep_alive = parts.keep_alive.interval().map(|after| (after, parts.keep_alive.to_frame()));
+        let terms = Terms { keep_alive, ..Terms::default() };
+        self.0.socket.await_flush();
+        *self.stream() = Some(Stream { head, subscription, terms });
+        None
+    }
+
+    /// Whether a stream waits for the socket.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.stream().is_some()
+    }
+
+    /// Whether hyper has nothing left to write. It begins with no request before that, but does not promise so.
+    pub(crate) fn is_due(&self) -> bool {
+        self.has_begun() && self.0.socket.was_flushed()
+    }
+
+    /// Hands the socket over. What the client has sent behind its request and hyper has read is dropped, as everything
+    /// will be that it sends from now on.
+    pub(crate) fn finish(&self, fanout: &Fanout) {
+        let (Some(stream), Some(socket)) = (self.stream().take(), self.0.socket.take()) else { return };
+        let Stream { head, subscription, terms } = stream;
+        let adopted = socket
+            .into_std()
+            .map(|socket| fanout.adopt(Adoption { socket, head, subscription, terms }).is_ok());
+        match adopted {
+            Ok(true) => {}
+            Ok(false) => tracing::debug!("cut a stream: the fan-out has ended"),
+            Err(error) => tracing::warn!(%error, "could not hand a connection over"),
+        }
+    }
+
+    fn stream(&self) -> MutexGuard<'_, Option<Stream>> {
+        // Nothing panics while it is locked, and an option is never half changed.
+        self.0.stream.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether no layer has given the response a form that frames alone would break.
+fn is_plain_stream(response: &Response) -> bool {
+    let headers = response.headers();
+    let reshaped = [header::CONTENT_ENCODING, header::CONTENT_LENGTH, header::TRANSFER_ENCODING];
+    response.status() == StatusCode::OK
+        && headers
+            .get(header::CONTENT_TYPE)
+            .is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"))
+        && reshaped.iter().all(|name| !headers.contains_key(name))
+}
+
+/// Takes the subscription out of a stream that is nothing else; otherwise gives the stream back.
+#[allow(clippy::result_large_err)] // It is what the caller had before.
+fn subscription(sse: Sse) -> Result<(Subscription, SseParts), Sse> {
+    let sse = match sse.into_source::<UntilDrained<Subscription>>() {
+        // The fan-out is drained by itself, and counts how its connections end.
+        Ok((frames, parts)) => return Ok((frames.into_inner(), parts)),
+        Err(sse) => sse,
+    };
+    let (subscription, mut parts) = sse.into_source::<Subscription>()?;
+    let Some(on_error) = parts.on_error.take() else { return Ok((subscription, parts)) };
+    // Somebody wants to hear of its errors.
+    let sse = Sse::new(subscription).keep_alive(parts.keep_alive).on_error(on_error);
+    Err(match parts.opening {
+        Some(opening) => sse.opening(opening),
+        None => sse,
+    })
+}
+
+/// The head of a response whose body ends with the connection.
+fn head(version: Version, response: &response::Parts) -> Vec<u8> {
+    let mut head = Vec::with_capacity(512);
+    head.extend_from_slice(if version == Version::HTTP_10 {
+        b"HTTP/1.0 200 OK\r\n"
+    } else {
+        b"HTTP/1.1 200 OK\r\n"
+    });
+    let own = [header::CONNECTION, HeaderName::from_static("keep-alive"), header::UPGRADE];
+    let mut line = |name: &HeaderName, value: &HeaderValue| {
+        head.extend_from_slice(name.as_str().as_bytes());
+        head.extend_from_slice(b": ");
+        head.extend_from_slice(value.as_bytes());
+        head.extend_from_slice(b"\r\n");
+    };
+    for (name, value) in response.headers.iter().filter(|(name, _)| !own.contains(name)) {
+        line(name, value);
+    }
+    if !response.headers.contains_key(header::DATE)
+        && let Ok(date) = HeaderValue::try_from(httpdate::fmt_http_date(SystemTime::now()))
+    {
+        line(&header::DATE, &date);
+    }
+    line(&header::CONNECTION, &HeaderValue::from_static("close"));
+    head.extend_from_slice(b"\r\n");
+    head
+}
+
+/// A request's body that tells when it was read to its end.
+struct Watched {
+    body: Incoming,
+    is_whole: Arc<AtomicBool>,
+}
+
+impl http_body::Body for Watched {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        if frame.is_none() || self.body.is_end_stream() {
+            self.is_whole.store(true, Ordering::Relaxed);
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
