@@ -56,8 +56,7 @@ impl Fanout {
     /// # Errors
     /// The system has no thread, or no file descriptor, for a worker.
     pub fn start(settings: &Settings) -> io::Result<Self> {
-        let count =
-            settings.workers.or_else(|| thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get);
+        let count = settings.workers.map_or_else(half_of_the_cores, NonZeroUsize::get);
         let totals = Totals::new();
         let mut shared = Shared { workers: Vec::new(), turn: AtomicUsize::new(0), totals };
         for number in 0..count {
@@ -131,6 +130,10 @@ impl Fanout {
             let _ = worker.put(command());
         }
     }
+}
+
+fn half_of_the_cores() -> usize {
+    thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2))
 }
 
 impl Drop for Shared {

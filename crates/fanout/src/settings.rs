@@ -14,7 +14,10 @@ use std::time::Duration;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// How many threads write. Default, `None`: one for each core that this process may use.
+    /// How many threads write. Default, `None`: one for every two cores that this process may use.
+    ///
+    /// The other cores are for HTTP, for publishers and for the kernel's side of the network. More threads take in a
+    /// burst sooner, in smaller parts, which makes more writes of it.
     pub workers: Option<NonZeroUsize>,
     /// How long a client may take none of the bytes that wait for it, or on Linux leave them unacknowledged.
     /// Default: 30 s. Longer: reset; it can resume.

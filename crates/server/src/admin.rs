@@ -47,7 +47,10 @@ async fn readyz(State(admin): State<Admin>) -> impl IntoResponse {
 
 async fn counts(State(admin): State<Admin>) -> impl IntoResponse {
     let headers = [(header::CONTENT_TYPE, metrics::CONTENT_TYPE), (header::CACHE_CONTROL, "no-store")];
-    (headers, metrics::text(&admin.hub.counts(), &admin.serve, &admin.fanout.counts()))
+    (
+        headers,
+        metrics::text(&admin.hub.counts(), &admin.serve, &admin.fanout.counts(), crate::heap_live_bytes()),
+    )
 }
 
 #[derive(Deserialize)]

@@ -85,7 +85,7 @@ pub(crate) struct Serve {
     #[arg(long, env = "FANFARE_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub(crate) log_format: LogFormat,
 
-    /// How many threads write to subscribers. [default: one for each core]
+    /// How many threads write to subscribers. [default: one for every two cores]
     #[arg(long, env = "FANFARE_WORKERS", value_name = "THREADS")]
     pub(crate) workers: Option<NonZeroUsize>,
 

@@ -11,12 +11,22 @@ mod run;
 mod signals;
 mod value;
 
+use std::alloc::System;
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
+use cap::Cap;
 use clap::Parser;
 use flags::{Command, Flags, LogFormat};
 use tracing_subscriber::EnvFilter;
+
+#[global_allocator]
+static ALLOCATOR: Cap<System> = Cap::new(System, usize::MAX);
+
+/// How many bytes this process has allocated and not freed.
+pub(crate) fn heap_live_bytes() -> u64 {
+    ALLOCATOR.allocated() as u64
+}
 
 fn main() -> ExitCode {
     let Flags { command: Command::Serve(serve) } = Flags::parse();

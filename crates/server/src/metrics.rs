@@ -21,7 +21,7 @@ const HUB: &str = "default";
 type Metric<'a> = (&'a str, &'a str, &'a str, &'a [(&'a str, u64)]);
 
 /// Writes all metrics.
-pub(crate) fn text(hub: &Counts, serve: &ServeCounts, fanout: &fanfare_fanout::Counts) -> String {
+pub(crate) fn text(hub: &Counts, serve: &ServeCounts, fanout: &fanfare_fanout::Counts, heap: u64) -> String {
     let ended = Ended::ALL.map(|how| (format!("reason=\"{}\"", how.as_str()), fanout.ended(how)));
     let ended = ended.each_ref().map(|(label, count)| (label.as_str(), *count));
     let metrics: &[Metric<'_>] = &[
@@ -99,6 +99,7 @@ pub(crate) fn text(hub: &Counts, serve: &ServeCounts, fanout: &fanfare_fanout::C
         ),
         ("fanout_writes_total", "counter", "Writes that the kernel was asked for.", &[("", fanout.writes)]),
         ("fanout_ended_total", "counter", "Connections of the fan-out that have ended.", &ended),
+        ("heap_live_bytes", "gauge", "Bytes that this process has allocated and not freed.", &[("", heap)]),
         ("connections_total", "counter", "Connections accepted.", &[("", serve.connections_opened())]),
         (
             "accept_failures_total",
@@ -125,7 +126,7 @@ mod tests {
 
     #[test]
     fn every_line_is_a_comment_or_a_value_with_the_name_of_the_hub() {
-        let text = text(&Counts::default(), &ServeCounts::default(), &fanfare_fanout::Counts::default());
+        let text = text(&Counts::default(), &ServeCounts::default(), &fanfare_fanout::Counts::default(), 1);
         assert!(
             text.contains("# TYPE fanfare_subscribers gauge\nfanfare_subscribers{hub=\"default\"} 0\n"),
             "{text}"
@@ -141,7 +142,7 @@ mod tests {
 
     #[test]
     fn counters_are_called_total_and_gauges_are_not() {
-        let text = text(&Counts::default(), &ServeCounts::default(), &fanfare_fanout::Counts::default());
+        let text = text(&Counts::default(), &ServeCounts::default(), &fanfare_fanout::Counts::default(), 1);
         for line in text.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
             let (name, kind) = line.split_once(' ').expect("a type");
             assert_eq!(name.ends_with("_total"), kind == "counter", "{line}");
