@@ -197,6 +197,10 @@ impl Worker {
             NO_ROOM => (None, true),
             _ => (Some(subscription), false),
         };
+        if self.connections.len() == self.connections.capacity() {
+            // Left alone it would double, and most of what an idle subscriber costs would be room for others.
+            self.connections.reserve_exact(self.connections.len() / 8 + 16);
+        }
         let key = self.connections.insert(Connection {
             socket,
             member: None,

@@ -6,6 +6,9 @@
 use std::task::Waker;
 
 use slab::Slab;
+use smallvec::SmallVec;
+
+use crate::interned::{self, number};
 
 /// Everybody who reads for many: for each crowd, what it has not heard of yet.
 #[derive(Default)]
@@ -21,9 +24,12 @@ struct Awaited {
     groups: Slab<usize>,
 }
 
+/// Where the crowds have members of one readership; for one crowd it needs no memory of its own.
+pub(crate) type Stations = SmallVec<[Station; 1]>;
+
 /// The members of one crowd at one readership: a *group*.
 pub(crate) struct Station {
-    crowd: usize,
+    crowd: u32,
     group: u32,
     members: u32,
     /// Whether `group` is among its crowd's news.
@@ -41,20 +47,19 @@ impl Crowds {
     }
 
     /// Counts one more member of `crowd` at a readership; gives its group.
-    pub(crate) fn join(&mut self, stations: &mut Vec<Station>, crowd: usize, readership: usize) -> u32 {
-        if let Some(station) = stations.iter_mut().find(|station| station.crowd == crowd) {
+    pub(crate) fn join(&mut self, stations: &mut Stations, crowd: usize, readership: usize) -> u32 {
+        if let Some(station) = stations.iter_mut().find(|station| station.crowd as usize == crowd) {
             station.members += 1;
             return station.group;
         }
-        let group = u32::try_from(self.0[crowd].groups.insert(readership)).unwrap_or(u32::MAX);
-        stations.reserve_exact(1);
-        stations.push(Station { crowd, group, members: 1, has_news: false });
+        let group = number(interned::insert(&mut self.0[crowd].groups, readership));
+        stations.push(Station { crowd: number(crowd), group, members: 1, has_news: false });
         group
     }
 
     /// Counts one member less; with its last one a group is forgotten.
-    pub(crate) fn leave(&mut self, stations: &mut Vec<Station>, crowd: usize) {
-        let Some(at) = stations.iter().position(|station| station.crowd == crowd) else { return };
+    pub(crate) fn leave(&mut self, stations: &mut Stations, crowd: usize) {
+        let Some(at) = stations.iter().position(|station| station.crowd as usize == crowd) else { return };
         stations[at].members -= 1;
         if stations[at].members > 0 {
             return;
@@ -72,7 +77,7 @@ impl Crowds {
     pub(crate) fn tell(&mut self, stations: &mut [Station], rung: &mut Vec<Waker>) {
         for station in stations.iter_mut().filter(|station| !station.has_news) {
             station.has_news = true;
-            let awaited = &mut self.0[station.crowd];
+            let awaited = &mut self.0[station.crowd as usize];
             awaited.news.push(station.group);
             if !std::mem::replace(&mut awaited.rung, true) {
                 rung.push(awaited.bell.clone());
@@ -96,7 +101,7 @@ impl Crowds {
 impl Station {
     /// Notes that `crowd` has heard of the news here.
     pub(crate) fn heard(stations: &mut [Station], crowd: usize) {
-        if let Some(station) = stations.iter_mut().find(|station| station.crowd == crowd) {
+        if let Some(station) = stations.iter_mut().find(|station| station.crowd as usize == crowd) {
             station.has_news = false;
         }
     }
@@ -115,7 +120,7 @@ mod tests {
     #[test]
     fn a_crowd_is_told_once_of_each_group_and_its_bell_rings_once() {
         let (mut crowds, crowd) = crowds();
-        let (mut stations, mut rung, mut news) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut stations, mut rung, mut news) = (Stations::new(), Vec::new(), Vec::new());
         let group = crowds.join(&mut stations, crowd, 7);
         assert_eq!(crowds.join(&mut stations, crowd, 7), group);
         crowds.tell(&mut stations, &mut rung);
@@ -131,11 +136,11 @@ mod tests {
     #[test]
     fn news_of_a_group_that_is_gone_are_gone_with_it() {
         let (mut crowds, crowd) = crowds();
-        let (mut stations, mut rung, mut news) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut stations, mut rung, mut news) = (Stations::new(), Vec::new(), Vec::new());
         crowds.join(&mut stations, crowd, 7);
         crowds.tell(&mut stations, &mut rung);
         crowds.leave(&mut stations, crowd);
-        let mut others = Vec::new();
+        let mut others = Stations::new();
         crowds.join(&mut others, crowd, 8);
         crowds.take_news(crowd, &mut news);
         assert!(news.is_empty());

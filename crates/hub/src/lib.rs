@@ -20,6 +20,7 @@ pub mod engine;
 mod feed;
 mod hub;
 mod id;
+mod interned;
 mod log;
 mod matcher;
 mod memory;

@@ -3,13 +3,15 @@
 //! Matching is done once for each entry and distinct selection, found by an index on topics; a grant is
 //! asked about private entries only, once for each entry and grant. A pure state machine without a lock.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::Waker;
 
 use slab::Slab;
+use smallvec::SmallVec;
 
-use crate::crowds::{Crowds, Station};
+use crate::crowds::{Crowds, Station, Stations};
+use crate::interned::{Interned, Keyed, number};
 use crate::log::{Entry, Log};
 use crate::matcher::{Kind, Matcher};
 use crate::{Grant, Position, Selection, Topic};
@@ -41,61 +43,125 @@ pub(crate) enum Found {
     SearchFrom(Position),
 }
 
+/// A few slots; up to four of them need no memory of their own.
+type Slots = SmallVec<[u32; 4]>;
+
 #[derive(Default)]
 pub(crate) struct Router {
-    selections: Slab<Selected>,
-    selection_keys: HashMap<Selection, usize>,
-    readerships: Slab<Readership>,
-    readership_keys: HashMap<(usize, Grant), usize>,
-    /// Which selections name a topic.
-    exact: HashMap<Arc<str>, Vec<usize>>,
+    selections: Interned<Selected>,
+    grants: Interned<Granted>,
+    readerships: Interned<Readership>,
+    topics: Interned<TopicUse>,
+    patterns: Interned<PatternUse>,
     /// Which selections ask for every topic.
-    any: Vec<usize>,
-    patterns: Slab<PatternUse>,
-    pattern_keys: HashMap<Matcher, usize>,
+    any: Slots,
     crowds: Crowds,
     /// How often a pattern was held against an entry's topics.
     evaluations: u64,
     /// Room for the selections that an entry matches, kept between entries.
-    matched: Vec<usize>,
+    matched: Vec<u32>,
 }
 
 struct Selected {
     selection: Selection,
-    readerships: Vec<usize>,
+    readerships: Slots,
     /// Newest matches, where finding them again means evaluating patterns.
-    recent: Option<Recent>,
+    recent: Option<Box<Recent>>,
     /// The last position that was matched, so that a second matcher or topic does not match it again.
     matched_at: Position,
 }
 
-struct Readership {
-    selected: usize,
+struct Granted {
     grant: Grant,
-    /// Newest private matches that the grant allows. `None` until there was a private match.
-    allowed: Option<Recent>,
-    seats: usize,
-    /// The doorbells of those who wait. They are rung all together, which begins a new round.
-    bells: Slab<Waker>,
+    readerships: u32,
+}
+
+struct Readership {
+    /// Its selection and its grant.
+    terms: (u32, u32),
+    seats: u32,
+    /// Newest private matches that the grant allows, where asking it again costs more. `None` until there was one.
+    allowed: Option<Box<Recent>>,
+    /// The doorbells of those who wait, if any do. They are rung all together, which begins a new round.
+    bells: Option<Box<Slab<Waker>>>,
     round: u64,
     /// Where crowds have members of this readership.
-    stations: Vec<Station>,
+    stations: Stations,
+}
+
+/// A topic that is asked for, and which selections name it.
+struct TopicUse {
+    text: Arc<str>,
+    selections: Slots,
+}
+
+struct PatternUse {
+    matcher: Matcher,
+    selections: Slots,
+}
+
+impl Keyed for Selected {
+    type Key = [Matcher];
+
+    fn key(&self) -> &[Matcher] {
+        self.selection.matchers()
+    }
+}
+
+impl Keyed for Granted {
+    type Key = [Matcher];
+
+    fn key(&self) -> &[Matcher] {
+        self.grant.matchers()
+    }
+}
+
+impl Keyed for Readership {
+    type Key = (u32, u32);
+
+    fn key(&self) -> &(u32, u32) {
+        &self.terms
+    }
+}
+
+impl Keyed for TopicUse {
+    type Key = str;
+
+    fn key(&self) -> &str {
+        &self.text
+    }
+}
+
+impl Keyed for PatternUse {
+    type Key = Matcher;
+
+    fn key(&self) -> &Matcher {
+        &self.matcher
+    }
 }
 
 impl Readership {
     /// Moves the doorbells to `rung`; costs nothing for those who do not wait.
     fn ring(&mut self, crowds: &mut Crowds, rung: &mut Vec<Waker>) {
         crowds.tell(&mut self.stations, rung);
-        if !self.bells.is_empty() {
+        if let Some(mut bells) = self.bells.take() {
             self.round += 1;
-            rung.extend(self.bells.drain());
+            rung.extend(bells.drain());
         }
     }
-}
 
-struct PatternUse {
-    matcher: Matcher,
-    selections: Vec<usize>,
+    /// Takes a seat's doorbell down, if it still hangs.
+    fn take_bell(&mut self, seat: Seat) -> Option<Waker> {
+        let (_, at) = seat.bell.filter(|(round, _)| *round == self.round)?;
+        let bells = self.bells.as_mut()?;
+        let bell = bells.try_remove(at);
+        if bells.is_empty() {
+            // Numbers of doorbells begin anew, so those of before must not count any more.
+            self.bells = None;
+            self.round += 1;
+        }
+        bell
+    }
 }
 
 /// The newest positions of a kind: all of them from `complete_from` on.
@@ -129,35 +195,29 @@ impl Recent {
 impl Router {
     /// Seats a subscriber. `next` is the log's.
     pub(crate) fn join(&mut self, selection: &Selection, grant: &Grant, next: Position) -> Seat {
-        let selected = match self.selection_keys.get(selection) {
-            Some(&selected) => selected,
-            None => self.intern(selection, next),
-        };
-        let readership = match self.readership_keys.get(&(selected, grant.clone())) {
-            Some(&readership) => readership,
-            None => {
-                let readership = self.readerships.insert(Readership {
-                    selected,
-                    grant: grant.clone(),
-                    allowed: None,
-                    seats: 0,
-                    bells: Slab::new(),
-                    round: 0,
-                    stations: Vec::new(),
-                });
-                self.readership_keys.insert((selected, grant.clone()), readership);
-                self.selections[selected].readerships.push(readership);
-                readership
-            }
-        };
+        let selected =
+            self.selections.find(selection.matchers()).unwrap_or_else(|| self.intern(selection, next));
+        let granted = self.grants.find(grant.matchers()).unwrap_or_else(|| {
+            let grant = grant.with_texts(|text| self.topics.find(text).map(|at| &self.topics[at].text));
+            self.grants.insert(Granted { grant, readerships: 0 })
+        });
+        let terms = (selected, granted);
+        let readership = self.readerships.find(&terms).unwrap_or_else(|| {
+            let (allowed, bells, stations) = (None, None, Stations::new());
+            let new = Readership { terms, seats: 0, allowed, bells, round: 0, stations };
+            let readership = self.readerships.insert(new);
+            self.selections[selected].readerships.push(readership);
+            self.grants[granted].readerships += 1;
+            readership
+        });
         self.readerships[readership].seats += 1;
-        Seat::at(readership)
+        Seat::at(readership as usize)
     }
 
     /// How many distinct patterns there would be with those that `selection` brings; none if it brings none.
     pub(crate) fn patterns_with(&self, selection: &Selection) -> usize {
         let is_new = |matcher: &&Matcher| {
-            matches!(matcher.0, Kind::Pattern(_)) && !self.pattern_keys.contains_key(*matcher)
+            matches!(matcher.0, Kind::Pattern(_)) && self.patterns.find(matcher).is_none()
         };
         match selection.matchers().iter().filter(is_new).count() {
             0 => 0,
@@ -165,72 +225,79 @@ impl Router {
         }
     }
 
-    fn intern(&mut self, selection: &Selection, next: Position) -> usize {
+    fn intern(&mut self, selection: &Selection, next: Position) -> u32 {
         let walks_chains = selection.is_any() || selection.exact_topics().is_some();
-        let selected = self.selections.insert(Selected {
-            selection: selection.clone(),
-            readerships: Vec::new(),
-            recent: (!walks_chains).then(|| Recent::from(next)),
+        let Self { selections, topics, patterns, any, .. } = self;
+        let selected = selections.insert(Selected {
+            // One text for a topic, however many name it.
+            selection: selection.with_texts(|text| topics.find(text).map(|at| &topics[at].text)),
+            readerships: Slots::new(),
+            recent: (!walks_chains).then(|| Box::new(Recent::from(next))),
             matched_at: 0,
         });
-        self.selection_keys.insert(selection.clone(), selected);
-        for matcher in selection.matchers() {
-            match &matcher.0 {
-                Kind::Any => self.any.push(selected),
-                Kind::Exact(topic) => self.exact.entry(topic.clone()).or_default().push(selected),
-                Kind::Pattern(_) => match self.pattern_keys.get(matcher) {
-                    Some(&pattern) => self.patterns[pattern].selections.push(selected),
-                    None => {
-                        let used = PatternUse { matcher: matcher.clone(), selections: vec![selected] };
-                        self.pattern_keys.insert(matcher.clone(), self.patterns.insert(used));
-                    }
-                },
-            }
+        for matcher in selections[selected].selection.matchers() {
+            let users = match &matcher.0 {
+                Kind::Any => &mut *any,
+                Kind::Exact(text) => {
+                    let topic = topics.find(text).unwrap_or_else(|| {
+                        topics.insert(TopicUse { text: text.clone(), selections: Slots::new() })
+                    });
+                    &mut topics[topic].selections
+                }
+                Kind::Pattern(_) => {
+                    let pattern = patterns.find(matcher).unwrap_or_else(|| {
+                        patterns.insert(PatternUse { matcher: matcher.clone(), selections: Slots::new() })
+                    });
+                    &mut patterns[pattern].selections
+                }
+            };
+            users.push(selected);
         }
         selected
     }
 
-    /// Gives a seat back; with its last subscriber a readership is forgotten, and with its last readership a selection.
+    /// Gives a seat back; with its last subscriber a readership is forgotten, and with its last readership a selection
+    /// and a grant.
     ///
     /// Returns the doorbell, which is to be dropped outside the lock: with it may go a task that holds a seat here.
     pub(crate) fn leave(&mut self, seat: Seat) -> Option<Waker> {
-        let readership = &mut self.readerships[seat.readership];
-        let hung = seat.bell.filter(|(round, _)| *round == readership.round);
-        let bell = hung.and_then(|(_, at)| readership.bells.try_remove(at));
+        let at = number(seat.readership);
+        let readership = &mut self.readerships[at];
+        let bell = readership.take_bell(seat);
         readership.seats -= 1;
         if readership.seats > 0 {
             return bell;
         }
-        let Readership { selected, grant, .. } = self.readerships.remove(seat.readership);
-        self.readership_keys.remove(&(selected, grant));
+        let (selected, granted) = self.readerships.remove(at).terms;
+        self.grants[granted].readerships -= 1;
+        if self.grants[granted].readerships == 0 {
+            self.grants.remove(granted);
+        }
         let readerships = &mut self.selections[selected].readerships;
-        forget(readerships, seat.readership);
+        forget(readerships, at);
         if readerships.is_empty() {
             let Selected { selection, .. } = self.selections.remove(selected);
-            self.selection_keys.remove(&selection);
             self.unindex(&selection, selected);
         }
         bell
     }
 
-    fn unindex(&mut self, selection: &Selection, selected: usize) {
+    fn unindex(&mut self, selection: &Selection, selected: u32) {
         for matcher in selection.matchers() {
             match &matcher.0 {
                 Kind::Any => forget(&mut self.any, selected),
-                Kind::Exact(topic) => {
-                    if let Some(users) = self.exact.get_mut(topic) {
-                        forget(users, selected);
-                        if users.is_empty() {
-                            self.exact.remove(topic);
-                        }
+                Kind::Exact(text) => {
+                    let Some(topic) = self.topics.find(text) else { continue };
+                    forget(&mut self.topics[topic].selections, selected);
+                    if self.topics[topic].selections.is_empty() {
+                        self.topics.remove(topic);
                     }
                 }
                 Kind::Pattern(_) => {
-                    let Some(&pattern) = self.pattern_keys.get(matcher) else { continue };
+                    let Some(pattern) = self.patterns.find(matcher) else { continue };
                     forget(&mut self.patterns[pattern].selections, selected);
                     if self.patterns[pattern].selections.is_empty() {
                         self.patterns.remove(pattern);
-                        self.pattern_keys.remove(matcher);
                     }
                 }
             }
@@ -248,11 +315,18 @@ impl Router {
             for &readership in &*readerships {
                 let readership = &mut self.readerships[readership];
                 if entry.is_private() {
-                    let allowed = readership.allowed.get_or_insert_with(|| Recent::from(entry.position()));
-                    if !readership.grant.allows(entry.topics()) {
+                    let grant = &self.grants[readership.terms.1].grant;
+                    let allows = grant.allows(entry.topics());
+                    if !grant.is_quick() {
+                        let from = || Box::new(Recent::from(entry.position()));
+                        let allowed = readership.allowed.get_or_insert_with(from);
+                        if allows {
+                            allowed.push(entry.position());
+                        }
+                    }
+                    if !allows {
                         continue;
                     }
-                    allowed.push(entry.position());
                 }
                 readership.ring(&mut self.crowds, rung);
             }
@@ -260,9 +334,9 @@ impl Router {
     }
 
     fn find_selections(&mut self, entry: &Entry) {
-        let Self { selections, exact, any, patterns, matched, evaluations, .. } = self;
+        let Self { selections, topics, any, patterns, matched, evaluations, .. } = self;
         matched.clear();
-        let mut add = |users: &[usize]| {
+        let mut add = |users: &[u32]| {
             for &selected in users {
                 let at = &mut selections[selected].matched_at;
                 if *at != entry.position() {
@@ -273,11 +347,11 @@ impl Router {
         };
         add(any);
         for topic in entry.topics() {
-            if let Some(users) = exact.get(topic.as_str()) {
-                add(users);
+            if let Some(topic) = topics.find(topic.as_str()) {
+                add(&topics[topic].selections);
             }
         }
-        for (_, PatternUse { matcher, selections }) in &*patterns {
+        for PatternUse { matcher, selections } in patterns.values() {
             if evaluate(matcher, entry.topics(), evaluations) {
                 add(selections);
             }
@@ -286,20 +360,20 @@ impl Router {
 
     /// Positions begin anew: what was remembered of the old log is void.
     pub(crate) fn begin_epoch(&mut self, from: Position) {
-        for (_, selected) in &mut self.selections {
+        for selected in self.selections.values_mut() {
             selected.matched_at = 0;
             if let Some(recent) = &mut selected.recent {
-                *recent = Recent::from(from);
+                **recent = Recent::from(from);
             }
         }
-        for (_, readership) in &mut self.readerships {
+        for readership in self.readerships.values_mut() {
             readership.allowed = None;
         }
     }
 
     /// Moves all doorbells to `rung`.
     pub(crate) fn ring_all(&mut self, rung: &mut Vec<Waker>) {
-        for (_, readership) in &mut self.readerships {
+        for readership in self.readerships.values_mut() {
             readership.ring(&mut self.crowds, rung);
         }
     }
@@ -308,13 +382,14 @@ impl Router {
     ///
     /// Returns the one that hung there, which is to be dropped outside the lock, as in [`leave`](Self::leave).
     pub(crate) fn hang_bell(&mut self, seat: &mut Seat, waker: &Waker) -> Option<Waker> {
-        let readership = &mut self.readerships[seat.readership];
+        let readership = &mut self.readerships[number(seat.readership)];
         let hung = seat.bell.filter(|(round, _)| *round == readership.round);
-        match hung.and_then(|(_, at)| readership.bells.get_mut(at)) {
+        let bells = readership.bells.get_or_insert_default();
+        match hung.and_then(|(_, at)| bells.get_mut(at)) {
             Some(bell) if bell.will_wake(waker) => None,
             Some(bell) => Some(std::mem::replace(bell, waker.clone())),
             None => {
-                seat.bell = Some((readership.round, readership.bells.insert(waker.clone())));
+                seat.bell = Some((readership.round, bells.insert(waker.clone())));
                 None
             }
         }
@@ -331,15 +406,14 @@ impl Router {
 
     /// Makes who has this seat a member of `crowd`, in the group that is returned, and takes down its doorbell.
     pub(crate) fn join_crowd(&mut self, seat: Seat, crowd: usize) -> (u32, Option<Waker>) {
-        let readership = &mut self.readerships[seat.readership];
-        let hung = seat.bell.filter(|(round, _)| *round == readership.round);
-        let bell = hung.and_then(|(_, at)| readership.bells.try_remove(at));
+        let readership = &mut self.readerships[number(seat.readership)];
+        let bell = readership.take_bell(seat);
         (self.crowds.join(&mut readership.stations, crowd, seat.readership), bell)
     }
 
     /// The seat stays, with its readership.
     pub(crate) fn leave_crowd(&mut self, seat: Seat, crowd: usize) {
-        self.crowds.leave(&mut self.readerships[seat.readership].stations, crowd);
+        self.crowds.leave(&mut self.readerships[number(seat.readership)].stations, crowd);
     }
 
     /// The groups of `crowd` that have something to read since it last looked.
@@ -347,20 +421,19 @@ impl Router {
         self.crowds.take_news(crowd, news);
         for &group in &*news {
             let readership = self.crowds.readership_of(crowd, group);
-            Station::heard(&mut self.readerships[readership].stations, crowd);
+            Station::heard(&mut self.readerships[number(readership)].stations, crowd);
         }
     }
 
     /// What who sits here asked for, and may read.
     pub(crate) fn terms(&self, seat: Seat) -> (Selection, Grant) {
-        let Readership { selected, grant, .. } = &self.readerships[seat.readership];
-        (self.selections[*selected].selection.clone(), grant.clone())
+        let (selected, granted) = self.readerships[number(seat.readership)].terms;
+        (self.selections[selected].selection.clone(), self.grants[granted].grant.clone())
     }
 
     /// Whether an entry that was dropped from memory at `from` or behind it may have been for this seat.
     pub(crate) fn may_have_missed(&self, log: &Log, seat: Seat, from: Position) -> bool {
-        let Readership { selected, grant, .. } = &self.readerships[seat.readership];
-        let selection = &self.selections[*selected].selection;
+        let (selection, grant) = (&self.selected(seat).selection, self.grant(seat));
         let trimmed = log.trimmed();
         // A private entry was for this seat only if it had a topic that was asked for, and one that may be read.
         trimmed.is_unknown(from)
@@ -405,7 +478,7 @@ impl Router {
     }
 
     fn candidate(&mut self, log: &Log, seat: Seat, from: Position, patience: &mut u64) -> Candidate {
-        let selected = &self.selections[self.readerships[seat.readership].selected];
+        let selected = &self.selections[self.readerships[number(seat.readership)].terms.0];
         if selected.selection.is_any() {
             return Candidate::At(from);
         }
@@ -433,26 +506,33 @@ impl Router {
         Candidate::None
     }
 
+    fn selected(&self, seat: Seat) -> &Selected {
+        &self.selections[self.readerships[number(seat.readership)].terms.0]
+    }
+
+    fn grant(&self, seat: Seat) -> &Grant {
+        &self.grants[self.readerships[number(seat.readership)].terms.1].grant
+    }
+
     fn matchers(&self, seat: Seat) -> u64 {
-        self.selections[self.readerships[seat.readership].selected].selection.matchers().len() as u64
+        self.selected(seat).selection.matchers().len() as u64
     }
 
     fn may_read(&self, seat: Seat, entry: &Entry) -> bool {
         if !entry.is_private() {
             return true;
         }
-        let readership = &self.readerships[seat.readership];
-        match &readership.allowed {
+        match &self.readerships[number(seat.readership)].allowed {
             Some(recent) if recent.complete_from <= entry.position() => {
                 recent.positions.binary_search(&entry.position()).is_ok()
             }
-            _ => readership.grant.allows(entry.topics()),
+            _ => self.grant(seat).allows(entry.topics()),
         }
     }
 
     /// Whether this seat's grant lets it read an entry, matched or not.
     pub(crate) fn grant_allows(&self, seat: Seat, entry: &Entry) -> bool {
-        !entry.is_private() || self.readerships[seat.readership].grant.allows(entry.topics())
+        !entry.is_private() || self.grant(seat).allows(entry.topics())
     }
 
     pub(crate) fn evaluations(&self) -> u64 {
@@ -476,7 +556,7 @@ impl From<Option<Position>> for Candidate {
     }
 }
 
-fn forget(list: &mut Vec<usize>, item: usize) {
+fn forget(list: &mut Slots, item: u32) {
     if let Some(at) = list.iter().position(|&each| each == item) {
         list.swap_remove(at);
     }

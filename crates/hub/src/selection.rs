@@ -33,7 +33,23 @@ fn exact_topics(matchers: &[Matcher]) -> Option<impl Iterator<Item = &str>> {
     exact.then(|| matchers.iter().map(Matcher::as_str))
 }
 
+/// The same matchers, with the topics' texts that `known` has in place of their own.
+fn with_texts<'a>(matchers: &[Matcher], known: impl Fn(&str) -> Option<&'a Arc<str>>) -> Arc<[Matcher]> {
+    let same = |matcher: &Matcher| match &matcher.0 {
+        Kind::Exact(text) => {
+            known(text).map_or_else(|| matcher.clone(), |text| Matcher(Kind::Exact(text.clone())))
+        }
+        _ => matcher.clone(),
+    };
+    matchers.iter().map(same).collect()
+}
+
 impl Selection {
+    /// An equal one that shares the texts which `known` has.
+    pub(crate) fn with_texts<'a>(&self, known: impl Fn(&str) -> Option<&'a Arc<str>>) -> Self {
+        Self(with_texts(&self.0, known))
+    }
+
     /// The matchers, each once.
     #[must_use]
     pub fn matchers(&self) -> &[Matcher] {
@@ -67,6 +83,20 @@ impl Grant {
     #[must_use]
     pub fn everything() -> Self {
         Self::from_iter([Matcher::any()])
+    }
+
+    pub(crate) fn matchers(&self) -> &[Matcher] {
+        &self.0
+    }
+
+    /// An equal one that shares the texts which `known` has.
+    pub(crate) fn with_texts<'a>(&self, known: impl Fn(&str) -> Option<&'a Arc<str>>) -> Self {
+        Self(with_texts(&self.0, known))
+    }
+
+    /// Whether asking it again is as cheap as remembering what it said.
+    pub(crate) fn is_quick(&self) -> bool {
+        self.0.len() <= 8 && self.0.iter().all(|matcher| !matches!(matcher.0, Kind::Pattern(_)))
     }
 
     /// Whether a private event with these topics may be read.
