@@ -51,7 +51,9 @@ fn bytes_each(topics: usize, is_granted: bool, private: bool) -> usize {
     // Whose news they are is remembered until somebody asks.
     crowd.news(&mut Vec::new());
     let each = (HEAP.allocated() - before) / SUBSCRIBERS;
-    members.into_iter().for_each(|member| crowd.leave(member));
+    for member in members {
+        crowd.leave(member);
+    }
     each
 }
 
@@ -65,7 +67,9 @@ fn an_idle_subscriber_costs_the_hub_a_few_hundred_bytes() {
         let members: Vec<_> =
             (0..SUBSCRIBERS).map(|_| member(&hub, &mut crowd, &["news".to_owned()], &[])).collect();
         let each = (HEAP.allocated() - before) / SUBSCRIBERS;
-        members.into_iter().for_each(|member| crowd.leave(member));
+        for member in members {
+            crowd.leave(member);
+        }
         each
     };
     let measured = [
