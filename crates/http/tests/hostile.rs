@@ -5,7 +5,7 @@ mod common;
 
 use std::time::Duration;
 
-use common::socket::Server;
+use common::socket::{Client, Server};
 use common::{HUB, hub};
 use fanfare_http::{ConnectionLimits, Drain, Mercure, RequestLimits};
 use fanfare_hub::Hub;
@@ -28,8 +28,8 @@ fn status(answer: &str) -> &str {
     answer.get(9..12).unwrap_or(answer)
 }
 
-/// Runs `attack` while a subscriber listens, and then publishes to it.
-async fn untouched(server: &Server, attack: impl AsyncFnOnce()) {
+/// Runs `attack` while a subscriber listens, and then publishes to it; gives the subscriber, who still listens.
+async fn untouched(server: &Server, attack: impl AsyncFnOnce()) -> Client {
     let mut bystander = server.connect().await;
     bystander.request(&format!("{HUB}?match=a")).await;
     bystander.until(":\n").await;
@@ -37,6 +37,7 @@ async fn untouched(server: &Server, attack: impl AsyncFnOnce()) {
     let answer = server.answer(publication("topic=a&data=still%20here")).await;
     assert_eq!(status(&answer), "200", "{answer}");
     bystander.until("data: still here\n\n").await;
+    bystander
 }
 
 fn publication(form: &str) -> String {
@@ -81,7 +82,7 @@ async fn a_stream_is_not_cut_by_the_limit_for_heads() {
     let hub = hub();
     let limits = ConnectionLimits { head_timeout: SHORT, ..ConnectionLimits::default() };
     let server = with(&hub, limits, RequestLimits::default());
-    untouched(&server, async || {
+    let _bystander = untouched(&server, async || {
         server.answer("G").await;
         server.answer("G").await;
     })
@@ -94,7 +95,7 @@ async fn heads_that_are_too_large_are_431_m180() {
     let limits =
         ConnectionLimits { head_bytes_max: 8_192, head_fields_max: 20, ..ConnectionLimits::default() };
     let server = with(&hub, limits, RequestLimits::default());
-    untouched(&server, async || {
+    let _bystander = untouched(&server, async || {
         let long =
             format!("GET {HUB}?match=a HTTP/1.1\r\nHost: localhost\r\nX: {}\r\n\r\n", "x".repeat(9_000));
         let answer = server.answer(long).await;
@@ -110,7 +111,7 @@ async fn heads_that_are_too_large_are_431_m180() {
 async fn a_head_that_is_no_http_is_400_with_a_sentence() {
     let hub = hub();
     let server = with(&hub, ConnectionLimits::default(), RequestLimits::default());
-    untouched(&server, async || {
+    let _bystander = untouched(&server, async || {
         for head in ["GET\r\n\r\n", "GET / HTTP/9.9\r\n\r\n", "GET / HTTP/1.1\r\nno colon\r\n\r\n"] {
             let answer = server.answer(head).await;
             assert_eq!(status(&answer), "400", "{head:?}");
@@ -125,7 +126,7 @@ async fn bodies_that_are_too_large_are_413_whether_announced_or_not_m083() {
     let hub = hub();
     let limits = RequestLimits { body_bytes_max: 1_000, ..RequestLimits::default() };
     let server = with(&hub, ConnectionLimits::default(), limits);
-    untouched(&server, async || {
+    let _bystander = untouched(&server, async || {
         let form = format!("topic=a&data={}", "x".repeat(100_000));
         let answer = server.answer(publication(&form)).await;
         assert_eq!(status(&answer), "413");
@@ -151,7 +152,7 @@ async fn a_body_that_does_not_come_is_408() {
     let hub = hub();
     let limits = RequestLimits { body_timeout: SHORT, ..RequestLimits::default() };
     let server = with(&hub, ConnectionLimits::default(), limits);
-    untouched(&server, async || {
+    let _bystander = untouched(&server, async || {
         let stalled = format!(
             "POST {HUB} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 100\r\n\r\ntopic=a"
         );
@@ -166,7 +167,7 @@ async fn a_body_that_does_not_come_is_408() {
 async fn what_is_no_http_is_400_or_cut() {
     let hub = hub();
     let server = server(&hub);
-    untouched(&server, async || {
+    let _bystander = untouched(&server, async || {
         for garbage in [
             &b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..],
             b"HELO localhost\r\n\r\n",
@@ -189,7 +190,7 @@ async fn what_is_no_http_is_400_or_cut() {
 async fn a_flood_of_bad_requests_touches_nobody() {
     let hub = hub();
     let server = server(&hub);
-    untouched(&server, async || {
+    let _bystander = untouched(&server, async || {
         let flood = (0..200).map(|number| {
             let server = &server;
             async move {
@@ -212,7 +213,7 @@ async fn a_flood_of_bad_requests_touches_nobody() {
 async fn publishers_that_vanish_in_the_middle_leave_nothing() {
     let hub = hub();
     let server = server(&hub);
-    untouched(&server, async || {
+    let _bystander = untouched(&server, async || {
         for _ in 0..50 {
             let mut client = server.connect().await;
             let whole = publication("topic=a&data=half");

@@ -136,6 +136,22 @@ impl Client {
         }
     }
 
+    /// What has come, if anything has; for a socket that does not block.
+    pub(crate) fn next_if_ready(&mut self) -> Option<Got> {
+        let mut buffer = [0; 16 * 1024];
+        loop {
+            if let Some(got) = self.got.pop_front() {
+                return Some(got);
+            }
+            match self.socket.read(&mut buffer) {
+                Ok(0) => return Some(Got::End),
+                Ok(read) => self.take_in(&buffer[..read]),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
+                Err(_) => return Some(Got::Broken),
+            }
+        }
+    }
+
     /// Reads the head, so that the connection is known to be served.
     pub(crate) fn served(mut self) -> Self {
         let mut byte = [0];
