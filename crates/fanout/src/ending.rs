@@ -23,6 +23,7 @@ impl Worker {
         }
         // It fails only for a socket that was never registered.
         let _ = self.poll.registry().deregister(&mut connection.socket);
+        self.sending.forget(key);
         // Told before the client can see it, and gone only after.
         self.totals.ended(how);
         drop(connection);

@@ -46,6 +46,7 @@ pub struct Fanout(Arc<Shared>);
 
 struct Shared {
     workers: Vec<Arc<Inbox>>,
+    uses_io_uring: bool,
     turn: AtomicUsize,
     totals: Arc<Totals>,
 }
@@ -54,15 +55,18 @@ impl Fanout {
     /// Starts the workers.
     ///
     /// # Errors
-    /// The system has no thread, or no file descriptor, for a worker.
+    /// The system has no thread, or no file descriptor, for a worker; or [`IoUring::On`](crate::IoUring::On) was asked for
+    /// and there is none.
     pub fn start(settings: &Settings) -> io::Result<Self> {
         let count = settings.workers.map_or_else(half_of_the_cores, NonZeroUsize::get);
         let totals = Totals::new();
-        let mut shared = Shared { workers: Vec::new(), turn: AtomicUsize::new(0), totals };
+        let mut shared =
+            Shared { workers: Vec::new(), uses_io_uring: true, turn: AtomicUsize::new(0), totals };
         for number in 0..count {
             let worker = Beginning::new(settings.clone(), shared.totals.clone())?;
             // Should a later one fail, this one is told to end when `shared` is dropped.
             shared.workers.push(worker.inbox());
+            shared.uses_io_uring &= worker.uses_io_uring();
             thread::Builder::new().name(format!("fanout-{number}")).spawn(move || worker.run())?;
         }
         Ok(Self(Arc::new(shared)))
@@ -106,6 +110,12 @@ impl Fanout {
     /// Waits until there are no connections.
     pub async fn emptied(&self) {
         poll_fn(|context| self.0.totals.poll_emptied(context.waker())).await;
+    }
+
+    /// Whether all its workers write through `io_uring`.
+    #[must_use]
+    pub fn uses_io_uring(&self) -> bool {
+        self.0.uses_io_uring
     }
 
     /// What was counted so far.

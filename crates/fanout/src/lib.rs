@@ -15,8 +15,11 @@ mod fanout;
 mod inbox;
 pub mod jitter;
 mod report;
+#[cfg_attr(not(all(feature = "io-uring", target_os = "linux")), path = "no_ring.rs")]
+mod ring;
 mod room;
 mod rounds;
+mod sending;
 mod settings;
 mod socket;
 mod sync;
@@ -28,4 +31,4 @@ pub use adoption::{Adoption, Terms};
 pub use counts::{Counts, Ended};
 pub use fanout::Fanout;
 pub use report::Subscriber;
-pub use settings::Settings;
+pub use settings::{IoUring, Settings};

@@ -24,7 +24,8 @@ use crate::inbox::{Command, Inbox};
 use crate::report::{Request, Subscriber};
 use crate::room::Room;
 use crate::rounds::Link;
-use crate::socket::{self, Discarded};
+use crate::sending::Sending;
+use crate::socket::{self, Discarded, Wrote};
 use crate::writing::Pick;
 use crate::{Adoption, Ended, Settings, clock, jitter};
 
@@ -42,6 +43,7 @@ const NO_ROOM: u32 = u32::MAX;
 /// What a worker is begun with, in a thread of its own.
 pub(crate) struct Beginning {
     poll: Poll,
+    sending: Sending,
     inbox: Arc<Inbox>,
     settings: Settings,
     totals: Arc<Totals>,
@@ -51,7 +53,12 @@ impl Beginning {
     pub(crate) fn new(settings: Settings, totals: Arc<Totals>) -> io::Result<Self> {
         let poll = Poll::new()?;
         let bell = Arc::new(Bell(mio::Waker::new(poll.registry(), BELL)?));
-        Ok(Self { poll, inbox: Arc::new(Inbox::new(bell)), settings, totals })
+        let sending = Sending::new(settings.io_uring)?;
+        Ok(Self { poll, sending, inbox: Arc::new(Inbox::new(bell)), settings, totals })
+    }
+
+    pub(crate) fn uses_io_uring(&self) -> bool {
+        self.sending.is_ring()
     }
 
     pub(crate) fn inbox(&self) -> Arc<Inbox> {
@@ -66,6 +73,7 @@ impl Beginning {
 
 pub(crate) struct Worker {
     pub(crate) poll: Poll,
+    pub(crate) sending: Sending,
     pub(crate) inbox: Arc<Inbox>,
     pub(crate) settings: Settings,
     pub(crate) totals: Arc<Totals>,
@@ -75,6 +83,7 @@ pub(crate) struct Worker {
     pub(crate) rooms: Slab<Room>,
     pub(crate) batch: Batch,
     pub(crate) picks: Vec<(usize, Pick)>,
+    pub(crate) wrote: Vec<Wrote>,
     scratch: Box<[u8]>,
     /// The last tick of the window over which the streams end, once there is one.
     drained_by: Option<Tick>,
@@ -86,9 +95,11 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    fn begin(Beginning { poll, inbox, settings, totals }: Beginning) -> Self {
+    fn begin(Beginning { poll, mut sending, inbox, settings, totals }: Beginning) -> Self {
+        sending.start();
         Self {
             poll,
+            sending,
             inbox,
             settings,
             totals,
@@ -98,6 +109,7 @@ impl Worker {
             rooms: Slab::new(),
             batch: Batch::new(),
             picks: Vec::new(),
+            wrote: Vec::new(),
             scratch: vec![0; SCRATCH_BYTES].into_boxed_slice(),
             drained_by: None,
             keep_alive: None,

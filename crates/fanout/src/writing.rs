@@ -8,7 +8,8 @@ use fanfare_hub::{Due, Look, Share};
 
 use crate::Ended;
 use crate::connection::Aside;
-use crate::socket::{self, Wrote};
+use crate::sending::Parcel;
+use crate::socket::Wrote;
 use crate::worker::Worker;
 
 /// How many connections are written to before everything else is looked at again. Publications that come in between go
@@ -39,13 +40,27 @@ impl Worker {
     pub(crate) fn write(&mut self) {
         for room in 0..self.rooms.capacity() {
             if self.rooms.get(room).is_some_and(|room| !room.rounds.is_idle()) {
-                let mut picks = std::mem::take(&mut self.picks);
+                let (mut picks, mut wrote) =
+                    (std::mem::take(&mut self.picks), std::mem::take(&mut self.wrote));
                 self.pick(room, &mut picks);
-                self.totals.writes.fetch_add(picks.len() as u64, Relaxed);
+                self.send(&picks, &mut wrote);
+                let mut went = wrote.drain(..);
                 for (key, pick) in picks.drain(..) {
-                    self.give(room, key, pick);
+                    self.connections[key].state.in_batch = false;
+                    match pick {
+                        Pick::Share(share) => {
+                            let Some(wrote) = went.next() else { break };
+                            self.note(room, key, &share, wrote);
+                        }
+                        Pick::KeepAlive => self.write_keep_alive(key),
+                        Pick::Elsewhere => self.send_elsewhere(key),
+                        Pick::End => self.end(key, Ended::ByHub),
+                        Pick::Leave => self.farewell(key),
+                        Pick::TimeIsOver => self.time_is_over(key),
+                    }
                 }
-                self.picks = picks;
+                drop(went);
+                (self.picks, self.wrote) = (picks, wrote);
             }
         }
     }
@@ -98,24 +113,30 @@ impl Worker {
         }
     }
 
-    fn give(&mut self, room: usize, key: usize, pick: Pick) {
-        self.connections[key].state.in_batch = false;
-        match pick {
-            Pick::Share(share) => self.write_share(room, key, &share),
-            Pick::KeepAlive => self.write_keep_alive(key),
-            Pick::Elsewhere => self.send_elsewhere(key),
-            Pick::End => self.end(key, Ended::ByHub),
-            Pick::Leave => self.farewell(key),
-            Pick::TimeIsOver => self.time_is_over(key),
-        }
+    /// Writes what is due to members of the crowd, to each once.
+    fn send(&mut self, picks: &[(usize, Pick)], wrote: &mut Vec<Wrote>) {
+        let Self { connections, batch, sending, totals, .. } = self;
+        let parcels: Vec<Parcel<'_>> = picks
+            .iter()
+            .filter_map(|(key, pick)| match pick {
+                Pick::Share(share) => {
+                    Some(Parcel { key: *key, socket: &connections[*key].socket, bytes: batch.bytes(share) })
+                }
+                _ => None,
+            })
+            .collect();
+        // Before anybody can see what they bring.
+        totals.writes.fetch_add(parcels.len() as u64, Relaxed);
+        sending.send(&parcels, wrote);
     }
 
-    fn write_share(&mut self, room: usize, key: usize, share: &Share) {
+    /// Draws the consequences of a write.
+    fn note(&mut self, room: usize, key: usize, share: &Share, wrote: Wrote) {
         let Self { connections, rooms, batch, .. } = self;
         let connection = &mut connections[key];
         let Some(member) = &mut connection.member else { return };
         let bytes = batch.bytes(share);
-        match socket::write(&connection.socket, bytes) {
+        match wrote {
             Wrote::Bytes(written) => {
                 rooms[room].crowd.wrote(batch, member, share, written);
                 connection.progress_at = self.clock.now();

@@ -89,6 +89,10 @@ pub(crate) struct Serve {
     #[arg(long, env = "FANFARE_WORKERS", value_name = "THREADS")]
     pub(crate) workers: Option<NonZeroUsize>,
 
+    /// Whether writes to subscribers go through io_uring: one call of the kernel for many of them.
+    #[arg(long, env = "FANFARE_IO_URING", value_enum, default_value_t = IoUring::Auto)]
+    pub(crate) io_uring: IoUring,
+
     /// How many subscribers are served at a time. Each needs a file descriptor.
     #[arg(long, env = "FANFARE_MAX_SUBSCRIBERS", value_name = "SUBSCRIBERS", default_value_t = 50_000)]
     pub(crate) max_subscribers: usize,
@@ -146,6 +150,26 @@ impl From<UnknownId> for fanfare_hub::UnknownId {
         match chosen {
             UnknownId::Live => Self::Live,
             UnknownId::Oldest => Self::Oldest,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum IoUring {
+    /// Where the kernel allows it.
+    Auto,
+    /// Or the hub does not start.
+    On,
+    /// Never.
+    Off,
+}
+
+impl From<IoUring> for fanfare_fanout::IoUring {
+    fn from(chosen: IoUring) -> Self {
+        match chosen {
+            IoUring::Auto => Self::Auto,
+            IoUring::On => Self::On,
+            IoUring::Off => Self::Off,
         }
     }
 }

@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 use url::Url;
 
 use crate::admin::{self, Admin};
-use crate::flags::{Engine, Serve};
+use crate::flags::{Engine, IoUring, Serve};
 use crate::guard::{self, Guard};
 use crate::page;
 use crate::signals::Signals;
@@ -31,6 +31,8 @@ pub(crate) enum Failure {
     NotLoopback { address: SocketAddr },
     /// The flags contradict each other or ask for nothing.
     Hub(BuildError),
+    /// `--io-uring on`, and there is none.
+    NoIoUring(io::Error),
     /// An address cannot be served on.
     Listen { address: SocketAddr, error: io::Error },
     /// The system refused what every program needs.
@@ -41,7 +43,7 @@ impl Failure {
     /// 2 for what another command line would change, as for a flag that does not exist.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
-            Self::NoKeys | Self::NotLoopback { .. } | Self::Hub(_) => 2,
+            Self::NoKeys | Self::NotLoopback { .. } | Self::Hub(_) | Self::NoIoUring(_) => 2,
             Self::Listen { .. } | Self::System(_) => 1,
         }
     }
@@ -58,6 +60,7 @@ impl fmt::Display for Failure {
                 "--dev lets everybody publish, so it takes loopback addresses such as 127.0.0.1:8080 only, not {address}"
             ),
             Self::Hub(error) => write!(f, "the hub cannot be configured like this: {error}"),
+            Self::NoIoUring(error) => write!(f, "{error}; --io-uring auto goes on without it"),
             Self::Listen { address, error } => match error.kind() {
                 io::ErrorKind::AddrInUse => write!(
                     f,
@@ -104,7 +107,11 @@ async fn run_until_signalled(flags: &Serve) -> Result<(), Failure> {
     let (admin_listeners, admin_addresses) = open(flags.admin_listen.as_slice())?;
 
     let limits = ConnectionLimits::default();
-    let fanout = fanout(flags, &limits).map_err(Failure::System)?;
+    let fanout = fanout(flags, &limits).map_err(|error| match flags.io_uring {
+        IoUring::On => Failure::NoIoUring(error),
+        IoUring::Auto | IoUring::Off => Failure::System(error),
+    })?;
+    tracing::info!(io_uring = fanout.uses_io_uring(), "ready to write to subscribers");
 
     let admin =
         Admin { hub: hub.clone(), serve: counts.clone(), fanout: fanout.clone(), drain: drain.clone() };
@@ -158,7 +165,8 @@ fn hub(flags: &Serve) -> Result<Hub, BuildError> {
 
 fn fanout(flags: &Serve, limits: &ConnectionLimits) -> io::Result<Fanout> {
     let write_timeout = limits.write_timeout;
-    Fanout::start(&Settings { workers: flags.workers, write_timeout, ..Settings::default() })
+    let io_uring = flags.io_uring.into();
+    Fanout::start(&Settings { workers: flags.workers, io_uring, write_timeout, ..Settings::default() })
 }
 
 fn mercure(flags: &Serve, hub: Hub, drain: &Drain, addresses: &[SocketAddr]) -> Mercure {

@@ -3,6 +3,7 @@
 
 mod common;
 
+use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
 use std::process::Command;
 
@@ -54,6 +55,7 @@ fn values_that_mean_nothing_are_refused_with_what_would_be_understood() {
         (["--bookmarks", "some"], "browsers"),
         (["--unknown-id", "newest"], "oldest"),
         (["--log-format", "xml"], "json"),
+        (["--io-uring", "maybe"], "auto"),
     ] {
         let (code, said) = refused(&[&["serve", "--dev"], &arguments[..]].concat());
         assert_eq!(code, Some(2), "{arguments:?}");
@@ -62,6 +64,27 @@ fn values_that_mean_nothing_are_refused_with_what_would_be_understood() {
     let (code, said) = refused(&["serve", "--dev", "--history-events", "0"]);
     assert_eq!(code, Some(2));
     assert!(said.contains("at least one event"), "{said}");
+}
+
+#[test]
+fn io_uring_is_used_when_it_is_asked_for_or_its_lack_is_a_reason_not_to_start() {
+    let arguments = ["serve", "--dev", "--listen", "127.0.0.1:0", "--io-uring", "on", "--log-format", "json"];
+    let mut hub = fanfare(&arguments).spawn().unwrap();
+    let (mut out, mut err) =
+        (BufReader::new(hub.stdout.take().unwrap()), BufReader::new(hub.stderr.take().unwrap()));
+    let mut said = String::new();
+    if out.read_line(&mut said).unwrap() > 0 {
+        assert!(said.starts_with("listening on http://"), "{said}");
+        let mut logged = String::new();
+        err.read_line(&mut logged).unwrap();
+        assert!(logged.contains("\"io_uring\":true"), "{logged}");
+        hub.kill().unwrap();
+        hub.wait().unwrap();
+    } else {
+        err.read_to_string(&mut said).unwrap();
+        assert!(said.ends_with("--io-uring auto goes on without it\n"), "{said}");
+        assert_eq!(hub.wait().unwrap().code(), Some(2));
+    }
 }
 
 #[test]
@@ -79,6 +102,8 @@ fn help_names_every_flag_with_its_default_and_variable() {
         "--bookmarks",
         "--unknown-id",
         "--log-format",
+        "--workers",
+        "--io-uring",
         "--max-subscribers",
         "--max-body-bytes",
         "--max-event-bytes",

@@ -1,14 +1,12 @@
 //! How streams end, and that a seat in the hub is given back however they do.
-#![allow(clippy::unwrap_used)]
-
-mod support;
 
 use std::net::Shutdown;
 use std::time::{Duration, Instant};
 
 use fanfare_fanout::{Ended, Fanout, Settings, Terms};
 use fanfare_hub::Hub;
-use support::{Got, House, block_on, house, send, settings, shut};
+
+use super::support::{Got, House, block_on, house, send, settings, shut};
 
 #[test]
 fn a_client_that_closes_is_gone_at_once() {
@@ -128,7 +126,7 @@ fn with_the_last_handle_all_is_cut() {
     let House { hub, fanout, .. } = house;
     drop(fanout);
     assert_eq!(client.next(), Got::Broken);
-    support::until(|| hub.counts().subscribers == 0);
+    super::support::until(|| hub.counts().subscribers == 0);
 }
 
 #[test]

@@ -3,9 +3,6 @@
 //!
 //! Method: every client knows the number of the next event of its topic. Whatever ends its connection, it comes back with
 //! its last event ID; half of an event that it had is worth nothing.
-#![allow(clippy::unwrap_used)]
-
-mod support;
 
 use std::io::Write;
 use std::net::Shutdown;
@@ -14,7 +11,8 @@ use std::time::Duration;
 use fanfare_fanout::{Ended, Settings, Terms};
 use fanfare_hub::Hub;
 use fanfare_wire::EventId;
-use support::{Client, Got, House, block_on, settings};
+
+use super::support::{Client, Got, House, block_on, settings};
 
 const CLIENTS: usize = 2_000;
 const TOPICS: usize = 8;

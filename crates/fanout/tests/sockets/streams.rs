@@ -1,13 +1,11 @@
 //! What arrives: every event once and in order, live, replayed, or behind a gap (P1, P2, P3).
-#![allow(clippy::unwrap_used)]
-
-mod support;
 
 use fanfare_fanout::Terms;
 use fanfare_hub::{Grant, Hub, Matcher, Publication, Selection, Topic};
 use fanfare_wire::{Event, EventId, Frame};
 use std::time::Duration;
-use support::{Got, House, block_on, house, settings};
+
+use super::support::{Got, House, block_on, house, settings};
 
 #[test]
 fn what_is_published_arrives_behind_the_head() {
@@ -141,7 +139,7 @@ fn the_hub_counts_what_was_delivered() {
     for client in &mut clients {
         client.events(10);
     }
-    support::until(|| house.hub.counts().deliveries == 200);
+    super::support::until(|| house.hub.counts().deliveries == 200);
     let bytes: usize = clients.iter().map(|client| client.bytes.len()).sum();
     assert_eq!(house.hub.counts().delivered_bytes, bytes as u64);
 }

@@ -1,6 +1,4 @@
 //! A hub, a fan-out, and clients on real sockets.
-#![allow(dead_code)] // Each test uses what it needs.
-#![allow(clippy::unwrap_used)]
 
 use std::future::Future;
 use std::io::{self, Read, Write};
@@ -20,9 +18,9 @@ pub(crate) const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n";
 /// A test that waits for longer than this has found a bug; no test waits for it to pass.
 const HANGS: Duration = Duration::from_secs(60);
 
-/// Settings for one worker.
+/// Settings for one worker, which writes as this test program is there to show.
 pub(crate) fn settings() -> Settings {
-    Settings { workers: NonZeroUsize::new(1), ..Settings::default() }
+    Settings { workers: NonZeroUsize::new(1), io_uring: crate::IO_URING, ..Settings::default() }
 }
 
 pub(crate) struct House {
@@ -100,12 +98,6 @@ pub(crate) enum Got {
     End,
     /// It was reset.
     Broken,
-}
-
-impl Got {
-    pub(crate) fn event(data: &str) -> impl Fn(&Self) -> bool {
-        move |got| matches!(got, Self::Event { data: seen, .. } if seen == data)
-    }
 }
 
 impl Client {

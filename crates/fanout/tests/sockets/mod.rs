@@ -1,0 +1,8 @@
+//! What a fan-out promises, over real sockets.
+#![allow(clippy::unwrap_used)]
+
+mod ends;
+mod faults;
+mod slow;
+mod streams;
+mod support;
