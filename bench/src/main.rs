@@ -6,6 +6,7 @@
 mod compare;
 mod contestant;
 mod floor;
+mod gateway;
 mod generator;
 mod load;
 mod measure;

@@ -4,6 +4,7 @@
 //! Figures that depend on the machine alone never make it fail.
 
 mod churn;
+mod http2;
 mod outcome;
 mod patterns;
 mod rivalry;
@@ -43,6 +44,8 @@ pub(crate) enum Name {
     Storm,
     /// The hub is killed under its subscribers and started again.
     Kill,
+    /// HTTP/2, beside HTTP/1.1.
+    Http2,
 }
 
 /// What `scenario` is told.
@@ -117,6 +120,7 @@ pub(crate) fn scenario(arguments: &Arguments) -> anyhow::Result<()> {
         Name::Stalled => stage.each_hub(|hub| stalled::stalled(&stage, hub)),
         Name::Storm => stage.each_hub(|hub| storm::cut(&stage, hub)),
         Name::Kill => stage.each_hub(|hub| storm::kill(&stage, hub)),
+        Name::Http2 => stage.each_hub(|hub| http2::http2(&stage, hub)),
     }?;
     for outcome in &outcomes {
         eprintln!("{}", outcome.line());
