@@ -37,6 +37,8 @@ const EVENTS: usize = 1_024;
 const COMMANDS: usize = 128;
 /// How much of what clients send is read away at once, in bytes.
 const SCRATCH_BYTES: usize = 16 * 1024;
+/// How long a worker that has just written stays awake for the next event: about as long as waking it would take.
+const LINGER: Duration = Duration::from_micros(50);
 /// The room of a connection that has no hub any more.
 const NO_ROOM: u32 = u32::MAX;
 
@@ -52,7 +54,7 @@ pub(crate) struct Beginning {
 impl Beginning {
     pub(crate) fn new(settings: Settings, totals: Arc<Totals>) -> io::Result<Self> {
         let poll = Poll::new()?;
-        let bell = Arc::new(Bell(mio::Waker::new(poll.registry(), BELL)?));
+        let bell = Arc::new(Bell::new(poll.registry(), BELL)?);
         let sending = Sending::new(settings.io_uring)?;
         Ok(Self { poll, sending, inbox: Arc::new(Inbox::new(bell)), settings, totals })
     }
@@ -84,6 +86,8 @@ pub(crate) struct Worker {
     pub(crate) batch: Batch,
     pub(crate) picks: Vec<(usize, Pick)>,
     pub(crate) wrote: Vec<Wrote>,
+    /// Whether it has written since it last waited.
+    pub(crate) has_written: bool,
     scratch: Box<[u8]>,
     /// The last tick of the window over which the streams end, once there is one.
     drained_by: Option<Tick>,
@@ -110,6 +114,7 @@ impl Worker {
             batch: Batch::new(),
             picks: Vec::new(),
             wrote: Vec::new(),
+            has_written: false,
             scratch: vec![0; SCRATCH_BYTES].into_boxed_slice(),
             drained_by: None,
             keep_alive: None,
@@ -121,10 +126,7 @@ impl Worker {
     fn run(&mut self) {
         let mut events = Events::with_capacity(EVENTS);
         while !self.stopped {
-            // An interrupted or failed poll told of nothing; what is due is due nevertheless.
-            if self.poll.poll(&mut events, self.patience()).is_err() {
-                events.clear();
-            }
+            self.wait(&mut events);
             let ticked = self.clock.advance(Instant::now());
             for event in &events {
                 self.happened(event);
@@ -145,6 +147,23 @@ impl Worker {
             }
             self.write();
         }
+    }
+
+    /// Waits until there is something to do, unless there is.
+    fn wait(&mut self, events: &mut Events) {
+        let mut patience = self.patience();
+        let bell = self.inbox.bell();
+        if patience != Some(Duration::ZERO) {
+            let stays_awake = std::mem::take(&mut self.has_written) && linger(bell);
+            if stays_awake || !bell.fall_asleep() {
+                patience = Some(Duration::ZERO);
+            }
+        }
+        // An interrupted or failed poll told of nothing; what is due is due nevertheless.
+        if self.poll.poll(events, patience).is_err() {
+            events.clear();
+        }
+        bell.wake_up();
     }
 
     /// How long to wait for something to happen; `None` for ever.
@@ -318,6 +337,18 @@ impl Worker {
                 .collect(),
         );
     }
+}
+
+/// Waits a moment before going to sleep; gives whether the bell rang.
+fn linger(bell: &Bell) -> bool {
+    let until = Instant::now() + LINGER;
+    while !bell.is_rung() {
+        if Instant::now() >= until {
+            return false;
+        }
+        std::thread::yield_now();
+    }
+    true
 }
 
 impl Drop for Worker {

@@ -128,6 +128,7 @@ impl Worker {
         // Before anybody can see what they bring.
         totals.writes.fetch_add(parcels.len() as u64, Relaxed);
         sending.send(&parcels, wrote);
+        self.has_written |= !wrote.is_empty();
     }
 
     /// Draws the consequences of a write.
