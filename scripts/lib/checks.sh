@@ -124,7 +124,9 @@ check_fuzz() {
 check_clients() {
   local name
   # The script below installs the clients themselves, from the lock files beside it.
-  if ! { need_apt curl curl && need_node 20 && need_python; }; then
+  # Debian keeps the proxies in /usr/sbin, which is not on everybody's path.
+  PATH="$PATH:/usr/sbin"
+  if ! { need_apt curl curl && need_apt nginx nginx && need_apt haproxy haproxy && need_node 20 && need_python; }; then
     skip "$why"
     return
   fi

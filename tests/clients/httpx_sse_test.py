@@ -7,6 +7,9 @@ waits by the clock; a read that takes longer than any healthy run ends the test.
 import json
 import os
 import pathlib
+import re
+import socket
+import struct
 import subprocess
 import threading
 import unittest
@@ -47,8 +50,8 @@ class Server:
         # The rest of what it prints has to go somewhere.
         threading.Thread(target=self.process.stdout.read, daemon=True).start()
 
-    def stop(self):
-        self.process.kill()
+    def stop(self, kill=True):
+        self.process.kill() if kill else self.process.terminate()
         self.process.wait()
         self.process.stdout.close()
 
@@ -59,6 +62,50 @@ class Server:
         answer = httpx.post(self.base + HUB, data=fields)
         assert answer.status_code == 200, answer.text
         return answer.text
+
+
+class Relay:
+    """One connection to a server: its answer goes no further than a pattern, and ends there as it is told."""
+
+    def __init__(self, server, until):
+        self._far = socket.create_connection(("127.0.0.1", int(server.base.rpartition(":")[2])), DEADLINE_S)
+        self._until = until
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener.settimeout(DEADLINE_S)
+        self.base = "http://127.0.0.1:%d" % self._listener.getsockname()[1]
+        self._near = None
+        self._reached = threading.Event()
+        self._thread = threading.Thread(target=self._pass, daemon=True)
+        self._thread.start()
+
+    def _pass(self):
+        self._near, _ = self._listener.accept()
+        self._near.settimeout(DEADLINE_S)
+        request = b""
+        while b"\r\n\r\n" not in request:
+            request += self._near.recv(65536)
+        self._far.sendall(request)
+        answer, sent = b"", 0
+        while not self._reached.is_set():
+            answer += self._far.recv(65536)
+            match = re.search(self._until, answer, re.MULTILINE)
+            end = match.end() if match else len(answer)
+            self._near.sendall(answer[sent:end])
+            sent = end
+            if match:
+                self._reached.set()
+
+    def end(self, reset):
+        """Ends the connection when the pattern has gone through."""
+        assert self._reached.wait(DEADLINE_S), "the pattern was not sent"
+        if reset:
+            self._near.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._near.close()
+
+    def close(self):
+        self._thread.join()
+        for each in (self._listener, self._far, self._near):
+            each.close()
 
 
 class Reader:
@@ -152,6 +199,73 @@ class TheHub(Started):
             self.assertEqual(json.loads(gap.data), {"reason": "rewound", "after": first.id})
             live = Event("message", "live", hub.publish(topic="rooms/7", data="live"))
             self.assertEqual(next(reader.events), live)
+
+
+class TheEndsOfAStream(Started):
+    """The body ends where the connection does, and httpx tells an end in order from a reset."""
+
+    HALF = rb"^data: hal"
+    WHOLE = rb"^data: half\n\n"
+
+    def read(self, base, end):
+        """Reads a stream to its end, which `end` brings about when the head is there."""
+        self.text = ""
+        with httpx.Client(timeout=DEADLINE_S, trust_env=False) as client, client.stream("GET", base + HUB + "?match=rooms/7") as answer:
+            pieces = answer.iter_text()
+            end(pieces)
+            for piece in pieces:
+                self.text += piece
+
+    def saw(self, pieces, text):
+        while text not in self.text:
+            self.text += next(pieces)
+
+    def test_a_hub_that_ends_in_order_or_is_killed_is_a_clean_end(self):
+        for kill, last in ((False, r"data: the last\n\nretry: \d+\n\n$"), (True, r"data: the last\n\n$")):
+            with self.subTest(kill=kill):
+                hub = self.start("hub")
+
+                def end(pieces):
+                    hub.publish(topic="rooms/7", data="the last")
+                    self.saw(pieces, "data: the last\n\n")
+                    hub.stop(kill)
+
+                self.read(hub.base, end)
+                self.assertRegex(self.text, last)
+
+    def cut(self, until, last, reset):
+        hub = self.start("hub")
+        relay = Relay(hub, until)
+        self.addCleanup(relay.close)
+
+        def end(pieces):
+            hub.publish(topic="rooms/7", data="half")
+            self.saw(pieces, last)
+            relay.end(reset)
+
+        self.read(relay.base, end)
+
+    def test_an_end_in_order_in_the_middle_of_an_event_is_a_clean_end_too(self):
+        self.cut(self.HALF, "\ndata: hal", reset=False)
+        self.assertRegex(self.text, r"\ndata: hal$")
+
+    def test_a_reset_is_a_broken_end_between_two_events_and_in_the_middle_of_one(self):
+        for until, last in ((self.WHOLE, "data: half\n\n"), (self.HALF, "data: hal")):
+            with self.subTest(last), self.assertRaises(httpx.ReadError):
+                self.cut(until, last, reset=True)
+
+    def test_half_an_event_is_not_dispatched(self):
+        """By httpx-sse, which stands above httpx."""
+        for until in (rb"^id: .*\nd", self.HALF, rb"^data: half\n"):
+            with self.subTest(until):
+                hub = self.start("hub")
+                relay = Relay(hub, until)
+                self.addCleanup(relay.close)
+                with httpx.Client(timeout=DEADLINE_S, trust_env=False) as client:
+                    with httpx_sse.connect_sse(client, "GET", f"{relay.base}{HUB}?match=rooms/7") as source:
+                        hub.publish(topic="rooms/7", data="half")
+                        relay.end(reset=False)
+                        self.assertEqual([event for event in source.iter_sse() if event.data], [])
 
 
 class TheExamples(Started):

@@ -102,6 +102,8 @@ export class Relay {
   /** What the server has sent through it, and who waits for something in there. */
   #answers = "";
   #watchers = new Set();
+  /** How far the answers go: what is watched for, what has come since, and who waits for it. */
+  #hold;
 
   static async before(server) {
     const relay = new Relay();
@@ -131,7 +133,10 @@ export class Relay {
     far.on("data", (bytes) => {
       this.#answers += bytes.toString("utf8");
       for (const watcher of this.#watchers) watcher();
+      this.#pass(bytes, far, near);
     });
+    far.on("end", () => near.end());
+    near.pipe(far);
     for (const [one, other] of [[near, far], [far, near]]) {
       this.#sockets.add(one);
       one.on("error", () => {});
@@ -139,8 +144,29 @@ export class Relay {
         this.#sockets.delete(one);
         other.destroy();
       });
-      one.pipe(other);
     }
+  }
+
+  #pass(bytes, far, near) {
+    if (this.#hold === undefined) return void near.write(bytes);
+    // One character for each byte.
+    const answer = this.#hold.answer += bytes.toString("latin1");
+    const match = this.#hold.pattern.exec(answer);
+    if (match === null) return void near.write(bytes);
+    const beyond = answer.length - match.index - match[0].length;
+    near.write(bytes.subarray(0, bytes.length - beyond));
+    far.pause();
+    this.#hold.reached();
+    this.#hold = undefined;
+  }
+
+  /**
+   * Lets the next connection on which the server sends something that `pattern` matches go as far as the end of that, and no
+   * further. Resolves when it is there.
+   */
+  holdAfter(pattern) {
+    const there = new Promise((reached) => { this.#hold = { pattern, answer: "", reached }; });
+    return withDeadline(there, () => `${pattern} was not sent: ${JSON.stringify(this.#answers)}`);
   }
 
   /** Waits until the server has sent something that `pattern` matches. */

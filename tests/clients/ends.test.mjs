@@ -1,0 +1,311 @@
+//! What clients that do not reconnect make of the end of a stream: Node's `http.get` and `fetch`, Chromium's `fetch`, and
+//! curl; alone, and behind nginx and HAProxy.
+//!
+//! The hub's streams say nothing of their length: the body ends where the connection does. So an end in order (FIN) is a
+//! clean end wherever it comes, and not everybody can tell a reset from one. Nobody should conclude from a clean end that all
+//! has come: that is what the last event ID is for. What clients that reconnect make of the same ends stands in `suite.mjs`,
+//! and what httpx makes of them in `httpx_sse_test.py`.
+
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import http from "node:http";
+import { describe, test } from "node:test";
+
+import { newTabAt, useChromium } from "./browser.mjs";
+import { withDeadline } from "./inbox.mjs";
+import { Proxy } from "./proxies.mjs";
+import { Relay, Server } from "./servers.mjs";
+import { HUB, PATIENT } from "./suite.mjs";
+
+const STREAM = `${HUB}?match=rooms/7`;
+
+/** What a client has read so far, and how its reading ended. */
+class Reading {
+  text = "";
+  #watchers = new Set();
+  ended = new Promise((resolve) => { this.end = resolve; });
+
+  add(text) {
+    this.text += text;
+    for (const watcher of this.#watchers) watcher();
+  }
+
+  /** Waits until `text` has been read. */
+  async saw(text) {
+    let watcher;
+    const there = new Promise((resolve) => {
+      watcher = () => { if (this.text.includes(text)) resolve(); };
+    });
+    this.#watchers.add(watcher);
+    watcher();
+    await withDeadline(there, () => `${JSON.stringify(text)} was not read: ${JSON.stringify(this.text)}`);
+    this.#watchers.delete(watcher);
+  }
+
+  /** Waits for the end, and gives back what the client makes of it. */
+  async verdict() {
+    return withDeadline(this.ended, () => `the stream did not end: ${JSON.stringify(this.text)}`);
+  }
+}
+
+const NO_HEAD = () => "the head did not come";
+
+// Each of these gives back a reading once the head is there; from then on the subscription is live.
+
+async function httpGet(url) {
+  const reading = new Reading();
+  const request = http.get(url);
+  const [response] = await withDeadline(once(request, "response"), NO_HEAD);
+  reading.head = response.headers;
+  const heard = [];
+  request.on("error", (error) => heard.push(`request: ${error.code}`));
+  response.setEncoding("utf8");
+  response.on("data", (text) => reading.add(text));
+  response.on("end", () => heard.push("response: end"));
+  response.on("error", (error) => heard.push(`response: ${error.code}`));
+  response.on("close", () => reading.end({ heard, complete: response.complete }));
+  reading.close = () => request.destroy();
+  return reading;
+}
+
+/** Reads the body of a fetch, in Node as in the browser. */
+async function readBody(response, add, end) {
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return void end("done");
+      add(value);
+    }
+  } catch (error) {
+    end(`${error.name}: ${error.message}`);
+  }
+}
+
+async function nodeFetch(url) {
+  const reading = new Reading();
+  const leave = new AbortController();
+  const response = await withDeadline(fetch(url, { signal: leave.signal }), NO_HEAD);
+  void readBody(response, (text) => reading.add(text), (how) => reading.end(how));
+  reading.close = () => leave.abort();
+  return reading;
+}
+
+async function chromiumFetch(url) {
+  const reading = new Reading();
+  const { tab, context } = await newTabAt(url);
+  await tab.exposeFunction("add", (text) => reading.add(text));
+  await tab.exposeFunction("end", (how) => reading.end(how));
+  await tab.evaluate(`fetch(${JSON.stringify(url)}).then((response) => { (${readBody})(response, window.add, window.end); })`);
+  reading.close = () => context.close();
+  return reading;
+}
+
+async function curl(url) {
+  const reading = new Reading();
+  const child = spawn("curl", ["-sNi", url], { stdio: ["ignore", "pipe", "inherit"] });
+  child.stdout.setEncoding("utf8").on("data", (text) => reading.add(text));
+  child.once("close", (code, signal) => reading.end(signal ?? code));
+  reading.close = () => child.kill("SIGKILL");
+  await reading.saw("\r\n\r\n");
+  return reading;
+}
+
+/**
+ * What each client makes of an end in order, of a reset, and of an end before the last chunk.
+ *
+ * Node.js takes a reset for the end of any body without a length: `fetch` says nothing of it, and `http.get` says it of the
+ * request, while the response ends and calls itself complete.
+ */
+const NODE_HTTP = {
+  name: "Node's http.get",
+  read: httpGet,
+  clean: { heard: ["response: end"], complete: true },
+  reset: { heard: ["request: ECONNRESET", "response: end"], complete: true },
+  resetIs: "an error of the request, and a clean end of the response",
+  noLastChunk: { heard: ["response: ECONNRESET"], complete: false },
+};
+const NODE_FETCH = {
+  name: "Node's fetch",
+  read: nodeFetch,
+  clean: "done",
+  reset: "done",
+  resetIs: "a clean end too",
+  noLastChunk: "TypeError: terminated",
+};
+const CHROMIUM_FETCH = {
+  name: "Chromium's fetch",
+  read: chromiumFetch,
+  clean: "done",
+  reset: "TypeError: network error",
+  resetIs: "a broken end",
+};
+const CURL = { name: "curl", read: curl, clean: 0, reset: 56, resetIs: "a broken end", noLastChunk: 18 };
+
+/** Waits until the hub counts so many subscribers. */
+async function subscribers(hub, count) {
+  let counted;
+  let waiting = true;
+  const reached = async () => {
+    while (waiting && counted !== count) {
+      const metrics = await (await fetch(`${hub.base}/metrics`)).text();
+      counted = Number(/^fanfare_subscribers\{.*\} (\d+)$/m.exec(metrics)[1]);
+    }
+  };
+  await withDeadline(reached(), () => `${counted} subscribers, not ${count}`).finally(() => { waiting = false; });
+}
+
+/** The last thing in a stream that the hub ends in order. */
+const RETRY = /\n\nretry: \d+\n\n$/;
+
+useChromium();
+
+for (const { name, read, clean, reset, resetIs } of [NODE_HTTP, NODE_FETCH, CHROMIUM_FETCH, CURL]) {
+  describe(`${name} and the ends of a stream`, () => {
+    test("a hub that ends in order is a clean end, behind a retry", PATIENT, async () => {
+      const hub = await Server.start("hub");
+      const reading = await read(hub.base + STREAM);
+      await hub.publish({ topic: "rooms/7", data: "the last" });
+      await reading.saw("data: the last\n\n");
+      await hub.stop("SIGTERM");
+      assert.deepEqual(await reading.verdict(), clean);
+      assert.match(reading.text, RETRY);
+      await reading.close();
+    });
+
+    test("a hub that is killed is a clean end too, and only the retry is not there", PATIENT, async () => {
+      const hub = await Server.start("hub");
+      const reading = await read(hub.base + STREAM);
+      await hub.publish({ topic: "rooms/7", data: "the last" });
+      await reading.saw("data: the last\n\n");
+      await hub.stop("SIGKILL");
+      assert.deepEqual(await reading.verdict(), clean);
+      assert.match(reading.text, /data: the last\n\n$/);
+      await reading.close();
+    });
+
+    test("an end in order in the middle of an event is a clean end too, behind half an event", PATIENT, async () => {
+      const hub = await Server.start("hub");
+      const relay = await Relay.before(hub);
+      const reading = await read(relay.base + STREAM);
+      await Promise.all([relay.holdAfter(/^data: hal/m), hub.publish({ topic: "rooms/7", data: "half" })]);
+      await reading.saw("\ndata: hal");
+      await relay.part();
+      assert.deepEqual(await reading.verdict(), clean);
+      assert.match(reading.text, /\ndata: hal$/);
+      await reading.close();
+      await relay.end();
+      await hub.stop();
+    });
+
+    test(`a reset is ${resetIs}, between two events and in the middle of one`, PATIENT, async () => {
+      const hub = await Server.start("hub");
+      const relay = await Relay.before(hub);
+      for (const end of ["data: half\n\n", "data: hal"]) {
+        const reading = await read(relay.base + STREAM);
+        await Promise.all([relay.holdAfter(new RegExp(`^${end}`, "m")), hub.publish({ topic: "rooms/7", data: "half" })]);
+        await reading.saw(`\n${end}`);
+        await relay.cut();
+        assert.deepEqual(await reading.verdict(), reset);
+        await reading.close();
+        await relay.mend();
+      }
+      await relay.end();
+      await hub.stop();
+    });
+  });
+}
+
+/**
+ * What each proxy makes of a stream. nginx gives a client of HTTP/1.1 chunks, and leaves out the last one after a reset.
+ * HAProxy hands on a body without a length as it is, and ends in order even after a reset.
+ */
+const NGINX = { kind: "nginx", encoding: "chunked", resetIs: "a broken end", afterReset: ({ noLastChunk }) => noLastChunk };
+const HAPROXY = { kind: "HAProxy", encoding: undefined, resetIs: "a clean end", afterReset: ({ clean }) => clean };
+
+describe("the head of a stream", () => {
+  test("says that the body ends with the connection", PATIENT, async () => {
+    const hub = await Server.start("hub");
+    const { head, close } = await httpGet(hub.base + STREAM);
+    assert.equal(head.connection, "close");
+    assert.equal(head["transfer-encoding"], undefined);
+    assert.equal(head["content-length"], undefined);
+    close();
+    await hub.stop();
+  });
+
+  for (const { kind, encoding } of [NGINX, HAPROXY]) {
+    test(`says behind ${kind} that the body ${encoding === undefined ? "ends with the connection" : "comes in chunks"}`, PATIENT, async () => {
+      const hub = await Server.start("hub");
+      const proxy = await Proxy.before(hub, kind);
+      const { head, close } = await httpGet(proxy.base + STREAM);
+      assert.equal(head["transfer-encoding"], encoding);
+      assert.equal(head["content-length"], undefined);
+      close();
+      await proxy.stop();
+      await hub.stop();
+    });
+  }
+});
+
+for (const { kind, resetIs, afterReset } of [NGINX, HAPROXY]) {
+  for (const client of [NODE_HTTP, NODE_FETCH, CURL]) {
+    const { name, read, clean } = client;
+    describe(`${name} behind ${kind}`, () => {
+      test("events arrive while the stream goes on, and a hub that ends in order is a clean end", PATIENT, async () => {
+        const hub = await Server.start("hub");
+        const proxy = await Proxy.before(hub, kind);
+        const reading = await read(proxy.base + STREAM);
+        for (const data of ["a", "b", "c"]) {
+          await hub.publish({ topic: "rooms/7", data });
+          await reading.saw(`data: ${data}\n\n`);
+        }
+        await hub.stop("SIGTERM");
+        assert.deepEqual(await reading.verdict(), clean);
+        assert.match(reading.text, RETRY);
+        await proxy.stop();
+      });
+
+      test("an end in order in the middle of an event is a clean end too, behind half an event", PATIENT, async () => {
+        const hub = await Server.start("hub");
+        const relay = await Relay.before(hub);
+        const proxy = await Proxy.before(relay, kind);
+        const reading = await read(proxy.base + STREAM);
+        await Promise.all([relay.holdAfter(/^data: hal/m), hub.publish({ topic: "rooms/7", data: "half" })]);
+        await reading.saw("\ndata: hal");
+        await relay.part();
+        assert.deepEqual(await reading.verdict(), clean);
+        assert.match(reading.text, /\ndata: hal$/);
+        await proxy.stop();
+        await relay.end();
+        await hub.stop();
+      });
+
+      test(`a reset at the hub is ${resetIs} at the client`, PATIENT, async () => {
+        const hub = await Server.start("hub");
+        const relay = await Relay.before(hub);
+        const proxy = await Proxy.before(relay, kind);
+        const reading = await read(proxy.base + STREAM);
+        await hub.publish({ topic: "rooms/7", data: "the last" });
+        await reading.saw("data: the last\n\n");
+        await relay.cut();
+        assert.deepEqual(await reading.verdict(), afterReset(client));
+        await proxy.stop();
+        await relay.end();
+        await hub.stop();
+      });
+
+      test("a client that leaves leaves the hub", PATIENT, async () => {
+        const hub = await Server.start("hub");
+        const proxy = await Proxy.before(hub, kind);
+        const reading = await read(proxy.base + STREAM);
+        await subscribers(hub, 1);
+        await reading.close();
+        await subscribers(hub, 0);
+        await proxy.stop();
+        await hub.stop();
+      });
+    });
+  }
+}
