@@ -1,10 +1,12 @@
 //! The load generator that Fanfare is judged by, with the floors and the rival that it is judged against.
 //!
-//! `compare` runs them all in turn and prints ratios; `load` drives one server that runs already; the others are
-//! servers. It speaks plain HTTP/1.1 on this machine and is no tool for other people's servers. Linux alone.
+//! `compare` runs them all in turn and prints ratios; `scenario` plays what a hub must stand; `document` writes a page of
+//! what they saw; `load` drives one server that runs already; the others are servers. It speaks plain HTTP/1.1 on this
+//! machine and is no tool for other people's servers. Linux alone.
 
 mod compare;
 mod contestant;
+mod document;
 mod floor;
 mod gateway;
 mod generator;
@@ -41,6 +43,8 @@ enum Command {
     Compare(compare::Compare),
     /// Play one situation that a hub must stand; one line on standard error, JSON on standard output.
     Scenario(scenario::Arguments),
+    /// Write a page of figures, with plots, from what the two above have written as JSON.
+    Document(document::Document),
     /// Drive one server that runs already; JSON on standard output.
     Load(load::Load),
     /// Floor: one send(2) for each subscriber and event, from one prepared buffer.
@@ -90,6 +94,7 @@ fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Compare(arguments) => compare::compare(&arguments),
         Command::Scenario(arguments) => scenario::scenario(&arguments),
+        Command::Document(arguments) => document::document(&arguments),
         Command::Load(arguments) => load::load(arguments),
         Command::FloorSend(Listen { listen }) => floor::serve_send(listen),
         Command::FloorCursor { listen, writes_per_poll } => {
