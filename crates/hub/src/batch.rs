@@ -18,6 +18,8 @@ pub struct Batch {
     marks: Vec<Mark>,
     run: Option<Run>,
     bookmark: Option<(Position, Range<usize>)>,
+    /// Room for what is found for one member.
+    pub(crate) walked: Vec<Position>,
 }
 
 /// A frame in a batch.
@@ -118,6 +120,20 @@ impl Batch {
         }
         let start = if first == run.marks.start { run.start } else { self.marks[first - 1].end };
         Some(self.share(member, start, first..run.marks.end, (run.until, run.all)))
+    }
+
+    /// A share of the run that was made last, if a member of whatever readership is due just these entries, up to the end
+    /// of the log: those who each ask for topics of their own mostly get the same nevertheless.
+    pub(crate) fn same(&self, member: &Member) -> Option<Share> {
+        let run = self.run.as_ref().filter(|run| run.all)?;
+        let from = *self.walked.first()?;
+        let marks = &self.marks[run.marks.clone()];
+        let first = run.marks.start + marks.partition_point(|mark| mark.position < from);
+        let due = &self.marks[first..run.marks.end];
+        let is_same = due.len() == self.walked.len()
+            && due.iter().zip(&self.walked).all(|(mark, position)| mark.position == *position);
+        let start = if first == run.marks.start { run.start } else { self.marks[first - 1].end };
+        is_same.then(|| self.share(member, start, first..run.marks.end, (run.until, true)))
     }
 
     pub(crate) fn begin(&self) -> Begun {

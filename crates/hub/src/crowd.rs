@@ -311,9 +311,23 @@ impl Reading<'_> {
         }
         let (seat, begun) = (member.seat(), self.batch.begin());
         let mut from = member.next;
+        let is_walked = router.walk(log, seat, from, &mut self.batch.walked);
+        if is_walked {
+            if let Some(share) = self.batch.same(member) {
+                return Due::Write(share);
+            }
+        }
+        let mut walked = 0;
         let mut all = false;
         while self.batch.len() - begun.bytes < SHARE_BYTES_MAX {
-            match router.find(log, seat, from) {
+            let found = if is_walked {
+                let entry = self.batch.walked.get(walked).and_then(|&position| log.get(position));
+                walked += 1;
+                entry.map_or(Found::Nothing, |entry| Found::Entry(entry.clone()))
+            } else {
+                router.find(log, seat, from)
+            };
+            match found {
                 Found::Entry(entry) if Batch::is_large(&entry) => {
                     if self.batch.is_empty_since(&begun) {
                         return Due::Write(self.batch.piece(member, &entry));

@@ -304,7 +304,8 @@ impl HubBuilder {
 
     /// How many different patterns all subscribers together may use. Default 10,000.
     ///
-    /// Each is held against the topics of every publication, and kept compiled: some 100 kB for a URL Pattern.
+    /// Each is held against the topics of every publication that begin as it does, and kept compiled: some 100 kB for a
+    /// URL Pattern.
     pub fn patterns_max(mut self, patterns: usize) -> Self {
         self.patterns_max = patterns;
         self

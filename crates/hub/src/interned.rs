@@ -56,10 +56,6 @@ impl<T: Keyed> Interned<T> {
         self.slots.len()
     }
 
-    pub(crate) fn values(&self) -> impl Iterator<Item = &T> {
-        self.slots.iter().map(|(_, value)| value)
-    }
-
     pub(crate) fn values_mut(&mut self) -> impl Iterator<Item = &mut T> {
         self.slots.iter_mut().map(|(_, value)| value)
     }

@@ -11,6 +11,7 @@
 
 mod arrivals;
 mod batch;
+mod candidates;
 mod clock;
 mod counts;
 mod crowd;

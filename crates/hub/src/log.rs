@@ -279,7 +279,17 @@ impl Log {
     /// The first entry of `topic` at `from` or behind it.
     pub(crate) fn first_of(&self, topic: &str, from: Position) -> Option<Position> {
         let chain = self.chains.get(topic)?;
-        chain.get(chain.partition_point(|&position| position < from)).copied()
+        chain.get(place_in(chain, from)).copied()
+    }
+
+    /// The positions of `topic` from `from` on, in order; `None` if the topic has no entry at all.
+    pub(crate) fn chain(
+        &self,
+        topic: &str,
+        from: Position,
+    ) -> Option<impl ExactSizeIterator<Item = Position>> {
+        let chain = self.chains.get(topic)?;
+        Some(chain.range(place_in(chain, from)..).copied())
     }
 
     /// The first lost position at `from` or behind it, with the last of its run.
@@ -395,4 +405,19 @@ impl Trimmed {
         self.newest[private] >= from
             && topics.is_none_or(|mut topics| topics.any(|topic| newest(topic) >= from))
     }
+}
+
+/// Where the first position that is not before `from` stands in a chain. Who asks is mostly near the end, so it looks from
+/// there, in steps that double.
+fn place_in(chain: &VecDeque<Position>, from: Position) -> usize {
+    let mut step = 1;
+    while step < chain.len() && chain[chain.len() - step] >= from {
+        step *= 2;
+    }
+    let (mut low, mut high) = (chain.len().saturating_sub(step), chain.len() - step / 2);
+    while low < high {
+        let middle = usize::midpoint(low, high);
+        if chain[middle] < from { low = middle + 1 } else { high = middle }
+    }
+    low
 }

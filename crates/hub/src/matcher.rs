@@ -3,6 +3,7 @@
 //! A matcher routes; whether somebody may read what it matches is a [`Grant`](crate::Grant)'s matter.
 //! Source: sections 4 and 20.1 of the Mercure protocol.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -49,6 +50,17 @@ enum Test {
     #[cfg(not(any(feature = "urlpattern", feature = "uri-template")))]
     #[allow(dead_code)]
     Never,
+}
+
+/// A topic as a pattern reads it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Spelling<'a> {
+    /// As it stands.
+    #[cfg_attr(not(any(feature = "urlpattern", feature = "uri-template")), allow(dead_code))]
+    Text(&'a str),
+    /// Resolved against the pattern's base.
+    #[cfg(feature = "urlpattern")]
+    Url(&'a url::Url),
 }
 
 /// Which language a matcher is written in.
@@ -188,7 +200,7 @@ impl Matcher {
         match &self.0 {
             Kind::Any => true,
             Kind::Exact(text) => **text == *topic.as_str(),
-            Kind::Pattern(pattern) => pattern.matches(topic),
+            Kind::Pattern(pattern) => pattern.matches(Spelling::Text(topic.as_str())),
         }
     }
 
@@ -222,16 +234,44 @@ impl Matcher {
 }
 
 impl Pattern {
-    pub(crate) fn matches(&self, topic: &Topic) -> bool {
-        #[cfg(not(any(feature = "urlpattern", feature = "uri-template")))]
-        let _ = topic;
+    pub(crate) fn matches(&self, topic: Spelling<'_>) -> bool {
+        match (&self.test, topic) {
+            #[cfg(feature = "urlpattern")]
+            (Test::Url(pattern), Spelling::Text(topic)) => pattern.matches(topic),
+            #[cfg(feature = "urlpattern")]
+            (Test::Url(pattern), Spelling::Url(topic)) => pattern.matches_url(topic),
+            #[cfg(feature = "uri-template")]
+            (Test::Template(template), Spelling::Text(topic)) => {
+                *self.text == *topic || template.matches(topic)
+            }
+            #[cfg(all(feature = "urlpattern", feature = "uri-template"))]
+            (Test::Template(_), Spelling::Url(_)) => false,
+            #[cfg(not(any(feature = "urlpattern", feature = "uri-template")))]
+            (Test::Never, Spelling::Text(_)) => false,
+        }
+    }
+
+    /// What topics are resolved against; `None` where they are read as they stand.
+    #[cfg(feature = "urlpattern")]
+    #[cfg_attr(not(feature = "uri-template"), allow(clippy::unnecessary_wraps))]
+    pub(crate) fn base(&self) -> Option<&url::Url> {
+        match &self.test {
+            Test::Url(pattern) => Some(pattern.base()),
+            #[cfg(feature = "uri-template")]
+            Test::Template(_) => None,
+        }
+    }
+
+    /// What every topic begins with that is matched: a topic as it stands, or its host and path once it is resolved.
+    /// Possibly less than could be said, never more.
+    pub(crate) fn prefix(&self) -> Cow<'_, str> {
         match &self.test {
             #[cfg(feature = "urlpattern")]
-            Test::Url(pattern) => pattern.matches(topic.as_str()),
+            Test::Url(pattern) => pattern.prefix().into(),
             #[cfg(feature = "uri-template")]
-            Test::Template(template) => *self.text == *topic.as_str() || template.matches(topic.as_str()),
+            Test::Template(_) => crate::uri_template::prefix_of(&self.text).into(),
             #[cfg(not(any(feature = "urlpattern", feature = "uri-template")))]
-            Test::Never => false,
+            Test::Never => Cow::Borrowed(""),
         }
     }
 }

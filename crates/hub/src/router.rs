@@ -1,7 +1,8 @@
 //! Who gets which entry: selections and grants interned, topics indexed, doorbells rung.
 //!
-//! Matching is done once for each entry and distinct selection, found by an index on topics; a grant is
-//! asked about private entries only, once for each entry and grant. A pure state machine without a lock.
+//! Matching is done once for each entry and distinct selection, found by an index on topics; of the patterns only those
+//! are evaluated whose beginning is a topic's. A grant is asked about private entries only, once for each entry and grant.
+//! A pure state machine without a lock.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use std::task::Waker;
 use slab::Slab;
 use smallvec::SmallVec;
 
+use crate::candidates::Candidates;
 use crate::crowds::{Crowds, Station, Stations};
 use crate::interned::{Interned, Keyed, number};
 use crate::log::{Entry, Log};
@@ -44,7 +46,7 @@ pub(crate) enum Found {
 }
 
 /// A few slots; up to four of them need no memory of their own.
-type Slots = SmallVec<[u32; 4]>;
+pub(crate) type Slots = SmallVec<[u32; 4]>;
 
 #[derive(Default)]
 pub(crate) struct Router {
@@ -53,6 +55,8 @@ pub(crate) struct Router {
     readerships: Interned<Readership>,
     topics: Interned<TopicUse>,
     patterns: Interned<PatternUse>,
+    /// Which patterns a topic is held against.
+    candidates: Candidates,
     /// Which selections ask for every topic.
     any: Slots,
     crowds: Crowds,
@@ -227,7 +231,7 @@ impl Router {
 
     fn intern(&mut self, selection: &Selection, next: Position) -> u32 {
         let walks_chains = selection.is_any() || selection.exact_topics().is_some();
-        let Self { selections, topics, patterns, any, .. } = self;
+        let Self { selections, topics, patterns, candidates, any, .. } = self;
         let selected = selections.insert(Selected {
             // One text for a topic, however many name it.
             selection: selection.with_texts(|text| topics.find(text).map(|at| &topics[at].text)),
@@ -244,9 +248,12 @@ impl Router {
                     });
                     &mut topics[topic].selections
                 }
-                Kind::Pattern(_) => {
+                Kind::Pattern(compiled) => {
                     let pattern = patterns.find(matcher).unwrap_or_else(|| {
-                        patterns.insert(PatternUse { matcher: matcher.clone(), selections: Slots::new() })
+                        let new = PatternUse { matcher: matcher.clone(), selections: Slots::new() };
+                        let pattern = patterns.insert(new);
+                        candidates.insert(pattern, compiled);
+                        pattern
                     });
                     &mut patterns[pattern].selections
                 }
@@ -293,11 +300,12 @@ impl Router {
                         self.topics.remove(topic);
                     }
                 }
-                Kind::Pattern(_) => {
+                Kind::Pattern(compiled) => {
                     let Some(pattern) = self.patterns.find(matcher) else { continue };
                     forget(&mut self.patterns[pattern].selections, selected);
                     if self.patterns[pattern].selections.is_empty() {
                         self.patterns.remove(pattern);
+                        self.candidates.remove(pattern, compiled);
                     }
                 }
             }
@@ -334,9 +342,9 @@ impl Router {
     }
 
     fn find_selections(&mut self, entry: &Entry) {
-        let Self { selections, topics, any, patterns, matched, evaluations, .. } = self;
+        let Self { selections, topics, any, patterns, candidates, matched, evaluations, .. } = self;
         matched.clear();
-        let mut add = |users: &[u32]| {
+        let mut add = |selections: &mut Interned<Selected>, users: &[u32]| {
             for &selected in users {
                 let at = &mut selections[selected].matched_at;
                 if *at != entry.position() {
@@ -345,16 +353,24 @@ impl Router {
                 }
             }
         };
-        add(any);
+        add(selections, any);
         for topic in entry.topics() {
             if let Some(topic) = topics.find(topic.as_str()) {
-                add(&topics[topic].selections);
+                add(selections, &topics[topic].selections);
             }
         }
-        for PatternUse { matcher, selections } in patterns.values() {
-            if evaluate(matcher, entry.topics(), evaluations) {
-                add(selections);
-            }
+        for topic in entry.topics() {
+            candidates.each(topic.as_str(), |pattern, spelling| {
+                let PatternUse { matcher, selections: users } = &patterns[pattern];
+                let is_known = |&selected: &u32| selections[selected].matched_at == entry.position();
+                // Nobody is left to add where the pattern matched by another topic, say.
+                if !users.iter().all(is_known) {
+                    *evaluations += 1;
+                    if matches!(&matcher.0, Kind::Pattern(compiled) if compiled.matches(spelling)) {
+                        add(selections, users);
+                    }
+                }
+            });
         }
     }
 
@@ -444,6 +460,34 @@ impl Router {
 
     /// Bounds how long one subscriber holds the lock while it searches: so many positions, topics or patterns are looked at.
     const PATIENCE: u64 = 1_000;
+
+    /// How many positions are collected at once.
+    const WALK_MAX: usize = 1_024;
+
+    /// Collects the positions of all entries for a seat from `from` on, which is not before the log's oldest. It gives up,
+    /// for [`find`](Self::find) to go step by step, where the selection is more than topics, the log has a hole, or there
+    /// is very much.
+    pub(crate) fn walk(&self, log: &Log, seat: Seat, from: Position, positions: &mut Vec<Position>) -> bool {
+        positions.clear();
+        let Some(topics) = self.selected(seat).selection.exact_topics() else { return false };
+        if log.first_hole(from).is_some() {
+            return false;
+        }
+        let mut chains = 0;
+        for chain in topics.filter_map(|topic| log.chain(topic, from)) {
+            if positions.len() + chain.len() > Self::WALK_MAX {
+                return false;
+            }
+            chains += usize::from(chain.len() > 0);
+            positions.extend(chain);
+        }
+        if chains > 1 {
+            positions.sort_unstable();
+            positions.dedup();
+        }
+        positions.retain(|&position| log.get(position).is_some_and(|entry| self.may_read(seat, entry)));
+        true
+    }
 
     /// Finds the first entry for a seat at `from` or behind it; `from` is not before the log's oldest.
     pub(crate) fn find(&mut self, log: &Log, seat: Seat, mut from: Position) -> Found {
@@ -556,7 +600,7 @@ impl From<Option<Position>> for Candidate {
     }
 }
 
-fn forget(list: &mut Slots, item: u32) {
+pub(crate) fn forget(list: &mut Slots, item: u32) {
     if let Some(at) = list.iter().position(|&each| each == item) {
         list.swap_remove(at);
     }

@@ -46,6 +46,11 @@ impl UriTemplate {
     }
 }
 
+/// What every text that a template matches begins with.
+pub(crate) fn prefix_of(template: &str) -> &str {
+    template.split('{').next().unwrap_or_default()
+}
+
 /// Literals stand for themselves; RFC 6570 § 2.1 leaves out a few characters.
 fn literal_of(text: &str) -> Option<String> {
     let excluded = |c: char| matches!(c, ' ' | '"' | '\'' | '<' | '>' | '\\' | '^' | '`' | '|');

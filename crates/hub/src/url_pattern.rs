@@ -2,9 +2,11 @@
 
 use regex::{Regex, RegexBuilder};
 use url::Url;
+use urlpattern::component::Component;
+use urlpattern::matcher::{InnerMatcher, Matcher};
 use urlpattern::parser::RegexSyntax;
 use urlpattern::regexp::RegExp;
-use urlpattern::{UrlPatternInit, UrlPatternMatchInput, UrlPatternOptions};
+use urlpattern::{UrlPatternInit, UrlPatternOptions};
 
 /// A compiled pattern with the URL that topics are resolved against.
 pub(crate) struct UrlPattern {
@@ -53,16 +55,59 @@ impl UrlPattern {
         Some(Self { base, pattern })
     }
 
+    pub(crate) fn base(&self) -> &Url {
+        &self.base
+    }
+
     pub(crate) fn matches(&self, topic: &str) -> bool {
-        // A topic that is no URL reference matches nothing (M-046); so does one that breaks the limits of the
-        // expression engine (M-048).
-        let Ok(url) = self.base.join(topic) else { return false };
-        self.pattern.test(UrlPatternMatchInput::Url(url)).unwrap_or(false)
+        // A topic that is no URL reference matches nothing (M-046).
+        self.base.join(topic).is_ok_and(|url| self.matches_url(&url))
+    }
+
+    /// Whether a topic is matched that has been resolved against [`base`](Self::base) already.
+    ///
+    /// Says what `urlpattern::UrlPattern::test` says, which copies all components before it compares the first.
+    pub(crate) fn matches_url(&self, url: &Url) -> bool {
+        // A text that breaks the limits of the expression engine is not matched (M-048).
+        let fits = |part: &Component<Bounded>, text: &str| part.matcher.matches(text).is_some();
+        let pattern = &self.pattern;
+        // Those that differ most often come first.
+        fits(&pattern.pathname, url.path())
+            && fits(&pattern.hostname, url.host_str().unwrap_or_default())
+            && fits(&pattern.protocol, url.scheme())
+            && fits(&pattern.port, url::quirks::port(url))
+            && fits(&pattern.search, url.query().unwrap_or_default())
+            && fits(&pattern.hash, url.fragment().unwrap_or_default())
+            && fits(&pattern.username, url.username())
+            && fits(&pattern.password, url.password().unwrap_or_default())
+    }
+
+    /// What every URL begins with that is matched, spelled as its host with the path right behind it.
+    ///
+    /// It is taken from the very texts that [`matches_url`](Self::matches_url) compares with, so that no rule about
+    /// upper case, percent signs or optional slashes has to be told twice.
+    pub(crate) fn prefix(&self) -> String {
+        let (host, is_all) = beginning(&self.pattern.hostname.matcher);
+        // Behind a host that may go on, the path begins anywhere.
+        let path = if is_all { beginning(&self.pattern.pathname.matcher).0 } else { "" };
+        [host, path].concat()
+    }
+}
+
+/// What every text that is matched begins with, and whether that is the only one.
+fn beginning(matcher: &Matcher<Bounded>) -> (&str, bool) {
+    match &matcher.inner {
+        InnerMatcher::Literal { literal } if matcher.prefix.is_empty() && !matcher.ignore_case => {
+            (literal, matcher.suffix.is_empty())
+        }
+        _ => (&matcher.prefix, false),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use urlpattern::UrlPatternMatchInput;
+
     use super::UrlPattern;
 
     const HUB: &str = "https://hub.example.com/.well-known/mercure";
@@ -71,6 +116,12 @@ mod tests {
         let compiled =
             UrlPattern::compile(pattern, HUB).unwrap_or_else(|| panic!("{pattern} does not compile"));
         assert_eq!(compiled.matches(topic), expected, "{pattern} on {topic}");
+        assert_eq!(matches_by_library(&compiled, topic), expected, "{pattern} on {topic}");
+    }
+
+    fn matches_by_library(compiled: &UrlPattern, topic: &str) -> bool {
+        let Ok(url) = compiled.base.join(topic) else { return false };
+        compiled.pattern.test(UrlPatternMatchInput::Url(url)).expect("an answer")
     }
 
     /// M-044 to M-050, as Chromium 156 answers.

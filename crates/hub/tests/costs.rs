@@ -1,10 +1,13 @@
-//! What publishing costs: matching is done once for each entry and distinct selection, whoever shares it.
+//! What publishing costs: matching is done once for each entry and distinct selection, whoever shares it, and only for
+//! patterns that begin as a topic of the entry does.
 
 mod support;
 
+#[cfg(feature = "uri-template")]
+use fanfare_hub::Selection;
 use fanfare_hub::{Grant, Hub, Matcher, Publication};
 use fanfare_wire::Event;
-#[cfg(feature = "urlpattern")]
+#[cfg(any(feature = "urlpattern", feature = "uri-template"))]
 use support::ready_data;
 use support::{now, topic};
 
@@ -24,7 +27,7 @@ fn a_pattern_is_evaluated_as_often_for_ten_thousand_equal_subscribers_as_for_one
         let mut subscriptions: Vec<_> = (0..subscribers).map(ask).collect();
         for room in 0..20 {
             publish(&hub, &format!("/rooms/{room}"));
-            publish(&hub, &format!("/halls/{room}"));
+            publish(&hub, &format!("/rooms/{room}/doors"));
         }
         for subscription in &mut subscriptions {
             assert_eq!(ready_data(subscription).len(), 20);
@@ -34,6 +37,63 @@ fn a_pattern_is_evaluated_as_often_for_ten_thousand_equal_subscribers_as_for_one
     };
     assert_eq!(evaluations(1), 40);
     assert_eq!(evaluations(10_000), 40);
+}
+
+#[cfg(any(feature = "urlpattern", feature = "uri-template"))]
+fn check_that_a_thousand_patterns_cost_what_one_does(pattern: impl Fn(usize) -> Matcher) {
+    let hub = Hub::builder().build().expect("a hub");
+    let subscriptions: Vec<_> = (0..1_000).map(|n| hub.subscribe(pattern(n)).bookmarks(false)).collect();
+    let evaluations = |topics: &[&str]| {
+        let before = hub.counts().pattern_evaluations;
+        let publication = Publication::to(topics.iter().map(|text| topic(text))).event(Event::new("x"));
+        now(hub.publish_all(publication)).expect("published");
+        hub.counts().pattern_evaluations - before
+    };
+    // Whoever begins otherwise costs nothing.
+    assert_eq!(evaluations(&["https://hub.test/halls/7"]), 0);
+    assert_eq!(evaluations(&["chat"]), 0);
+    assert_eq!(evaluations(&["https://hub.test/rooms/1000/a"]), 0);
+    assert_eq!(evaluations(&["https://hub.test/rooms/7/a"]), 1);
+    assert_eq!(evaluations(&["https://hub.test/rooms/7/a/b"]), 1);
+    // A pattern is held against the topics that it may match, until it matches one.
+    assert_eq!(evaluations(&["chat", "https://hub.test/rooms/7/a"]), 1);
+    assert_eq!(evaluations(&["https://hub.test/rooms/7/a", "https://hub.test/rooms/7/b"]), 1);
+    assert_eq!(evaluations(&["https://hub.test/rooms/7/a/b", "https://hub.test/rooms/7/b"]), 2);
+    assert_eq!(evaluations(&["https://hub.test/rooms/7/a", "https://hub.test/rooms/8/a"]), 2);
+    drop(subscriptions);
+    assert_eq!(evaluations(&["https://hub.test/rooms/7/a"]), 0);
+}
+
+/// P5: what a publication costs does not grow with those who ask for something else.
+#[cfg(feature = "urlpattern")]
+#[test]
+fn url_patterns_that_begin_otherwise_than_a_topic_are_not_evaluated() {
+    check_that_a_thousand_patterns_cost_what_one_does(|n| {
+        Matcher::url_pattern(format!("/rooms/{n}/:door"), "https://hub.test/").expect("a pattern")
+    });
+}
+
+#[cfg(feature = "uri-template")]
+#[test]
+fn templates_that_begin_otherwise_than_a_topic_are_not_evaluated() {
+    check_that_a_thousand_patterns_cost_what_one_does(|n| {
+        Matcher::topic_selector(format!("https://hub.test/rooms/{n}/{{door}}")).expect("a template")
+    });
+}
+
+/// Whoever gets an entry for one of its matchers needs no other.
+#[cfg(feature = "uri-template")]
+#[test]
+fn a_selection_that_is_known_to_match_is_not_held_against_an_entry_again() {
+    let hub = Hub::builder().build().expect("a hub");
+    let template = |text: &str| Matcher::topic_selector(text).expect("a template");
+    let both: Selection = [Matcher::from(topic("rooms/1")), template("rooms/{id}")].into_iter().collect();
+    let mut subscription = hub.subscribe(both).bookmarks(false);
+    publish(&hub, "rooms/1");
+    assert_eq!(hub.counts().pattern_evaluations, 0);
+    publish(&hub, "rooms/2");
+    assert_eq!(hub.counts().pattern_evaluations, 1);
+    assert_eq!(ready_data(&mut subscription).len(), 2);
 }
 
 #[test]

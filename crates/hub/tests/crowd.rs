@@ -371,6 +371,37 @@ fn members_that_are_due_the_same_share_the_same_bytes() {
     }
 }
 
+#[test]
+fn members_with_topics_of_their_own_share_the_bytes_of_what_all_of_them_are_due() {
+    let hub = Hub::builder().build().expect("a hub");
+    let mut crowd = hub.crowd(Waker::noop().clone());
+    let topics = |own: &str| -> Selection {
+        ["a", own].map(|topic| Matcher::exact(topic).expect("a topic")).into_iter().collect()
+    };
+    let mut members = ["x", "y", "z"].map(|own| {
+        let mut subscription = hub.subscribe(topics(own)).bookmarks(false);
+        assert_waiting(&mut subscription);
+        crowd.admit(subscription).expect("it is live")
+    });
+    publish(&hub, "a", "1");
+    publish(&hub, "a", "2");
+    publish(&hub, "z", "for the last alone");
+    let mut batch = Batch::new();
+    let mut reading = crowd.read(&mut batch);
+    let shares = members.each_mut().map(|member| match reading.due(member, Look::News) {
+        Due::Write(share) => share,
+        other => panic!("{other:?}"),
+    });
+    drop(reading);
+    let bytes = shares.each_ref().map(|share| batch.bytes(share));
+    assert_eq!(bytes[0].as_ptr(), bytes[1].as_ptr(), "made once");
+    assert_eq!(bytes[0], bytes[1]);
+    assert!(bytes[2].starts_with(bytes[0]) && bytes[2].len() > bytes[0].len());
+    for member in members {
+        crowd.leave(member);
+    }
+}
+
 /// P2: who catches up to the end of a busy log gets its bookmark although it got events first.
 #[test]
 fn the_bookmark_that_is_due_after_catching_up_follows_the_events() {

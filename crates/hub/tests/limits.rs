@@ -127,7 +127,7 @@ fn a_doorbell_that_is_all_that_keeps_another_subscription_alive_can_be_replaced(
     assert_eq!(hub.counts().subscribers, 1);
 }
 
-/// P5: each pattern costs every publication something, so subscribers may not bring any number of them.
+/// P5: each pattern may cost every publication something, so subscribers may not bring any number of them.
 #[cfg(feature = "uri-template")]
 #[test]
 fn a_hub_refuses_patterns_beyond_its_limit_and_takes_those_that_it_knows() {
