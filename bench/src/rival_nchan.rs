@@ -16,8 +16,6 @@ const CONFIGURATION: &str = include_str!("../rivals/nchan.conf");
 /// Where Debian puts nginx and its modules.
 const PROGRAMS: [&str; 2] = ["/usr/sbin/nginx", "/usr/local/sbin/nginx"];
 const MODULE: &str = "/usr/lib/nginx/modules/ngx_nchan_module.so";
-/// Descriptors of the worker that are not connections.
-const SPARE_DESCRIPTORS: u64 = 32;
 
 /// Why it cannot run here, or `None` if it can.
 pub(crate) fn refusal() -> Option<String> {
@@ -47,8 +45,7 @@ pub(crate) fn serve() -> anyhow::Result<()> {
     let mut text = CONFIGURATION
         .replace("@DIRECTORY@", &directory.display().to_string())
         .replace("@PORT@", &port.to_string())
-        .replace("@DESCRIPTORS@", &descriptors.to_string())
-        .replace("@CONNECTIONS@", &descriptors.saturating_sub(SPARE_DESCRIPTORS).to_string());
+        .replace("@DESCRIPTORS@", &descriptors.to_string());
     if nix::unistd::Uid::effective().is_root() {
         text.insert_str(0, "user root;\n");
     }

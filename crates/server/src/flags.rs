@@ -89,6 +89,10 @@ pub(crate) struct Serve {
     #[arg(long, env = "FANFARE_WORKERS", value_name = "THREADS")]
     pub(crate) workers: Option<NonZeroUsize>,
 
+    /// How long a client may take none of the bytes that wait for it, such as 30s. Longer: cut; it can resume.
+    #[arg(long, env = "FANFARE_WRITE_TIMEOUT", value_name = "DURATION", default_value = "30s", value_parser = value::some_time)]
+    pub(crate) write_timeout: Duration,
+
     /// Whether writes to subscribers go through io_uring: one call of the kernel for many of them.
     #[arg(long, env = "FANFARE_IO_URING", value_enum, default_value_t = IoUring::Auto)]
     pub(crate) io_uring: IoUring,

@@ -106,7 +106,7 @@ async fn run_until_signalled(flags: &Serve) -> Result<(), Failure> {
     let (listeners, addresses) = open(&flags.listen)?;
     let (admin_listeners, admin_addresses) = open(flags.admin_listen.as_slice())?;
 
-    let limits = ConnectionLimits::default();
+    let limits = ConnectionLimits { write_timeout: flags.write_timeout, ..ConnectionLimits::default() };
     let fanout = fanout(flags, &limits).map_err(|error| match flags.io_uring {
         IoUring::On => Failure::NoIoUring(error),
         IoUring::Auto | IoUring::Off => Failure::System(error),

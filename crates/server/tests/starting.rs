@@ -56,6 +56,7 @@ fn values_that_mean_nothing_are_refused_with_what_would_be_understood() {
         (["--unknown-id", "newest"], "oldest"),
         (["--log-format", "xml"], "json"),
         (["--io-uring", "maybe"], "auto"),
+        (["--write-timeout", "0"], "longer than nothing"),
     ] {
         let (code, said) = refused(&[&["serve", "--dev"], &arguments[..]].concat());
         assert_eq!(code, Some(2), "{arguments:?}");
@@ -103,6 +104,7 @@ fn help_names_every_flag_with_its_default_and_variable() {
         "--unknown-id",
         "--log-format",
         "--workers",
+        "--write-timeout",
         "--io-uring",
         "--max-subscribers",
         "--max-body-bytes",
