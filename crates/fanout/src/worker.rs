@@ -8,6 +8,7 @@ use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use fanfare_hub::{Batch, Subscription};
@@ -39,6 +40,8 @@ const COMMANDS: usize = 128;
 const SCRATCH_BYTES: usize = 16 * 1024;
 /// How long a worker that has just written stays awake for the next event: about as long as waking it would take.
 const LINGER: Duration = Duration::from_micros(50);
+/// How often it lets others go first when the bell rings in that time.
+const YIELDS: usize = 4;
 /// The room of a connection that has no hub any more.
 const NO_ROOM: u32 = u32::MAX;
 
@@ -346,8 +349,10 @@ fn linger(bell: &Bell) -> bool {
         if Instant::now() >= until {
             return false;
         }
-        std::thread::yield_now();
+        thread::yield_now();
     }
+    // Under load somebody else wants this core, and may have something to go out with what rang.
+    (0..YIELDS).for_each(|_| thread::yield_now());
     true
 }
 
