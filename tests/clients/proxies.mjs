@@ -111,7 +111,7 @@ export class Proxy {
   async #serves() {
     while (!this.ended) {
       const answer = await fetch(`${this.base}/healthz`, { headers: { Connection: "close" } }).catch(() => undefined);
-      if ((await answer?.text()) === "ok") return true;
+      if ((await answer?.text()) === "ok") return !this.ended;
     }
     return false;
   }

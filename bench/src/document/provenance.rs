@@ -43,11 +43,11 @@ pub(super) fn place(set: &Set) -> String {
             all.join("; ")
         };
         let finished = || environments.iter().map(|environment| environment.finished_unix_s);
-        let time = |time: Option<u64>| words::utc(time.unwrap_or_default());
+        let time = |time: Option<u64>| words::time(time.unwrap_or_default());
         // Writing to a string cannot fail.
         let _ = writeln!(
             out,
-            "- Machine: {}\n- Kernel: Linux {}\n- Finished (UTC): from {} to {}\n- Commit: {}\n",
+            "- Machine: {}\n- Kernel: Linux {}\n- Finished: from {} to {}\n- Commit: {}\n",
             all(|environment| format!("{}, {}", environment.cpu, words::plural(environment.cores, "core"))),
             all(|environment| environment.kernel.clone()),
             time(finished().min()),
@@ -63,7 +63,7 @@ pub(super) fn place(set: &Set) -> String {
             busy.join(", ")
         );
     }
-    let headings = ["part", "finished (UTC)", "rounds", "load average before", "after", "deliveries"];
+    let headings = ["part", "finished", "rounds", "load average before", "after", "deliveries"];
     let rows: Vec<Vec<String>> = parts.iter().map(row).collect();
     out += &words::table(&headings.map(str::to_owned), &rows);
     for part in &parts {
@@ -84,7 +84,7 @@ fn row(part: &Part<'_>) -> Vec<String> {
     let of_ratios = outcomes.flat_map(|outcome| outcome.ratios.values()).map(|ratio| ratio.count).max();
     vec![
         part.name.clone(),
-        words::utc(environment.finished_unix_s),
+        words::time(environment.finished_unix_s),
         words::cell(part.report.map(rounds).or(of_ratios).map(words::count)),
         words::number(environment.load_average_before, 2),
         words::number(environment.load_average_after, 2),
@@ -156,9 +156,14 @@ pub(super) fn faults_in_words(faults: &Faults) -> String {
 
 /// One line for each contestant that could not take part.
 pub(super) fn absent(set: &Set) -> String {
-    let reports = set.parts().into_iter().filter_map(|part| part.report);
+    let reports: Vec<_> = set.parts().into_iter().filter_map(|part| part.report).collect();
+    let takes_part = |contestant: &str| {
+        reports.iter().any(|report| report.contestants.iter().any(|each| each == contestant))
+    };
     let mut reasons: BTreeMap<&str, String> = BTreeMap::new();
-    for absent in reports.flat_map(|report| &report.absent) {
+    // One that could not be had at first may be there in a part that was measured again.
+    let absent = reports.iter().flat_map(|report| &report.absent);
+    for absent in absent.filter(|absent| !takes_part(&absent.contestant)) {
         // Where this tree lies on one machine is nothing to a reader.
         let reason = absent.reason.replace(env!("CARGO_MANIFEST_DIR"), "bench");
         reasons.entry(&absent.contestant).or_insert(reason);
@@ -217,7 +222,10 @@ mod tests {
         let mut set = Set { own: Some(own), ..Set::default() };
         let quiet = place(&set);
         assert!(!quiet.contains("not for quoting") && quiet.contains("Commit: abc\n"), "{quiet}");
-        assert!(quiet.contains("| own | 1970-01-01 00:00 | 1 | 0.10 | 1.00 | all right |"), "{quiet}");
+        assert!(
+            quiet.contains("| own | Thu, 01 Jan 1970 00:00:00 GMT | 1 | 0.10 | 1.00 | all right |"),
+            "{quiet}"
+        );
         assert_eq!(absent(&set), "`y` took no part: it is ill.\n\n");
         if let Some(own) = &mut set.own {
             own.environment.load_average_before = 1.0;

@@ -3,6 +3,7 @@
 //! It decides nothing about what they mean.
 
 use crate::statistics::Summary;
+use std::time::{Duration, UNIX_EPOCH};
 
 /// With `digits` behind the point, and a comma between thousands.
 pub(super) fn number(value: f64, digits: usize) -> String {
@@ -68,20 +69,9 @@ pub(super) fn table(headings: &[String], rows: &[Vec<String>]) -> String {
     line(headings) + &rule + &rows.iter().map(|row| line(row)).collect::<String>() + "\n"
 }
 
-/// `2026-11-25 03:47`, in UTC.
-///
-/// The calendar is the Gregorian one from the start of Unix time on. Source: Howard Hinnant, chrono-Compatible Low-Level
-/// Date Algorithms, `civil_from_days`.
-pub(super) fn utc(unix_s: u64) -> String {
-    let (days, seconds) = (unix_s / 86_400 + 719_468, unix_s % 86_400);
-    let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
-    let year = era * 400 + year_of_era + u64::from(month <= 2);
-    format!("{year}-{month:02}-{day:02} {:02}:{:02}", seconds / 3_600, seconds / 60 % 60)
+/// Such as `Wed, 25 Nov 2026 03:47:00 GMT`.
+pub(super) fn time(unix_s: u64) -> String {
+    httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(unix_s))
 }
 
 /// A command to repeat: without the file that the figures went to, and without folders of the machine it ran on.
@@ -134,21 +124,6 @@ mod tests {
             assert_eq!(rounded(value), text);
         }
         assert_eq!(plural(1, "subscriber") + &plural(1_000, " subscriber"), "1 subscriber1,000  subscribers");
-    }
-
-    /// Source: `date --utc --date @…`.
-    #[test]
-    fn a_time_is_a_date_in_utc() {
-        for (unix_s, text) in [
-            (0, "1970-01-01 00:00"),
-            (951_782_399, "2000-02-28 23:59"),
-            (951_782_400, "2000-02-29 00:00"),
-            (951_868_800, "2000-03-01 00:00"),
-            (1_798_761_599, "2026-12-31 23:59"),
-            (1_798_761_600, "2027-01-01 00:00"),
-        ] {
-            assert_eq!(utc(unix_s), text);
-        }
     }
 
     #[test]

@@ -55,7 +55,9 @@ pub(super) fn http2(stage: &Stage, hub: &Contestant) -> anyhow::Result<Outcome> 
                 outcome.figures.insert(format!("{name}_{version}"), summary.median);
             }
         }
-        let ratios: Vec<f64> = two.iter().zip(&one).map(|(two, one)| two / one).collect();
+        // Of the same round, and only where both have the figure.
+        let pairs = over_2.iter().zip(&over_1).filter_map(|(two, one)| Some((of(two)?, of(one)?)));
+        let ratios: Vec<f64> = pairs.filter(|(_, one)| *one > 0.0).map(|(two, one)| two / one).collect();
         outcome.ratios.extend(summarise(&ratios).map(|summary| (format!("{name}_http2_to_http1"), summary)));
     }
     Ok(outcome)

@@ -4,8 +4,8 @@ use std::fmt;
 use std::future::poll_fn;
 use std::io;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -55,19 +55,24 @@ impl Fanout {
     /// Starts the workers.
     ///
     /// # Errors
-    /// The system has no thread, or no file descriptor, for a worker; or [`IoUring::On`](crate::IoUring::On) was asked for
-    /// and there is none.
+    /// The system has no thread, or no file descriptor, for a worker; or [`NoIoUring`](crate::NoIoUring).
     pub fn start(settings: &Settings) -> io::Result<Self> {
         let count = settings.workers.map_or_else(half_of_the_cores, NonZeroUsize::get);
         let totals = Totals::new();
         let mut shared =
             Shared { workers: Vec::new(), uses_io_uring: true, turn: AtomicUsize::new(0), totals };
+        let (started, starts) = mpsc::channel();
         for number in 0..count {
             let worker = Beginning::new(settings.clone(), shared.totals.clone())?;
             // Should a later one fail, this one is told to end when `shared` is dropped.
             shared.workers.push(worker.inbox());
-            shared.uses_io_uring &= worker.uses_io_uring();
-            thread::Builder::new().name(format!("fanout-{number}")).spawn(move || worker.run())?;
+            let started = started.clone();
+            thread::Builder::new().name(format!("fanout-{number}")).spawn(move || worker.run(started))?;
+        }
+        // Each tells once; with this one gone, the last of theirs ends the list.
+        drop(started);
+        for uses_io_uring in &starts {
+            shared.uses_io_uring &= uses_io_uring?;
         }
         Ok(Self(Arc::new(shared)))
     }

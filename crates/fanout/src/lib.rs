@@ -15,7 +15,22 @@ mod fanout;
 mod inbox;
 pub mod jitter;
 mod report;
-#[cfg_attr(not(all(feature = "io-uring", target_os = "linux")), path = "no_ring.rs")]
+// The same condition stands in Cargo.toml: elsewhere the crate io-uring does not build.
+#[cfg_attr(
+    not(all(
+        feature = "io-uring",
+        target_os = "linux",
+        target_pointer_width = "64",
+        any(
+            target_arch = "x86_64",
+            target_arch = "aarch64",
+            target_arch = "riscv64",
+            target_arch = "loongarch64",
+            target_arch = "powerpc64"
+        )
+    )),
+    path = "no_ring.rs"
+)]
 mod ring;
 mod room;
 mod rounds;
@@ -31,4 +46,5 @@ pub use adoption::{Adoption, Terms};
 pub use counts::{Counts, Ended};
 pub use fanout::Fanout;
 pub use report::Subscriber;
+pub use sending::NoIoUring;
 pub use settings::{IoUring, Settings};

@@ -13,7 +13,7 @@ impl Ring {
         Err(io::Error::new(io::ErrorKind::Unsupported, "this build is without it"))
     }
 
-    pub(crate) fn start(&self) -> io::Result<()> {
+    pub(crate) fn start(&mut self) -> io::Result<()> {
         match self.0 {}
     }
 

@@ -31,7 +31,8 @@ impl Ring {
     /// Asks the kernel for a ring. It is of no use before it was [started](Self::start).
     ///
     /// # Errors
-    /// The kernel has none (before Linux 5.19), does not allow it, as in most containers, or has no memory for it.
+    /// The kernel has none, is too old to let go of a socket when it is told to (before Linux 6.10), does not allow it, as
+    /// in most containers, or has no memory for it.
     pub(crate) fn new() -> io::Result<Self> {
         // It is made in one thread and used in another, which becomes its only submitter when it enables it. Completions
         // run when that thread asks for them, which spares interrupts: Linux 6.1. Older ones do without.
@@ -41,15 +42,29 @@ impl Ring {
             .setup_defer_taskrun()
             .build(SENDS)
             .or_else(|_| IoUring::builder().setup_r_disabled().build(SENDS))?;
+        // Older ones take a socket out of their table when they please, up to a second later, and its end with it. This is
+        // the feature by which those that do it at once are known.
+        if !ring.params().is_feature_recvsend_bundle() {
+            return Err(io::Error::new(io::ErrorKind::Unsupported, "it needs Linux 6.10"));
+        }
         let files = rlimit_of_files().min(FILES_MAX);
         let files = u32::try_from(files).unwrap_or(u32::MAX);
         ring.submitter().register_files_sparse(files)?;
         Ok(Self { ring, known: vec![false; files as usize] })
     }
 
-    /// Makes the calling thread the one that sends.
-    pub(crate) fn start(&self) -> io::Result<()> {
-        self.ring.submitter().register_enable_rings()
+    /// Makes the calling thread the one that sends, and tries the ring out.
+    ///
+    /// # Errors
+    /// It was granted and may not be used: some filters of system calls let one through and not the other.
+    pub(crate) fn start(&mut self) -> io::Result<()> {
+        self.ring.submitter().register_enable_rings()?;
+        // SAFETY: an operation that does nothing points to no memory.
+        let pushed = unsafe { self.ring.submission().push(&opcode::Nop::new().build()) };
+        pushed.map_err(|_| io::ErrorKind::OutOfMemory)?;
+        self.ring.submit_and_wait(1)?;
+        let answered = self.ring.completion().next().map(|completion| completion.result());
+        if answered == Some(0) { Ok(()) } else { Err(io::ErrorKind::Unsupported.into()) }
     }
 
     /// Asks the kernel once for each parcel to take its bytes, and says how it went in `wrote`, in their order.
@@ -117,12 +132,15 @@ impl Ring {
         let mut outstanding = if pushed.is_ok() { sends.len() } else { 0 };
         while outstanding > 0 {
             // It submits what is left of the queue, and waits for the answers only if it could submit all.
-            if let Err(error) = self.ring.submit_and_wait(outstanding)
-                && !is_passing(&error)
-            {
-                // No other error can follow from what was submitted, so the kernel's promise about when it is done with
-                // the bytes is worth nothing any more: they must not be freed, and nobody can tell for how long.
-                std::process::abort();
+            if let Err(error) = self.ring.submit_and_wait(outstanding) {
+                if !is_passing(&error) {
+                    // The ring has worked before, and no other error can follow from what was submitted. So the kernel's
+                    // promise about when it is done with the bytes is worth nothing any more: they must not be freed, and
+                    // nobody can tell for how long.
+                    std::process::abort();
+                }
+                // Whoever holds what the kernel is short of may let go of it.
+                std::thread::yield_now();
             }
             for completion in self.ring.completion() {
                 outstanding -= 1;

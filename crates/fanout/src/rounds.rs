@@ -152,11 +152,11 @@ fn number(key: usize) -> u32 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    struct Plain(Link, bool);
+    pub(crate) struct Plain(Link, bool);
 
     impl Linked for Plain {
         fn link(&mut self) -> &mut Link {
@@ -168,7 +168,7 @@ mod tests {
         }
     }
 
-    fn table(keys: usize) -> Slab<Plain> {
+    pub(crate) fn table(keys: usize) -> Slab<Plain> {
         (0..keys).map(|key| (key, Plain(Link::NONE, false))).collect()
     }
 

@@ -34,7 +34,7 @@ pub struct Settings {
 }
 
 /// Whether `io_uring` carries the writes: up to 256 for one call of the kernel, to sockets that it has at hand. It needs
-/// feature `io-uring`, Linux 5.19, and leave, which most containers do not give.
+/// feature `io-uring`, Linux 6.10, and leave, which most containers do not give.
 ///
 /// It saves most where events come singly; events that go out together are few writes either way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

@@ -32,6 +32,10 @@ pub(crate) enum Discarded {
     Gone(Ended),
 }
 
+/// The longest that the kernel takes: it counts milliseconds in 31 bits.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const USER_TIMEOUT_MAX: Duration = Duration::from_millis(i32::MAX as u64);
+
 /// Tells the kernel what the socket is for. One that refuses is a dead one, which shows soon enough.
 pub(crate) fn set_up(socket: &TcpStream, settings: &Settings) {
     // What is due goes out in one write, which should leave at once.
@@ -44,7 +48,8 @@ pub(crate) fn set_up(socket: &TcpStream, settings: &Settings) {
         let _ = SockRef::from(socket).set_tcp_notsent_lowat(settings.unsent_bytes_max);
         // A peer that has vanished without a word acknowledges nothing. A quiet stream never fills the buffers that our
         // own timeout goes by, and left alone the kernel would try for a quarter of an hour.
-        let _ = SockRef::from(socket).set_tcp_user_timeout(Some(settings.write_timeout));
+        let _ =
+            SockRef::from(socket).set_tcp_user_timeout(Some(settings.write_timeout.min(USER_TIMEOUT_MAX)));
     }
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
     let _ = settings;

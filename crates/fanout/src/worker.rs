@@ -6,8 +6,8 @@
 use std::collections::VecDeque;
 use std::io;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -40,6 +40,9 @@ const COMMANDS: usize = 128;
 const SCRATCH_BYTES: usize = 16 * 1024;
 /// How long a worker that has just written stays awake for the next event: about as long as waking it would take.
 const LINGER: Duration = Duration::from_micros(50);
+/// Who gives the core away and gets it back only after this time shares it with somebody who never rests, and had better
+/// sleep: then it is woken in preference.
+const CROWDED: Duration = Duration::from_millis(1);
 /// How often it lets others go first when the bell rings in that time.
 const YIELDS: usize = 4;
 /// The room of a connection that has no hub any more.
@@ -62,17 +65,22 @@ impl Beginning {
         Ok(Self { poll, sending, inbox: Arc::new(Inbox::new(bell)), settings, totals })
     }
 
-    pub(crate) fn uses_io_uring(&self) -> bool {
-        self.sending.is_ring()
-    }
-
     pub(crate) fn inbox(&self) -> Arc<Inbox> {
         self.inbox.clone()
     }
 
-    /// Works until it is told to stop.
-    pub(crate) fn run(self) {
-        Worker::begin(self).run();
+    /// Works until it is told to stop. Tells first whether it writes through a ring.
+    pub(crate) fn run(mut self, started: mpsc::Sender<io::Result<bool>>) {
+        match self.sending.start(self.settings.io_uring) {
+            Ok(sending) => {
+                self.sending = sending;
+                // Whoever began it waits for this, or has given up and stops it.
+                let _ = started.send(Ok(self.sending.is_ring()));
+                drop(started);
+                Worker::begin(self).run();
+            }
+            Err(error) => drop(started.send(Err(error))),
+        }
     }
 }
 
@@ -91,6 +99,8 @@ pub(crate) struct Worker {
     pub(crate) wrote: Vec<Wrote>,
     /// Whether it has written since it last waited.
     pub(crate) has_written: bool,
+    /// Until when it does not linger.
+    crowded_until: Tick,
     scratch: Box<[u8]>,
     /// The last tick of the window over which the streams end, once there is one.
     drained_by: Option<Tick>,
@@ -102,8 +112,7 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    fn begin(Beginning { poll, mut sending, inbox, settings, totals }: Beginning) -> Self {
-        sending.start();
+    fn begin(Beginning { poll, sending, inbox, settings, totals }: Beginning) -> Self {
         Self {
             poll,
             sending,
@@ -118,6 +127,7 @@ impl Worker {
             picks: Vec::new(),
             wrote: Vec::new(),
             has_written: false,
+            crowded_until: 0,
             scratch: vec![0; SCRATCH_BYTES].into_boxed_slice(),
             drained_by: None,
             keep_alive: None,
@@ -155,23 +165,41 @@ impl Worker {
     /// Waits until there is something to do, unless there is.
     fn wait(&mut self, events: &mut Events) {
         let mut patience = self.patience();
-        let bell = self.inbox.bell();
-        if patience != Some(Duration::ZERO) {
-            let stays_awake = std::mem::take(&mut self.has_written) && linger(bell);
-            if stays_awake || !bell.fall_asleep() {
-                patience = Some(Duration::ZERO);
-            }
+        if patience != Some(Duration::ZERO) && (self.lingers() || !self.inbox.bell().fall_asleep()) {
+            patience = Some(Duration::ZERO);
         }
         // An interrupted or failed poll told of nothing; what is due is due nevertheless.
         if self.poll.poll(events, patience).is_err() {
             events.clear();
         }
-        bell.wake_up();
+        self.inbox.bell().wake_up();
+    }
+
+    /// Stays awake for a moment after it has written; gives whether the bell rang in that time.
+    fn lingers(&mut self) -> bool {
+        if !std::mem::take(&mut self.has_written) || self.clock.now() < self.crowded_until {
+            return false;
+        }
+        let (bell, begun) = (self.inbox.bell(), Instant::now());
+        while !bell.is_rung() && begun.elapsed() < LINGER {
+            thread::yield_now();
+        }
+        let rung = bell.is_rung();
+        // Under load somebody else wants this core, and may have something to go out with what rang.
+        for _ in 0..YIELDS {
+            if rung && begun.elapsed() < LINGER {
+                thread::yield_now();
+            }
+        }
+        if begun.elapsed() > CROWDED {
+            self.crowded_until = self.clock.after(Duration::from_secs(1));
+        }
+        rung
     }
 
     /// How long to wait for something to happen; `None` for ever.
     fn patience(&self) -> Option<Duration> {
-        if !self.commands.is_empty() || self.rooms.iter().any(|(_, room)| !room.rounds.is_idle()) {
+        if !self.commands.is_empty() || self.rooms.iter().any(|(_, room)| !room.is_idle()) {
             return Some(Duration::ZERO);
         }
         // A room outlives its last connection by a tick, so that a hub is not entered and left all the time.
@@ -340,20 +368,6 @@ impl Worker {
                 .collect(),
         );
     }
-}
-
-/// Waits a moment before going to sleep; gives whether the bell rang.
-fn linger(bell: &Bell) -> bool {
-    let until = Instant::now() + LINGER;
-    while !bell.is_rung() {
-        if Instant::now() >= until {
-            return false;
-        }
-        thread::yield_now();
-    }
-    // Under load somebody else wants this core, and may have something to go out with what rang.
-    (0..YIELDS).for_each(|_| thread::yield_now());
-    true
 }
 
 impl Drop for Worker {

@@ -49,7 +49,8 @@ impl Worker {
                     self.connections[key].state.in_batch = false;
                     match pick {
                         Pick::Share(share) => {
-                            let Some(wrote) = went.next() else { break };
+                            // There is one for each; without it nobody would come back to this connection.
+                            let wrote = went.next().unwrap_or(Wrote::Again);
                             self.note(room, key, &share, wrote);
                         }
                         Pick::KeepAlive => self.write_keep_alive(key),

@@ -1,7 +1,6 @@
 //! What a fan-out promises, with one call of the kernel for a batch of writes.
 //!
 //! Where the kernel grants no ring, all this runs over the other way once more; the last test says which it was.
-#![cfg(target_os = "linux")]
 
 use fanfare_fanout::{Fanout, IoUring, Settings};
 

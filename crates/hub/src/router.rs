@@ -62,6 +62,8 @@ pub(crate) struct Router {
     crowds: Crowds,
     /// How often a pattern was held against an entry's topics.
     evaluations: u64,
+    /// Topics of which everybody who waits has been told since anybody last looked: telling them again would be for nothing.
+    told: SmallVec<[u32; 8]>,
     /// Room for the selections that an entry matches, kept between entries.
     matched: Vec<u32>,
 }
@@ -199,6 +201,7 @@ impl Recent {
 impl Router {
     /// Seats a subscriber. `next` is the log's.
     pub(crate) fn join(&mut self, selection: &Selection, grant: &Grant, next: Position) -> Seat {
+        self.told.clear();
         let selected =
             self.selections.find(selection.matchers()).unwrap_or_else(|| self.intern(selection, next));
         let granted = self.grants.find(grant.matchers()).unwrap_or_else(|| {
@@ -275,6 +278,8 @@ impl Router {
         if readership.seats > 0 {
             return bell;
         }
+        // A topic that is forgotten leaves its slot to another.
+        self.told.clear();
         let (selected, granted) = self.readerships.remove(at).terms;
         self.grants[granted].readerships -= 1;
         if self.grants[granted].readerships == 0 {
@@ -339,10 +344,31 @@ impl Router {
                 readership.ring(&mut self.crowds, rung);
             }
         }
+        self.note_told(entry);
+    }
+
+    /// Notes for which topics nobody has to be told again before somebody has looked.
+    fn note_told(&mut self, entry: &Entry) {
+        // What is private was told to those alone who may read it.
+        if entry.is_private() {
+            return;
+        }
+        for topic in entry.topics() {
+            let Some(topic) = self.topics.find(topic.as_str()) else { continue };
+            let users = &self.topics[topic].selections;
+            // Who remembers matches is to be shown each entry. For one it is not worth the while.
+            let is_worth_it = users.len() > 1 && !self.told.contains(&topic);
+            if is_worth_it && users.iter().all(|&selected| self.selections[selected].recent.is_none()) {
+                if self.told.len() == self.told.inline_size() {
+                    self.told.clear();
+                }
+                self.told.push(topic);
+            }
+        }
     }
 
     fn find_selections(&mut self, entry: &Entry) {
-        let Self { selections, topics, any, patterns, candidates, matched, evaluations, .. } = self;
+        let Self { selections, topics, any, patterns, candidates, matched, evaluations, told, .. } = self;
         matched.clear();
         let mut add = |selections: &mut Interned<Selected>, users: &[u32]| {
             for &selected in users {
@@ -356,7 +382,9 @@ impl Router {
         add(selections, any);
         for topic in entry.topics() {
             if let Some(topic) = topics.find(topic.as_str()) {
-                add(selections, &topics[topic].selections);
+                if entry.is_private() || !told.contains(&topic) {
+                    add(selections, &topics[topic].selections);
+                }
             }
         }
         for topic in entry.topics() {
@@ -376,6 +404,7 @@ impl Router {
 
     /// Positions begin anew: what was remembered of the old log is void.
     pub(crate) fn begin_epoch(&mut self, from: Position) {
+        self.told.clear();
         for selected in self.selections.values_mut() {
             selected.matched_at = 0;
             if let Some(recent) = &mut selected.recent {
@@ -398,6 +427,7 @@ impl Router {
     ///
     /// Returns the one that hung there, which is to be dropped outside the lock, as in [`leave`](Self::leave).
     pub(crate) fn hang_bell(&mut self, seat: &mut Seat, waker: &Waker) -> Option<Waker> {
+        self.told.clear();
         let readership = &mut self.readerships[number(seat.readership)];
         let hung = seat.bell.filter(|(round, _)| *round == readership.round);
         let bells = readership.bells.get_or_insert_default();
@@ -422,6 +452,7 @@ impl Router {
 
     /// Makes who has this seat a member of `crowd`, in the group that is returned, and takes down its doorbell.
     pub(crate) fn join_crowd(&mut self, seat: Seat, crowd: usize) -> (u32, Option<Waker>) {
+        self.told.clear();
         let readership = &mut self.readerships[number(seat.readership)];
         let bell = readership.take_bell(seat);
         (self.crowds.join(&mut readership.stations, crowd, seat.readership), bell)
@@ -435,6 +466,9 @@ impl Router {
     /// The groups of `crowd` that have something to read since it last looked.
     pub(crate) fn take_news(&mut self, crowd: usize, news: &mut Vec<u32>) {
         self.crowds.take_news(crowd, news);
+        if !news.is_empty() {
+            self.told.clear();
+        }
         for &group in &*news {
             let readership = self.crowds.readership_of(crowd, group);
             Station::heard(&mut self.readerships[number(readership)].stations, crowd);
@@ -462,7 +496,7 @@ impl Router {
     const PATIENCE: u64 = 1_000;
 
     /// How many positions are collected at once.
-    const WALK_MAX: usize = 1_024;
+    const WALK_MAX: usize = 256;
 
     /// Collects the positions of all entries for a seat from `from` on, which is not before the log's oldest. It gives up,
     /// for [`find`](Self::find) to go step by step, where the selection is more than topics, the log has a hole, or there

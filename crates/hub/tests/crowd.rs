@@ -402,6 +402,44 @@ fn members_with_topics_of_their_own_share_the_bytes_of_what_all_of_them_are_due(
     }
 }
 
+#[test]
+fn whoever_has_looked_is_told_again_and_so_is_whoever_came_meanwhile() {
+    let hub = Hub::builder().build().expect("a hub");
+    let mut crowd = hub.crowd(Waker::noop().clone());
+    let admit = |crowd: &mut Crowd, own: &str| {
+        let topics = ["a", own].map(|topic| Matcher::exact(topic).expect("a topic"));
+        let mut subscription = hub.subscribe(topics.into_iter().collect::<Selection>()).bookmarks(false);
+        assert_waiting(&mut subscription);
+        crowd.admit(subscription).expect("it is live")
+    };
+    let mut members: Vec<Member> = ["x", "y"].iter().map(|own| admit(&mut crowd, own)).collect();
+    let mut news = Vec::new();
+    let mut told = |crowd: &mut Crowd| {
+        crowd.news(&mut news);
+        news.len()
+    };
+    publish(&hub, "a", "1");
+    publish(&hub, "a", "2");
+    assert_eq!(told(&mut crowd), 2);
+    publish(&hub, "a", "3");
+    // A crowd of its own, a member, and somebody who is asked by itself come while all others have been told.
+    let bell = Arc::new(Bell::default());
+    let mut other = hub.crowd(bell.waker());
+    let elsewhere = admit(&mut other, "z");
+    members.push(admit(&mut crowd, "z"));
+    let mut alone = hub.subscribe("a").bookmarks(false);
+    assert_waiting(&mut alone);
+    publish(&hub, "a", "4");
+    assert_eq!((told(&mut crowd), told(&mut other), bell.was_rung()), (3, 1, true));
+    assert_eq!(data(&next_event(&mut alone)), "4");
+    publish(&hub, "a", "5");
+    assert_eq!(told(&mut crowd), 3);
+    for member in members {
+        crowd.leave(member);
+    }
+    other.leave(elsewhere);
+}
+
 /// P2: who catches up to the end of a busy log gets its bookmark although it got events first.
 #[test]
 fn the_bookmark_that_is_due_after_catching_up_follows_the_events() {

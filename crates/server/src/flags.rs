@@ -89,8 +89,9 @@ pub(crate) struct Serve {
     #[arg(long, env = "FANFARE_WORKERS", value_name = "THREADS")]
     pub(crate) workers: Option<NonZeroUsize>,
 
-    /// How long a client may take none of the bytes that wait for it, such as 30s. Longer: cut; it can resume.
-    #[arg(long, env = "FANFARE_WRITE_TIMEOUT", value_name = "DURATION", default_value = "30s", value_parser = value::some_time)]
+    /// How long a client may take none of the bytes that wait for it, or on Linux leave them unacknowledged, such as 30s;
+    /// 1s at least. Longer: cut; it can resume.
+    #[arg(long, env = "FANFARE_WRITE_TIMEOUT", value_name = "DURATION", default_value = "30s", value_parser = value::seconds)]
     pub(crate) write_timeout: Duration,
 
     /// Whether writes to subscribers go through io_uring: one call of the kernel for many of them.

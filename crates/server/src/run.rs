@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 
 use axum::{Router, middleware};
-use fanfare_fanout::{Fanout, Settings};
+use fanfare_fanout::{Fanout, NoIoUring, Settings};
 use fanfare_http::{ConnectionLimits, Drain, Mercure, RequestLimits, ServeCounts, listen, serve};
 use fanfare_hub::{BuildError, Hub};
 use http::StatusCode;
@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 use url::Url;
 
 use crate::admin::{self, Admin};
-use crate::flags::{Engine, IoUring, Serve};
+use crate::flags::{Engine, Serve};
 use crate::guard::{self, Guard};
 use crate::page;
 use crate::signals::Signals;
@@ -107,9 +107,9 @@ async fn run_until_signalled(flags: &Serve) -> Result<(), Failure> {
     let (admin_listeners, admin_addresses) = open(flags.admin_listen.as_slice())?;
 
     let limits = ConnectionLimits { write_timeout: flags.write_timeout, ..ConnectionLimits::default() };
-    let fanout = fanout(flags, &limits).map_err(|error| match flags.io_uring {
-        IoUring::On => Failure::NoIoUring(error),
-        IoUring::Auto | IoUring::Off => Failure::System(error),
+    let fanout = fanout(flags, &limits).map_err(|error| {
+        let is_its_lack = matches!(error.get_ref(), Some(inner) if inner.is::<NoIoUring>());
+        if is_its_lack { Failure::NoIoUring(error) } else { Failure::System(error) }
     })?;
     tracing::info!(io_uring = fanout.uses_io_uring(), "ready to write to subscribers");
 

@@ -62,17 +62,13 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     Ok(total)
 }
 
-/// Reads a duration that is not zero.
+/// Reads a duration of a second or more.
 ///
 /// # Errors
 /// A sentence that says what would be understood.
-pub(crate) fn some_time(text: &str) -> Result<Duration, String> {
+pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
     let duration = duration(text)?;
-    if duration.is_zero() {
-        Err(format!("it has to be longer than nothing; {DURATION}"))
-    } else {
-        Ok(duration)
-    }
+    if duration < Duration::from_secs(1) { Err("it has to be 1s or longer".to_owned()) } else { Ok(duration) }
 }
 
 const DURATION: &str = "write a duration with its unit, such as 250ms, 15s, 30m, 1h30m or 7d";

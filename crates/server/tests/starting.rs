@@ -56,7 +56,7 @@ fn values_that_mean_nothing_are_refused_with_what_would_be_understood() {
         (["--unknown-id", "newest"], "oldest"),
         (["--log-format", "xml"], "json"),
         (["--io-uring", "maybe"], "auto"),
-        (["--write-timeout", "0"], "longer than nothing"),
+        (["--write-timeout", "100ms"], "1s or longer"),
     ] {
         let (code, said) = refused(&[&["serve", "--dev"], &arguments[..]].concat());
         assert_eq!(code, Some(2), "{arguments:?}");

@@ -144,6 +144,32 @@ fn the_hub_counts_what_was_delivered() {
     assert_eq!(house.hub.counts().delivered_bytes, bytes as u64);
 }
 
+/// So many groups with news at a time that the worker lets some batches pass before it hears of more.
+#[test]
+fn subscribers_with_topics_of_their_own_all_get_what_a_common_one_brings() {
+    let house = house();
+    let mut clients: Vec<_> = (0..1_000)
+        .map(|number| {
+            let topics = ["all".to_owned(), format!("own/{number}")];
+            let selection: Selection =
+                topics.into_iter().map(|topic| Matcher::exact(topic).unwrap()).collect();
+            house.adopt(house.hub.subscribe(selection).bookmarks(false), Terms::default()).served()
+        })
+        .collect();
+    for number in 0..40 {
+        house.publish("all", &number.to_string());
+        house.publish(&format!("own/{}", number * 20), "for one");
+    }
+    for (place, client) in clients.iter_mut().enumerate() {
+        for number in 0..40 {
+            assert_eq!(client.next_event(), number.to_string());
+            if place == number * 20 {
+                assert_eq!(client.next_event(), "for one");
+            }
+        }
+    }
+}
+
 /// Publishing looks at nobody who did not ask for it: no write is made for them.
 #[test]
 fn ten_thousand_topics_are_no_work_for_who_publishes_to_one() {

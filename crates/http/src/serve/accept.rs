@@ -70,7 +70,11 @@ fn set_up(socket: &TcpStream, write_timeout: Duration) {
     // A peer that has vanished without a word acknowledges nothing. A quiet stream never fills the buffers that our own
     // limit goes by, and left alone the kernel would try for a quarter of an hour.
     #[cfg(target_os = "linux")]
-    let _ = socket2::SockRef::from(socket).set_tcp_user_timeout(Some(write_timeout));
+    {
+        // It counts milliseconds in 31 bits.
+        let write_timeout = write_timeout.min(Duration::from_millis(i32::MAX as u64));
+        let _ = socket2::SockRef::from(socket).set_tcp_user_timeout(Some(write_timeout));
+    }
     #[cfg(not(target_os = "linux"))]
     let _ = write_timeout;
 }

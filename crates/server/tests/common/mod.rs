@@ -11,12 +11,13 @@ pub(crate) const HUB: &str = "/.well-known/mercure";
 /// Only so that a broken test ends; nothing is measured with it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The program with `arguments`, and an environment without our variables.
+/// The program with `arguments`, and an environment without the variables that it obeys.
 pub(crate) fn fanfare(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_fanfare"));
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("FANFARE_")) {
         command.env_remove(name);
     }
+    command.env_remove("RUST_LOG");
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
