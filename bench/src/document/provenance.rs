@@ -202,7 +202,8 @@ pub(super) fn how_to_read() -> String {
 - **Latency** is the time from sending a publication to reading its event.
 - **Memory** is what the process grew by from none to all subscribers, for each of them. RSS counts pages, so it is coarse
   for few subscribers; live heap is told by the server itself, where it does.
-- [bench/README.md](../bench/README.md) says what the contestants are and what is checked.
+- [bench/README.md](../bench/README.md) says what the contestants are, what is checked, and where the time goes in what is
+  missed.
 "
     .to_owned()
 }

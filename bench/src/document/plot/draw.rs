@@ -272,7 +272,7 @@ impl Panel {
     fn draw(&self, area: &Area<'_>) -> Drawn {
         let Self { x, y, .. } = self;
         let mut builder = ChartBuilder::on(area);
-        builder.margin(12).x_label_area_size(46).y_label_area_size(86);
+        builder.margin(12).x_label_area_size(46).y_label_area_size(104);
         if !self.caption.is_empty() {
             builder.caption(&self.caption, (FONT, 20).into_font().color(&INK));
         }
