@@ -170,6 +170,57 @@ fn subscribers_with_topics_of_their_own_all_get_what_a_common_one_brings() {
     }
 }
 
+/// P7, where each subscriber is a readership: a topic and a grant of its own.
+#[test]
+fn a_thousand_topics_with_grants_of_their_own_each_get_what_is_private_to_them() {
+    let house = house();
+    let mut clients: Vec<_> = (0..1_000)
+        .map(|number| {
+            let own = Matcher::exact(format!("users/{number}")).unwrap();
+            let everything = house.hub.subscribe(Matcher::any()).bookmarks(false);
+            let granted = everything.grant(&Grant::from_iter([own]));
+            house.adopt(granted, Terms::default()).served()
+        })
+        .collect();
+    for number in (0..1_000).step_by(10) {
+        let topic = Topic::parse(format!("users/{number}")).unwrap();
+        let private = Publication::to([topic]).private(Event::new(format!("for {number}")));
+        block_on(house.hub.publish_all(private)).unwrap();
+    }
+    house.publish("news", "for everybody");
+    for (number, client) in clients.iter_mut().enumerate() {
+        if number % 10 == 0 {
+            assert_eq!(client.next_event(), format!("for {number}"));
+        }
+        assert_eq!(client.next_event(), "for everybody");
+    }
+}
+
+#[test]
+fn a_subscriber_of_a_hundred_topics_gets_all_of_them_in_order() {
+    let house = house();
+    let topics = |range: std::ops::Range<usize>| -> Selection {
+        range.map(|number| Matcher::exact(format!("topic/{number}")).unwrap()).collect()
+    };
+    // Each shares half of its topics with the next, so nobody is due the same as another.
+    let mut clients: Vec<_> = (0..10)
+        .map(|place| {
+            let selection = topics(place * 50..place * 50 + 100);
+            house.adopt(house.hub.subscribe(selection).bookmarks(false), Terms::default()).served()
+        })
+        .collect();
+    let order: Vec<usize> = (0..2_000).map(|number| number * 37 % 550).collect();
+    for number in &order {
+        house.publish(&format!("topic/{number}"), &number.to_string());
+    }
+    for (place, client) in clients.iter_mut().enumerate() {
+        let own = place * 50..place * 50 + 100;
+        for number in order.iter().filter(|number| own.contains(number)) {
+            assert_eq!(client.next_event(), number.to_string());
+        }
+    }
+}
+
 /// Publishing looks at nobody who did not ask for it: no write is made for them.
 #[test]
 fn ten_thousand_topics_are_no_work_for_who_publishes_to_one() {
