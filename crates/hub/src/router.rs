@@ -495,6 +495,9 @@ impl Router {
     /// Bounds how long one subscriber holds the lock while it searches: so many positions, topics or patterns are looked at.
     const PATIENCE: u64 = 1_000;
 
+    /// How many entries are held against a selection one by one.
+    const SCAN_MAX: u64 = 4;
+
     /// How many positions are collected at once.
     const WALK_MAX: usize = 256;
 
@@ -503,9 +506,17 @@ impl Router {
     /// is very much.
     pub(crate) fn walk(&self, log: &Log, seat: Seat, from: Position, positions: &mut Vec<Position>) -> bool {
         positions.clear();
-        let Some(topics) = self.selected(seat).selection.exact_topics() else { return false };
+        let selection = &self.selected(seat).selection;
+        let Some(topics) = selection.exact_topics() else { return false };
         if log.first_hole(from).is_some() {
             return false;
+        }
+        if log.next() - from <= Self::SCAN_MAX {
+            // To compare is quicker than to look topics up.
+            let may_get = |entry: &Entry| selection.matches(entry.topics()) && self.may_read(seat, entry);
+            positions
+                .extend((from..log.next()).filter(|&at| log.get(at).is_some_and(|entry| may_get(entry))));
+            return true;
         }
         let mut chains = 0;
         for chain in topics.filter_map(|topic| log.chain(topic, from)) {
