@@ -3,6 +3,7 @@
 
 mod ends;
 mod faults;
+mod model;
 mod slow;
 mod streams;
 mod support;

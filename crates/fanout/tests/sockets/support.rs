@@ -122,6 +122,7 @@ impl Client {
             match self.socket.read(&mut buffer) {
                 Ok(0) => return Got::End,
                 Ok(read) => self.take_in(&buffer[..read]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Got::Broken,
                 Err(error) => panic!("nothing came: {error}"),
             }
@@ -138,6 +139,7 @@ impl Client {
             match self.socket.read(&mut buffer) {
                 Ok(0) => return Some(Got::End),
                 Ok(read) => self.take_in(&buffer[..read]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
                 Err(_) => return Some(Got::Broken),
             }
