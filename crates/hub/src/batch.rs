@@ -113,27 +113,30 @@ impl Batch {
         if !(run.from..run.until).contains(&member.next) {
             return None;
         }
-        let marks = &self.marks[run.marks.clone()];
-        let first = run.marks.start + marks.partition_point(|mark| mark.position < member.next);
-        if first == run.marks.end {
-            return None;
-        }
-        let start = if first == run.marks.start { run.start } else { self.marks[first - 1].end };
-        Some(self.share(member, start, first..run.marks.end, (run.until, run.all)))
+        let marks = self.marks_from(run, member.next);
+        (!marks.is_empty()).then(|| self.share_of(run, member, marks))
     }
 
     /// A share of the run that was made last, if a member of whatever readership is due just these entries, up to the end
     /// of the log: those who each ask for topics of their own mostly get the same nevertheless.
     pub(crate) fn same(&self, member: &Member) -> Option<Share> {
         let run = self.run.as_ref().filter(|run| run.all)?;
-        let from = *self.walked.first()?;
+        let marks = self.marks_from(run, *self.walked.first()?);
+        let positions = self.marks[marks.clone()].iter().map(|mark| mark.position);
+        positions.eq(self.walked.iter().copied()).then(|| self.share_of(run, member, marks))
+    }
+
+    /// The marks of a run from a position on.
+    fn marks_from(&self, run: &Run, from: Position) -> Range<usize> {
         let marks = &self.marks[run.marks.clone()];
-        let first = run.marks.start + marks.partition_point(|mark| mark.position < from);
-        let due = &self.marks[first..run.marks.end];
-        let is_same = due.len() == self.walked.len()
-            && due.iter().zip(&self.walked).all(|(mark, position)| mark.position == *position);
-        let start = if first == run.marks.start { run.start } else { self.marks[first - 1].end };
-        is_same.then(|| self.share(member, start, first..run.marks.end, (run.until, true)))
+        run.marks.start + marks.partition_point(|mark| mark.position < from)..run.marks.end
+    }
+
+    /// The end of a run from one of its marks on.
+    fn share_of(&self, run: &Run, member: &Member, marks: Range<usize>) -> Share {
+        let is_whole = marks.start == run.marks.start;
+        let start = if is_whole { run.start } else { self.marks[marks.start - 1].end };
+        self.share(member, start, marks, (run.until, run.all))
     }
 
     pub(crate) fn begin(&self) -> Begun {

@@ -344,29 +344,10 @@ impl Router {
                 readership.ring(&mut self.crowds, rung);
             }
         }
-        self.note_told(entry);
     }
 
-    /// Notes for which topics nobody has to be told again before somebody has looked.
-    fn note_told(&mut self, entry: &Entry) {
-        // What is private was told to those alone who may read it.
-        if entry.is_private() {
-            return;
-        }
-        for topic in entry.topics() {
-            let Some(topic) = self.topics.find(topic.as_str()) else { continue };
-            let users = &self.topics[topic].selections;
-            // Who remembers matches is to be shown each entry. For one it is not worth the while.
-            let is_worth_it = users.len() > 1 && !self.told.contains(&topic);
-            if is_worth_it && users.iter().all(|&selected| self.selections[selected].recent.is_none()) {
-                if self.told.len() == self.told.inline_size() {
-                    self.told.clear();
-                }
-                self.told.push(topic);
-            }
-        }
-    }
-
+    /// Puts the selections that an entry has to be shown to into `matched`; those whose readerships have all been told are
+    /// left out, and noted to be so for a public entry, which its caller tells all of them.
     fn find_selections(&mut self, entry: &Entry) {
         let Self { selections, topics, any, patterns, candidates, matched, evaluations, told, .. } = self;
         matched.clear();
@@ -381,9 +362,19 @@ impl Router {
         };
         add(selections, any);
         for topic in entry.topics() {
-            if let Some(topic) = topics.find(topic.as_str()) {
-                if entry.is_private() || !told.contains(&topic) {
-                    add(selections, &topics[topic].selections);
+            let Some(topic) = topics.find(topic.as_str()) else { continue };
+            let users = &topics[topic].selections;
+            // What is private is told to those alone who may read it.
+            if entry.is_private() {
+                add(selections, users);
+            } else if !told.contains(&topic) {
+                add(selections, users);
+                // Who remembers matches is to be shown each entry. For one it is not worth the while.
+                if users.len() > 1 && users.iter().all(|&selected| selections[selected].recent.is_none()) {
+                    if told.len() == told.inline_size() {
+                        told.clear();
+                    }
+                    told.push(topic);
                 }
             }
         }
