@@ -5,6 +5,7 @@
 //! what that is worth. It knows no units.
 
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// What the interval is to cover.
 const WANTED: f64 = 0.95;
@@ -31,6 +32,12 @@ pub(crate) fn summarise(figures: &[f64]) -> Option<Summary> {
     let median = f64::midpoint(sorted[(count - 1) / 2], sorted[count / 2]);
     let (skipped, coverage) = interval(count);
     Some(Summary { median, low: sorted[skipped], high: sorted[count - 1 - skipped], coverage, count })
+}
+
+/// Summarises the ratios of figures by round: each to the other's of the same round, where that has one above 0.
+pub(crate) fn ratios(own: &BTreeMap<usize, f64>, other: &BTreeMap<usize, f64>) -> Option<Summary> {
+    let ratio = |(round, own): (&usize, &f64)| Some(own / other.get(round).filter(|other| **other > 0.0)?);
+    summarise(&own.iter().filter_map(ratio).collect::<Vec<_>>())
 }
 
 /// How many of `count` sorted figures lie outside the interval at each end, and what the interval covers.

@@ -17,6 +17,8 @@ use anyhow::{Context, bail};
 pub(crate) use contestants::{
     AXUM, Absent, Chosen, FANFARE, FLOOR_CURSOR, FLOOR_SEND, FLOOR_URING, FLOORS, contestants, has_option,
 };
+#[cfg(test)]
+pub(crate) use report::tests::turn as turn_of_figure;
 pub(crate) use report::{Environment, Report, environment, load_average};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;

@@ -4,7 +4,7 @@
 
 use super::{Absent, FLOORS, Turn};
 use crate::measure::{Measurement, PhaseMeasurement, PhaseName};
-use crate::statistics::{Summary, summarise};
+use crate::statistics::{Summary, ratios, summarise};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs;
@@ -165,11 +165,7 @@ fn line(turns: &[Turn], subscribers: usize, contestant: &str, metric: Metric) ->
     let mut ratio_to = BTreeMap::new();
     for floor in FLOORS {
         let floors = figures(turns, subscribers, floor, metric);
-        let ratios: Vec<f64> = own
-            .iter()
-            .filter_map(|(round, figure)| Some(figure / floors.get(round).filter(|floor| **floor > 0.0)?))
-            .collect();
-        if let Some(summary) = summarise(&ratios) {
+        if let Some(summary) = ratios(&own, &floors) {
             ratio_to.insert(floor.to_owned(), summary);
         }
     }

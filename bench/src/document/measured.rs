@@ -4,7 +4,7 @@
 
 use crate::compare::Report;
 use crate::measure::{Measurement, PhaseMeasurement, PhaseName};
-use crate::statistics::{Summary, summarise};
+use crate::statistics::{Summary, ratios, summarise};
 use std::collections::BTreeMap;
 
 /// Which phase of a measurement.
@@ -61,12 +61,7 @@ impl Case<'_> {
 
     /// Divided by what `other` had in the same round.
     pub(super) fn ratio(self, other: &str, figure: Figure) -> Option<Summary> {
-        let others = Case { contestant: other, ..self }.by_round(figure);
-        let own = self.by_round(figure);
-        let ratios = own
-            .iter()
-            .filter_map(|(round, own)| Some(own / others.get(round).filter(|other| **other > 0.0)?));
-        summarise(&ratios.collect::<Vec<_>>())
+        ratios(&self.by_round(figure), &Case { contestant: other, ..self }.by_round(figure))
     }
 
     fn by_round(self, figure: Figure) -> BTreeMap<usize, f64> {
@@ -125,8 +120,7 @@ pub(super) fn outstanding(report: &Report) -> Vec<usize> {
 pub(super) mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::compare::{Absent, Turn};
-    use crate::generator::Faults;
+    use crate::compare::{Absent, turn_of_figure as turn};
     use crate::measure::Latency;
 
     /// A report of turns of ten subscribers, in which every figure of a phase is the one given: by round and contestant.
@@ -139,23 +133,9 @@ pub(super) mod tests {
             }
             let phases = [(PhaseName::OneAtATime, 1), (PhaseName::Saturated, 64), (PhaseName::Saturated, 4)];
             let phases = phases.map(|(name, outstanding)| phase(name, outstanding, figure));
-            let measurement = Measurement {
-                subscribers: 10,
-                connects_per_s: figure,
-                idle_rss_bytes: Some(figure),
-                idle_pss_bytes: Some(figure),
-                idle_heap_bytes: None,
-                empty: None,
-                phases: phases.into(),
-                faults: Faults::default(),
-            };
-            turns.push(Turn {
-                round,
-                contestant: contestant.to_owned(),
-                subscribers: 10,
-                error: None,
-                measurement: Some(measurement),
-            });
+            let mut turn = turn(round, contestant, figure);
+            turn.measurement.as_mut().unwrap().phases = phases.into();
+            turns.push(turn);
         }
         let absent = Absent { contestant: "y".to_owned(), reason: "it is ill".to_owned() };
         Report::new(contestants, vec![absent], vec![10], turns, 0.0)

@@ -131,7 +131,7 @@ mod tests {
         let arguments = [
             "compare",
             "--json",
-            "/tmp/x.json",
+            "/home/me/x.json",
             "--fanfare",
             "/home/me/fanfare",
             "--contestant",

@@ -2,7 +2,7 @@
 //!
 //! Rounds alternate between the two, each in a fresh process. It judges no figure.
 
-use super::{Name, Outcome, PUBLISHERS, Stage};
+use super::{Figure, Name, Outcome, Stage};
 use crate::contestant::Contestant;
 use crate::gateway::Gateway;
 use crate::generator::Pace;
@@ -11,9 +11,6 @@ use crate::statistics::summarise;
 use crate::target::{Selection, Target};
 use anyhow::Context;
 use std::net::SocketAddr;
-
-/// A figure of a measurement.
-type Figure = (&'static str, fn(&Measurement) -> Option<f64>);
 
 const FIGURES: [Figure; 4] = [
     ("cpu_us_per_delivery_one_at_a_time", |seen| seen.phases.first()?.cpu_us_per_delivery),
@@ -25,18 +22,9 @@ const FIGURES: [Figure; 4] = [
 pub(super) fn http2(stage: &Stage, hub: &Contestant) -> anyhow::Result<Outcome> {
     let subscribers = stage.subscribers.unwrap_or(1_000);
     let mut outcome = Outcome::new(Name::Http2, &hub.name, subscribers);
-    let plan = Plan {
-        subscribers,
-        publishers: PUBLISHERS,
-        data_bytes: stage.data_bytes,
-        time: stage.time,
-        publications_max: u64::MAX,
-        phases: vec![
-            (PhaseName::OneAtATime, Pace::Outstanding(1)),
-            (PhaseName::Saturated, Pace::Outstanding(64)),
-        ],
-        heap_metric: crate::HEAP_METRIC.to_owned(),
-    };
+    let phases =
+        vec![(PhaseName::OneAtATime, Pace::Outstanding(1)), (PhaseName::Saturated, Pace::Outstanding(64))];
+    let plan = stage.plan(subscribers, phases);
     let (mut over_1, mut over_2) = (Vec::new(), Vec::new());
     for round in 0..stage.rounds {
         for turn in 0..2 {

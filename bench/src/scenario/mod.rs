@@ -17,7 +17,7 @@ use crate::compare::{Chosen, Environment, FANFARE, contestants, environment, loa
 use crate::contestant::{Contestant, Server};
 use crate::generator::{Generator, Pace, Phase};
 use crate::load::seconds;
-use crate::measure::{SETTLE, STALL};
+use crate::measure::{Measurement, PhaseName, Plan, SETTLE, STALL};
 use crate::process;
 use crate::stop::Stop;
 use crate::target::{Selection, Target};
@@ -93,6 +93,9 @@ pub(crate) struct Played {
     pub(crate) outcomes: Vec<Outcome>,
 }
 
+/// A figure of a measurement, and its name.
+type Figure = (&'static str, fn(&Measurement) -> Option<f64>);
+
 /// Connections that publish.
 const PUBLISHERS: u16 = 16;
 
@@ -152,6 +155,19 @@ impl Stage {
             hubs = self.contestants.iter().collect();
         }
         hubs.into_iter().map(play).collect()
+    }
+
+    /// What is done to a server that is measured as a whole.
+    fn plan(&self, subscribers: usize, phases: Vec<(PhaseName, Pace)>) -> Plan {
+        Plan {
+            subscribers,
+            publishers: PUBLISHERS,
+            data_bytes: self.data_bytes,
+            time: self.time,
+            publications_max: u64::MAX,
+            phases,
+            heap_metric: crate::HEAP_METRIC.to_owned(),
+        }
     }
 
     /// A generator with publishers and no subscribers, for `server`.

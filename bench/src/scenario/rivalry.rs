@@ -1,15 +1,12 @@
 //! The scenarios that are a race: publishing with one subscriber, and connecting, ratios to axum and the floor.
 
-use super::{Name, Outcome, PUBLISHERS, Stage};
+use super::{Figure, Name, Outcome, PUBLISHERS, Stage};
 use crate::compare::{AXUM, FANFARE, FLOOR_CURSOR, FLOOR_URING, turn};
 use crate::generator::Pace;
-use crate::measure::{Measurement, PhaseName, Plan};
+use crate::measure::PhaseName;
 use crate::statistics::summarise;
 use crate::target::Selection;
 use std::collections::BTreeMap;
-
-/// A figure of a measurement.
-type Figure = (&'static str, fn(&Measurement) -> Option<f64>);
 
 /// Publishing over HTTP with one subscriber.
 pub(super) fn publish(stage: &Stage) -> anyhow::Result<Vec<Outcome>> {
@@ -37,15 +34,7 @@ fn race(
     phases: &[(PhaseName, Pace)],
     figures: &[Figure],
 ) -> anyhow::Result<Vec<Outcome>> {
-    let plan = Plan {
-        subscribers,
-        publishers: PUBLISHERS,
-        data_bytes: stage.data_bytes,
-        time: stage.time,
-        publications_max: u64::MAX,
-        phases: phases.to_vec(),
-        heap_metric: crate::HEAP_METRIC.to_owned(),
-    };
+    let plan = stage.plan(subscribers, phases.to_vec());
     let racers: Vec<_> = stage
         .contestants
         .iter()
