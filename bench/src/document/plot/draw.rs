@@ -23,6 +23,7 @@ const ROW_HEIGHT: u32 = 36;
 const MARGIN: f64 = 0.06;
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<Axis, Axis>>;
 /// What drawing into a string can fail with: nothing, in fact.
 type Drawn = Result<(), DrawingAreaErrorKind<std::io::Error>>;
 
@@ -234,15 +235,7 @@ pub(super) fn rows(
         let mut builder = ChartBuilder::on(area);
         builder.margin(12).x_label_area_size(46).y_label_area_size(120);
         let mut chart = builder.build_cartesian_2d(x.clone(), y)?;
-        chart
-            .configure_mesh()
-            .bold_line_style(GRID)
-            .light_line_style(TRANSPARENT)
-            .axis_style(INK)
-            .label_style((FONT, 17).into_font().color(&INK))
-            .axis_desc_style((FONT, 18).into_font().color(&INK))
-            .x_desc(unit)
-            .draw()?;
+        mesh(&mut chart, unit, "")?;
         let area = chart.plotting_area();
         for (place, row) in rows.iter().rev().enumerate() {
             let (look, y) = (style::look(&row.contestant), place as f64);
@@ -264,6 +257,21 @@ pub(super) fn rows(
     .map(Some)
 }
 
+/// Draws the axes and the grid of a chart.
+fn mesh(chart: &mut Chart<'_, '_>, x_title: &str, y_title: &str) -> Drawn {
+    let mut mesh = chart.configure_mesh();
+    mesh.bold_line_style(GRID)
+        .light_line_style(TRANSPARENT)
+        .axis_style(INK)
+        .label_style((FONT, 17).into_font().color(&INK))
+        .axis_desc_style((FONT, 18).into_font().color(&INK))
+        .x_desc(x_title);
+    if !y_title.is_empty() {
+        mesh.y_desc(y_title);
+    }
+    mesh.draw()
+}
+
 fn rhomb(radius: i32, color: RGBColor) -> Polygon<(i32, i32)> {
     Polygon::new(vec![(0, -radius), (radius, 0), (0, radius), (-radius, 0)], color.filled())
 }
@@ -277,16 +285,7 @@ impl Panel {
             builder.caption(&self.caption, (FONT, 20).into_font().color(&INK));
         }
         let mut chart = builder.build_cartesian_2d(x.clone(), y.clone())?;
-        chart
-            .configure_mesh()
-            .bold_line_style(GRID)
-            .light_line_style(TRANSPARENT)
-            .axis_style(INK)
-            .label_style((FONT, 17).into_font().color(&INK))
-            .axis_desc_style((FONT, 18).into_font().color(&INK))
-            .x_desc(&x.title)
-            .y_desc(&y.title)
-            .draw()?;
+        mesh(&mut chart, &x.title, &y.title)?;
         for line in &self.lines {
             let look = style::look(&line.contestant);
             let points = line.points.iter();
