@@ -44,6 +44,27 @@ impl Draft {
         Self::with_room(event, id_bytes_max.saturating_add(ID_LINE))
     }
 
+    /// Takes an encoded event as [`frame_without_id`](Self::frame_without_id) gave it, with room for an id of up to
+    /// `id_bytes_max` bytes: for whoever stores drafts and reads them back.
+    ///
+    /// The bytes are taken as they are, so they must come from there: what is no frame is no frame afterwards either.
+    ///
+    /// ```
+    /// use fanfare_wire::{Draft, Event, EventId};
+    ///
+    /// let stored = Draft::new(&Event::new("hi"), 20).frame_without_id().to_vec();
+    /// let draft = Draft::from_frame(&stored, 20);
+    /// assert_eq!(draft.stamp(&EventId::from_static("7")), b"id: 7\ndata: hi\n\n");
+    /// ```
+    #[must_use]
+    pub fn from_frame(frame_without_id: &[u8], id_bytes_max: usize) -> Self {
+        let room = id_bytes_max.saturating_add(ID_LINE);
+        let mut bytes = Vec::with_capacity(room.saturating_add(frame_without_id.len()));
+        bytes.resize(room, 0);
+        bytes.extend_from_slice(frame_without_id);
+        Self { bytes, room }
+    }
+
     /// Encodes `event` without room for an id.
     #[inline]
     pub(crate) fn without_room(event: &Event) -> Self {
@@ -85,6 +106,13 @@ impl Draft {
     #[must_use]
     pub fn without_id(self) -> Frame {
         Self::frame(self.bytes, self.room)
+    }
+
+    /// The frame so far, without an id and without the room for one.
+    #[inline]
+    #[must_use]
+    pub fn frame_without_id(&self) -> &[u8] {
+        &self.bytes[self.room..]
     }
 
     /// How many bytes the frame has so far, without an id.
@@ -210,7 +238,7 @@ impl Digits {
 #[cfg(test)]
 mod tests {
     use super::{Digits, Draft};
-    use crate::{Event, EventId};
+    use crate::{Event, EventId, EventName};
     use std::string::ToString;
 
     #[test]
@@ -229,6 +257,21 @@ mod tests {
             assert_eq!(draft.stamp(&id), b"id: 1234\ndata: hi\n\n");
         }
         assert_eq!(Draft::without_room(&Event::new("hi")).stamp(&id), b"id: 1234\ndata: hi\n\n");
+    }
+
+    #[test]
+    fn a_draft_that_was_stored_stamps_the_same_frame() {
+        let id = EventId::from_static("1234");
+        let event = Event::new("one\ntwo").event(EventName::from_static("greeting"));
+        for (room, other_room) in [(0, 0), (4, 4), (0, 30), (30, 3)] {
+            let draft = Draft::new(&event, room);
+            let stored = draft.frame_without_id();
+            assert_eq!(stored, b"event: greeting\ndata: one\ndata: two\n\n");
+            let again = Draft::from_frame(stored, other_room);
+            assert_eq!(again.frame_without_id(), stored);
+            assert_eq!(again.clone().without_id(), draft.clone().without_id());
+            assert_eq!(again.stamp(&id), draft.stamp(&id));
+        }
     }
 
     #[test]
