@@ -12,6 +12,7 @@ use std::time::SystemTime;
 
 use fanfare_wire::EventId;
 
+pub use crate::keys::{Found, KeyLimits, Keys};
 use crate::publication::Submission;
 use crate::{Check, IdKey, IdempotencyKey, Position, Topic};
 
@@ -34,8 +35,12 @@ pub trait Engine: Send + Sync + 'static {
 
     /// Appends a publication. When the answer is `Ok`, it is stored with the engine's durability (P4).
     ///
-    /// Dropping the future does not undo the append. A second append with a key that the engine still remembers
-    /// stores nothing and answers as the first did, with [`Appended::duplicate`] set.
+    /// Dropping the future does not undo the append.
+    ///
+    /// The key is remembered with its entry, as durably. A second append with a key that is still remembered stores
+    /// nothing: it is answered as the first was, with [`Appended::duplicate`] set, if its
+    /// [`fingerprint`](Submission::fingerprint) is the same, and with [`AppendError::KeyReused`] if not. While the fate
+    /// of the first is open, the second waits for it. [`Keys`] is a table that does this.
     fn append(
         &self,
         submission: Submission,
@@ -168,6 +173,8 @@ pub enum AppendError {
     Refused(EngineFault),
     /// It may have been stored.
     Unknown(EngineFault),
+    /// It was not stored: its key is remembered with another publication.
+    KeyReused,
 }
 
 /// The ends of a log.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use fanfare_wire::{Event, EventId, EventName};
 
 use crate::clock::{Clock, SystemClock};
-use crate::engine::{AppendError, Appended, Engine, EngineFault};
+use crate::engine::{AppendError, Appended, Engine, EngineFault, KeyLimits};
 use crate::feed::Feed;
 use crate::log::Retention;
 use crate::memory::MemoryEngine;
@@ -104,6 +104,7 @@ impl Hub {
             Ok(Appended { position, id, duplicate }) => Ok(Published { id, position, duplicate }),
             Err(AppendError::Refused(fault)) => Err(PublishError::NotStored(fault)),
             Err(AppendError::Unknown(fault)) => Err(PublishError::MaybeStored(fault)),
+            Err(AppendError::KeyReused) => Err(PublishError::KeyReused),
         }
     }
 
@@ -207,6 +208,7 @@ pub struct HubBuilder {
     gap_event: Result<EventName, BuildError>,
     close_event: Result<EventName, BuildError>,
     clock: Arc<dyn Clock>,
+    keys: KeyLimits,
     engine: Option<Arc<dyn Engine>>,
 }
 
@@ -264,6 +266,7 @@ impl Default for HubBuilder {
             gap_event: event_name("fanfare.gap"),
             close_event: event_name("fanfare.close"),
             clock: Arc::new(SystemClock),
+            keys: KeyLimits::default(),
             engine: None,
         }
     }
@@ -335,6 +338,20 @@ impl HubBuilder {
         self
     }
 
+    /// How many idempotency keys the log in memory remembers: the newest ones, 0 for none. Default 100,000.
+    ///
+    /// Each costs some 250 bytes and its text. An [`engine`](Self::engine) of its own is told its limits when it is made.
+    pub fn idempotency_keys(mut self, count: usize) -> Self {
+        self.keys.count = count;
+        self
+    }
+
+    /// For how long the log in memory remembers an idempotency key. Default: 24 hours.
+    pub fn idempotency_age(mut self, age: Duration) -> Self {
+        self.keys.age = age;
+        self
+    }
+
     /// Where the log lives. Default: in memory, gone with the process.
     pub fn engine(mut self, engine: impl Engine) -> Self {
         self.engine = Some(Arc::new(engine));
@@ -349,7 +366,7 @@ impl HubBuilder {
         let (gap_event, close_event) = (self.gap_event?, self.close_event?);
         let engine = match self.engine {
             Some(engine) => engine,
-            None => Arc::new(MemoryEngine::new(self.clock.clone()).map_err(BuildError::Engine)?),
+            None => Arc::new(MemoryEngine::new(self.clock.clone(), self.keys).map_err(BuildError::Engine)?),
         };
         let feed = Arc::new(Feed::new(self.clock, gap_event.clone(), self.retention));
         engine.follow(feed.clone()).map_err(BuildError::Engine)?;

@@ -22,6 +22,7 @@ mod feed;
 mod hub;
 mod id;
 mod interned;
+mod keys;
 mod log;
 mod matcher;
 mod memory;

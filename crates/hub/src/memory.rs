@@ -3,7 +3,6 @@
 //! This engine gives positions and remembers idempotency keys; the entries themselves live in the hub's
 //! own log, which retention trims, so there is nothing to read here that the hub does not have.
 
-use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::future::ready;
 use std::sync::Arc;
@@ -12,16 +11,13 @@ use fanfare_wire::EventId;
 
 use crate::clock::Clock;
 use crate::engine::{
-    Answer, AppendError, Appended, Batch, Bounds, Content, Engine, EngineFault, Followed, Follower, Logged,
-    Origin, ReadError, ReadRequest,
+    Answer, AppendError, Appended, Batch, Bounds, Content, Engine, EngineFault, Followed, Follower, Found,
+    KeyLimits, Keys, Logged, Origin, ReadError, ReadRequest,
 };
 use crate::id::Place;
 use crate::publication::Submission;
 use crate::sync::{Mutex, lock};
 use crate::{Check, IdKey, IdempotencyKey, Position};
-
-/// How many idempotency keys are remembered: the newest ones.
-const KEYS_MAX: usize = 10_000;
 
 /// The engine without a store.
 pub(crate) struct MemoryEngine {
@@ -35,13 +31,12 @@ struct State {
     next: Position,
     follower: Option<Arc<dyn Follower>>,
     randomness: Randomness,
-    answers: HashMap<IdempotencyKey, Appended>,
-    keys: VecDeque<IdempotencyKey>,
+    keys: Keys,
 }
 
 impl MemoryEngine {
-    /// Draws an epoch and a key.
-    pub(crate) fn new(clock: Arc<dyn Clock>) -> Result<Self, EngineFault> {
+    /// Draws an epoch and a key for its ids.
+    pub(crate) fn new(clock: Arc<dyn Clock>, keys: KeyLimits) -> Result<Self, EngineFault> {
         let mut drawn = [0; 20];
         getrandom::fill(&mut drawn).map_err(|error| Arc::new(NoRandomness(error)) as EngineFault)?;
         let (epoch, key) = drawn.split_at(4);
@@ -53,8 +48,7 @@ impl MemoryEngine {
                 next: 1,
                 follower: None,
                 randomness: Randomness::default(),
-                answers: HashMap::new(),
-                keys: VecDeque::new(),
+                keys: Keys::new(keys),
             }),
         })
     }
@@ -64,12 +58,19 @@ impl MemoryEngine {
         submission: Submission,
         key: Option<IdempotencyKey>,
     ) -> Result<Appended, AppendError> {
+        // Outside of the lock: it is a pass over the whole event.
+        let key = key.map(|key| (key, submission.fingerprint()));
         let follower;
         let appended;
         {
             let mut state = lock(&self.state);
-            if let Some(known) = key.as_ref().and_then(|key| state.answers.get(key)) {
-                return Ok(Appended { duplicate: true, ..known.clone() });
+            let at = self.clock.now();
+            if let Some((key, fingerprint)) = &key {
+                match state.keys.find(key, *fingerprint, at) {
+                    Found::New => {}
+                    Found::Same(appended) => return Ok(appended),
+                    Found::Other => return Err(AppendError::KeyReused),
+                }
             }
             let check = state.randomness.check().map_err(|fault| AppendError::Refused(Arc::new(fault)))?;
             let position = state.next;
@@ -79,12 +80,11 @@ impl MemoryEngine {
                 None => self.key.encipher(Place { epoch: self.epoch, position, check }),
             };
             appended = Appended { position, id, duplicate: false };
-            if let Some(key) = key {
-                state.remember(key, appended.clone());
+            if let Some((key, fingerprint)) = key {
+                state.keys.remember(key, fingerprint, at, appended.clone());
             }
             follower = state.follower.clone();
             if let Some(follower) = &follower {
-                let at = self.clock.now();
                 let content = Content::Publication(submission);
                 follower.accept(Followed::Entry(Logged { position, check, at, content }));
             }
@@ -93,18 +93,6 @@ impl MemoryEngine {
             follower.ring();
         }
         Ok(appended)
-    }
-}
-
-impl State {
-    fn remember(&mut self, key: IdempotencyKey, answer: Appended) {
-        if self.keys.len() == KEYS_MAX {
-            if let Some(oldest) = self.keys.pop_front() {
-                self.answers.remove(&oldest);
-            }
-        }
-        self.keys.push_back(key.clone());
-        self.answers.insert(key, answer);
     }
 }
 

@@ -2,9 +2,11 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::hash::Hasher;
 use std::sync::Arc;
 
 use fanfare_wire::{Draft, Event, EventId, EventName};
+use siphasher::sip128::{Hash128, Hasher128, SipHasher13};
 
 use crate::id::ID_BYTES;
 use crate::{Topic, TopicError};
@@ -34,12 +36,14 @@ pub struct Addressed(Vec<Topic>);
 
 /// What a publisher sends again with a repeated attempt, so that it is stored once.
 ///
-/// Two attempts with the same key are the same publication, whatever they hold. Cheap to clone.
+/// Two attempts with the same key have to be the same publication: the second one is answered as the first was, and
+/// refused with [`PublishError::KeyReused`] if it differs in its topics, its privacy, its id or its event. Keys are
+/// remembered for a while only, see [`KeyLimits`](crate::engine::KeyLimits). Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct IdempotencyKey(Arc<str>);
 
 impl IdempotencyKey {
-    /// Takes a key. Whoever serves several publishers puts the publisher into it.
+    /// Takes a key, of any text. Whoever serves several publishers puts the publisher into it, and bounds its length.
     #[must_use]
     pub fn new(text: impl AsRef<str>) -> Self {
         Self(text.as_ref().into())
@@ -62,6 +66,22 @@ impl Publication {
     }
 
     /// Marks the attempt with a key: further attempts with it store nothing and answer with the first one's id.
+    ///
+    /// ```
+    /// # use fanfare_hub::{Hub, IdempotencyKey, Publication, PublishError, Topic};
+    /// # use fanfare_wire::Event;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let hub = Hub::builder().build()?;
+    /// let order = Topic::parse("orders/41")?;
+    /// let attempt = |data: &'static str| {
+    ///     let publication = Publication::to([order.clone()]).event(Event::new(data));
+    ///     hub.publish_all(publication.idempotency_key(IdempotencyKey::new("payment 12")))
+    /// };
+    /// let (first, again) = (attempt("paid").await?, attempt("paid").await?);
+    /// assert!(again.duplicate && again.id == first.id);
+    /// assert!(matches!(attempt("refunded").await, Err(PublishError::KeyReused)));
+    /// # Ok(()) }
+    /// ```
     #[must_use]
     pub fn idempotency_key(mut self, key: IdempotencyKey) -> Self {
         self.key = Some(key);
@@ -122,6 +142,8 @@ pub enum PublishError {
         /// [`HubBuilder::event_bytes_max`](crate::HubBuilder::event_bytes_max).
         limit: usize,
     },
+    /// Its [`IdempotencyKey`] was used before, for another publication. It was not stored.
+    KeyReused,
     /// The log did not take it. It was not stored; trying again is safe.
     NotStored(crate::EngineFault),
     /// The log did not say whether it took it. Try again with the same [`IdempotencyKey`].
@@ -152,6 +174,7 @@ impl fmt::Display for PublishError {
             Self::EventTooLarge { bytes, limit } => {
                 write!(f, "the encoded event has {bytes} bytes; at most {limit} are allowed")
             }
+            Self::KeyReused => f.write_str("the idempotency key was used before for another publication"),
             Self::NotStored(_) => f.write_str("the log did not store the publication"),
             Self::MaybeStored(_) => f.write_str("the log did not say whether it stored the publication"),
         }
@@ -184,6 +207,42 @@ pub struct Submission {
     pub chosen_id: Option<EventId>,
     /// The encoded event without its id line; the same bytes whenever it is encoded.
     pub draft: Draft,
+}
+
+impl Submission {
+    /// A digest of everything it holds: topics in their order, privacy, chosen id and event.
+    ///
+    /// The same on every machine and in every release that encodes the event alike, so it may be stored. Anybody can
+    /// compute it, so two submissions with one digest can be made on purpose: compare it only within what one
+    /// publisher sent, as [`Keys`](crate::engine::Keys) does. It costs one pass over the topics and the event.
+    ///
+    /// It is the [SipHash-1-3](https://www.aumasson.jp/siphash/siphash.pdf) of 128 bits, with a key of zeros, of: the
+    /// number of topics; length and text of each; a byte that is 1 if it is private; a byte that is 1 if it has a chosen
+    /// id, then that id's length and text; length and bytes of the frame without its id. Numbers are 64 bits, lowest byte
+    /// first; the digest's two numbers are the lower and the upper half of this one.
+    #[must_use]
+    pub fn fingerprint(&self) -> u128 {
+        // Not a hasher of the standard library's: what `DefaultHasher` computes may change with any release of Rust.
+        let mut digest = SipHasher13::new_with_keys(0, 0);
+        digest.write(&(self.topics.len() as u64).to_le_bytes());
+        for topic in &*self.topics {
+            write_sized(&mut digest, topic.as_str().as_bytes());
+        }
+        digest.write(&[u8::from(self.private), u8::from(self.chosen_id.is_some())]);
+        if let Some(id) = &self.chosen_id {
+            write_sized(&mut digest, id.as_str().as_bytes());
+        }
+        write_sized(&mut digest, self.draft.frame_without_id());
+        // Not `as_u128`, which is another number where the highest byte comes first.
+        let Hash128 { h1, h2 } = digest.finish128();
+        u128::from(h1) | u128::from(h2) << 64
+    }
+}
+
+/// The length first: or else `ab` and `c` would be `a` and `bc`.
+fn write_sized(digest: &mut SipHasher13, bytes: &[u8]) {
+    digest.write(&(bytes.len() as u64).to_le_bytes());
+    digest.write(bytes);
 }
 
 /// What a publication may hold.
@@ -285,6 +344,53 @@ mod tests {
         assert!(limits().accept(Publication::to([topic("a")]).event(Event::new("x".repeat(room)))).is_ok());
         let error = refused(Event::new("x".repeat(room + 1)));
         assert!(matches!(error, PublishError::EventTooLarge { bytes: 101, limit: 100 }), "{error}");
+    }
+
+    fn fingerprint(publication: Publication) -> u128 {
+        limits().accept(publication).expect("accepted").0.fingerprint()
+    }
+
+    /// The numbers come from an implementation written for them from its paper, not from here. Stored ones must stay valid.
+    #[test]
+    fn a_fingerprint_is_the_same_for_ever() {
+        let event = || Event::new("one\ntwo").event(EventName::from_static("greeting"));
+        let made = fingerprint(Publication::to([topic("a"), topic("caf\u{e9}")]).event(event()));
+        assert_eq!(made, 0x0f58_a499_a631_5fbb_5287_7635_4563_fddc, "{made:#x}");
+        let chosen = event().id(EventId::from_static("41"));
+        let made = fingerprint(Publication::to([topic("a")]).private(chosen));
+        assert_eq!(made, 0x1acb_60b6_e549_acf0_0fcb_d1a5_3bc2_1e5e, "{made:#x}");
+    }
+
+    #[test]
+    fn whatever_differs_makes_another_fingerprint() {
+        let to = |topics: &[&str]| Publication::to(topics.iter().map(|text| topic(text)));
+        let id = |text| EventId::parse(text).expect("an id");
+        let publications = [
+            to(&["ab", "c"]).event(Event::new("x")),
+            to(&["a", "bc"]).event(Event::new("x")),
+            to(&["c", "ab"]).event(Event::new("x")),
+            to(&["ab"]).event(Event::new("x")),
+            to(&["ab", "c"]).private(Event::new("x")),
+            to(&["ab", "c"]).event(Event::new("y")),
+            to(&["ab", "c"]).event(Event::new("x").id(id("1"))),
+            to(&["ab", "c"]).event(Event::new("x").id(id("2"))),
+            to(&["ab", "c"]).event(Event::new("x").event(EventName::from_static("x"))),
+        ];
+        let count = publications.len();
+        let different: HashSet<_> = publications.into_iter().map(fingerprint).collect();
+        assert_eq!(different.len(), count);
+    }
+
+    #[test]
+    fn the_room_for_the_id_and_repeated_topics_leave_the_fingerprint_alone() {
+        let topics: Arc<[Topic]> = [topic("a")].into();
+        let of = |room| {
+            let draft = Draft::new(&Event::new("x"), room);
+            Submission { topics: topics.clone(), private: false, chosen_id: None, draft }.fingerprint()
+        };
+        assert_eq!(of(0), of(40));
+        let twice = Publication::to([topic("a"), topic("a")]).event(Event::new("x"));
+        assert_eq!(fingerprint(twice), of(40));
     }
 
     #[test]

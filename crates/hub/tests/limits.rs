@@ -2,7 +2,9 @@
 
 mod support;
 
+use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 use fanfare_hub::{
     BuildError, Health, Hub, IdempotencyKey, Publication, PublishError, SubscribeError, TopicError,
@@ -71,10 +73,45 @@ fn a_publication_tried_again_with_its_key_is_stored_once() {
     assert_eq!(ready_data(&mut subscription), ["once"]);
 }
 
+#[test]
+fn a_key_that_was_used_for_another_publication_is_refused() {
+    let hub = Hub::builder().build().expect("a hub");
+    let attempt = |key: &str, to: &str, data: &'static str| {
+        let publication = Publication::to([topic(to)]).event(Event::new(data));
+        now(hub.publish_all(publication.idempotency_key(IdempotencyKey::new(key))))
+    };
+    assert!(attempt("order 41", "a", "paid").is_ok());
+    for (to, data) in [("a", "refunded"), ("b", "paid")] {
+        let error = attempt("order 41", to, data).expect_err("a refusal");
+        assert!(matches!(error, PublishError::KeyReused));
+        assert_eq!(error.to_string(), "the idempotency key was used before for another publication");
+    }
+    assert!(attempt("order 42", "a", "refunded").is_ok());
+    assert_eq!(hub.counts().publications, 2);
+}
+
+#[test]
+fn keys_are_remembered_within_the_limits_of_count_and_age() {
+    let clock = Arc::new(TestClock::default());
+    let hub =
+        Hub::builder().clock(clock.clone()).idempotency_keys(2).idempotency_age(Duration::from_secs(60));
+    let hub = hub.build().expect("a hub");
+    let is_duplicate = |key: &str| {
+        let publication = Publication::to([topic("a")]).event(Event::new("x"));
+        let publication = publication.idempotency_key(IdempotencyKey::new(key));
+        now(hub.publish_all(publication)).expect("published").duplicate
+    };
+    assert_eq!(["1", "2", "1", "3", "2", "1"].map(is_duplicate), [false, false, true, false, true, false]);
+    clock.advance(Duration::from_secs(59));
+    assert!(is_duplicate("1"));
+    clock.advance(Duration::from_secs(1));
+    assert!(!is_duplicate("1"));
+}
+
 /// P4: who publishes learns whether it was not stored, or nobody knows.
 #[test]
 fn a_refusal_and_not_knowing_are_told_apart() {
-    let toy = Toy::new(std::sync::Arc::new(TestClock::default()));
+    let toy = Toy::new(Arc::new(TestClock::default()));
     let hub = Hub::builder().engine(toy.clone()).build().expect("a hub");
     let publish = || {
         futures_util::FutureExt::now_or_never(async {
@@ -118,7 +155,7 @@ fn a_doorbell_that_is_all_that_keeps_another_subscription_alive_can_be_replaced(
     use futures_util::StreamExt;
     let hub = Hub::builder().build().expect("a hub");
     let mut subscription = hub.subscribe("a").bookmarks(false);
-    let task = std::sync::Arc::new(Task(std::sync::Mutex::new(hub.subscribe("b"))));
+    let task = Arc::new(Task(std::sync::Mutex::new(hub.subscribe("b"))));
     let waker = task.into();
     assert!(subscription.poll_next_unpin(&mut std::task::Context::from_waker(&waker)).is_pending());
     drop(waker);

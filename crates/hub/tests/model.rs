@@ -15,8 +15,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use fanfare_hub::{
-    Delivery, GapReason, Grant, Hub, Matcher, Position, Publication, PublishError, Selection, Subscription,
-    UnknownId,
+    Delivery, GapReason, Grant, Hub, IdempotencyKey, Matcher, Position, Publication, PublishError, Selection,
+    Subscription, UnknownId,
 };
 use fanfare_wire::{Event, EventId};
 use futures_core::Stream;
@@ -29,11 +29,30 @@ const CLIENTS: usize = 4;
 
 #[derive(Clone, Debug)]
 enum Op {
-    Publish { topics: u8, private: bool, chosen: Option<u8> },
-    Connect { client: usize, cursor: With },
-    Read { client: usize, count: usize },
-    Disconnect { client: usize },
-    Advance { seconds: u64 },
+    Publish {
+        topics: u8,
+        private: bool,
+        chosen: Option<u8>,
+        with_key: bool,
+    },
+    /// The newest attempt with a key once more, or another publication under that key.
+    Retry {
+        changed: bool,
+    },
+    Connect {
+        client: usize,
+        cursor: With,
+    },
+    Read {
+        client: usize,
+        count: usize,
+    },
+    Disconnect {
+        client: usize,
+    },
+    Advance {
+        seconds: u64,
+    },
     Engine(EngineOp),
 }
 
@@ -81,8 +100,9 @@ fn op() -> impl Strategy<Value = Op> {
         1 => Just(With::Foreign),
     ];
     prop_oneof![
-        8 => (1..16u8, any::<bool>(), prop::option::weighted(0.3, 0..5u8))
-            .prop_map(|(topics, private, chosen)| Op::Publish { topics, private, chosen }),
+        8 => (1..16u8, any::<bool>(), prop::option::weighted(0.3, 0..5u8), any::<bool>())
+            .prop_map(|(topics, private, chosen, with_key)| Op::Publish { topics, private, chosen, with_key }),
+        2 => prop::bool::weighted(0.2).prop_map(|changed| Op::Retry { changed }),
         4 => (client.clone(), with).prop_map(|(client, cursor)| Op::Connect { client, cursor }),
         6 => (client.clone(), 1..6usize).prop_map(|(client, count)| Op::Read { client, count }),
         2 => client.prop_map(|client| Op::Disconnect { client }),
@@ -118,10 +138,23 @@ fn client_plan() -> impl Strategy<Value = ClientPlan> {
     )
 }
 
+#[derive(Clone)]
 struct Accepted {
     topics: u8,
     private: bool,
     chosen: Option<EventId>,
+}
+
+/// A publication that is tried under a key, perhaps several times.
+#[derive(Clone)]
+struct Attempt {
+    what: Accepted,
+    data: String,
+    key: Option<IdempotencyKey>,
+    /// Where it stands, if it does.
+    stored: Option<(u32, Position)>,
+    /// The id it was answered with.
+    id: Option<EventId>,
 }
 
 struct World {
@@ -134,6 +167,9 @@ struct World {
     epoch: u32,
     /// How often each publisher's id was used, over all logs.
     uses: HashMap<EventId, u32>,
+    /// The newest attempt with a key.
+    attempt: Option<Attempt>,
+    attempts: u64,
     /// The id of the newest publication, and where it stands.
     published: Option<(EventId, (u32, Position))>,
     /// Ids that another hub made.
@@ -219,6 +255,8 @@ impl World {
             log: Vec::new(),
             epoch: 0,
             uses: HashMap::new(),
+            attempt: None,
+            attempts: 0,
             published: None,
             foreign: HashSet::new(),
             clients: clients.collect(),
@@ -235,7 +273,24 @@ impl World {
 
     fn run(&mut self, op: Op) {
         match op {
-            Op::Publish { topics, private, chosen } => self.publish(topics, private, chosen),
+            Op::Publish { topics, private, chosen, with_key } => {
+                self.attempts += 1;
+                let chosen = chosen.map(|n| id(&format!("chosen {n}")));
+                self.publish(Attempt {
+                    what: Accepted { topics, private, chosen },
+                    data: self.attempts.to_string(),
+                    key: with_key.then(|| IdempotencyKey::new(self.attempts.to_string())),
+                    stored: None,
+                    id: None,
+                });
+            }
+            Op::Retry { changed } => {
+                let Some(mut attempt) = self.attempt.clone() else { return };
+                if changed {
+                    attempt.data += " changed";
+                }
+                self.publish(attempt);
+            }
             Op::Connect { client, cursor } => self.connect(client, &cursor),
             Op::Read { client, count } => {
                 for _ in 0..count {
@@ -253,43 +308,69 @@ impl World {
         }
     }
 
-    fn publish(&mut self, topics: u8, private: bool, chosen: Option<u8>) {
-        let chosen = chosen.map(|n| id(&format!("chosen {n}")));
+    fn publish(&mut self, mut attempt: Attempt) {
         let before = self.told();
-        let mut event = Event::new(format!("{}", self.log.len() + 1));
+        let Accepted { topics, private, chosen } = attempt.what.clone();
+        let mut event = Event::new(attempt.data.clone());
         if let Some(chosen) = &chosen {
             event = event.id(chosen.clone());
         }
         let named = mask(topics).filter_map(|matcher| fanfare_hub::Topic::parse(matcher.as_str()).ok());
         let addressed = Publication::to(named);
-        let publication = if private { addressed.private(event) } else { addressed.event(event) };
+        let mut publication = if private { addressed.private(event) } else { addressed.event(event) };
+        if let Some(key) = &attempt.key {
+            publication = publication.idempotency_key(key.clone());
+        }
+        // A log that begins anew remembers no keys.
+        if attempt.stored.is_some_and(|(of, _)| of != self.epoch) {
+            (attempt.stored, attempt.id) = (None, None);
+        }
+        let known = attempt.stored.map(|(_, position)| position);
+        let is_other =
+            self.attempt.as_ref().is_some_and(|last| last.key == attempt.key && last.data != attempt.data);
+        let next = self.log.len() as Position + 1;
         let stored = match soon(self.hub.publish_all(publication)) {
             Ok(published) => {
-                assert_eq!(
-                    published.position,
-                    self.log.len() as Position + 1,
-                    "positions are given in order"
-                );
+                assert!(known.is_none() || !is_other, "a key was taken for another publication");
+                assert_eq!(published.duplicate, known.is_some(), "one key is stored once");
+                assert_eq!(published.position, known.unwrap_or(next), "positions are given in order");
+                if known.is_some() && attempt.id.is_some() {
+                    assert_eq!(
+                        Some(&published.id),
+                        attempt.id.as_ref(),
+                        "a retry is answered with the first id"
+                    );
+                }
                 if let Some(chosen) = &chosen {
                     assert_eq!(&published.id, chosen);
                 }
+                attempt.id = Some(published.id.clone());
                 self.published = Some((published.id, (self.epoch, published.position)));
-                true
+                !published.duplicate
             }
             Err(PublishError::NotStored(_)) => false,
+            Err(PublishError::KeyReused) => {
+                assert!(known.is_some() && is_other, "only another publication under a known key is refused");
+                return;
+            }
             // The publisher cannot know; the model asks the log.
             Err(PublishError::MaybeStored(_)) => self.toy.as_ref().is_some_and(|toy| {
                 toy.told() > 0
-                    && soon(fanfare_hub::engine::Engine::bounds(&**toy)).expect("bounds").next
-                        > self.log.len() as Position + 1
+                    && soon(fanfare_hub::engine::Engine::bounds(&**toy)).expect("bounds").next > next
             }),
             Err(error) => panic!("{error}"),
         };
         if stored {
+            assert!(known.is_none(), "one key is stored once");
+            attempt.stored = Some((self.epoch, next));
             if let Some(chosen) = &chosen {
                 *self.uses.entry(chosen.clone()).or_default() += 1;
             }
-            self.log.push(Accepted { topics, private, chosen });
+            self.log.push(attempt.what.clone());
+        }
+        // What was not stored under a key leaves it to what was.
+        if attempt.key.is_some() && (stored || !is_other) {
+            self.attempt = Some(attempt);
         }
         self.check_bells(before);
     }

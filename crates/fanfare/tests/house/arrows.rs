@@ -56,6 +56,7 @@ const PLAN: &[Row] = &[
             "hashbrown",
             "loom",
             "regex",
+            "siphasher",
             "slab",
             "smallvec",
             "url",

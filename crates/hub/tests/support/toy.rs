@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::task::Poll;
 
 use fanfare_hub::engine::{
-    Answer, AppendError, Appended, Batch, Bounds, Content, Engine, Followed, Follower, Logged, Origin,
-    ReadError, ReadRequest,
+    Answer, AppendError, Appended, Batch, Bounds, Content, Engine, Followed, Follower, Found, KeyLimits,
+    Keys, Logged, Origin, ReadError, ReadRequest,
 };
 use fanfare_hub::{Check, Clock, EngineFault, IdKey, IdempotencyKey, Place, Position, Submission};
 use fanfare_wire::EventId;
@@ -27,6 +27,7 @@ struct State {
     /// How far the follower has been told.
     told: Position,
     draws: u64,
+    keys: Keys,
     next_answer: NextAnswer,
     stalled: bool,
     follower: Option<Arc<dyn Follower>>,
@@ -57,6 +58,7 @@ impl Toy {
                 oldest: 1,
                 told: 1,
                 draws: 1,
+                keys: Keys::new(KeyLimits::default()),
                 next_answer: NextAnswer::Stored,
                 stalled: false,
                 follower: None,
@@ -132,6 +134,8 @@ impl Toy {
         let mut state = locked(&self.state);
         state.epoch += 1;
         state.entries.clear();
+        // Committed with the entries, and lost with them.
+        state.keys = Keys::new(KeyLimits::default());
         state.oldest = 1;
         state.told = 1;
         let origin = state.origin();
@@ -156,14 +160,33 @@ impl State {
         self.entries.get(offset).cloned()
     }
 
-    fn store(&mut self, submission: Submission, clock: &dyn Clock) -> Appended {
+    /// Stores what was not stored before under its key.
+    fn store(
+        &mut self,
+        submission: Submission,
+        key: Option<IdempotencyKey>,
+        clock: &dyn Clock,
+    ) -> Result<Appended, AppendError> {
+        let at = clock.now();
+        let key = key.map(|key| (key, submission.fingerprint()));
+        if let Some((key, fingerprint)) = &key {
+            match self.keys.find(key, *fingerprint, at) {
+                Found::New => {}
+                Found::Same(appended) => return Ok(appended),
+                Found::Other => return Err(AppendError::KeyReused),
+            }
+        }
         self.draws = self.draws.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         let (position, check) = (self.next(), Check::from_random(self.draws >> 20));
         let made = Toy::key().encipher(Place { epoch: self.epoch, position, check });
         let id = submission.chosen_id.clone().unwrap_or(made);
         let content = Content::Publication(submission);
-        self.entries.push_back(Logged { position, check, at: clock.now(), content });
-        Appended { position, id, duplicate: false }
+        self.entries.push_back(Logged { position, check, at, content });
+        let appended = Appended { position, id, duplicate: false };
+        if let Some((key, fingerprint)) = key {
+            self.keys.remember(key, fingerprint, at, appended.clone());
+        }
+        Ok(appended)
     }
 }
 
@@ -190,16 +213,16 @@ impl Engine for Toy {
     fn append(
         &self,
         submission: Submission,
-        _: Option<IdempotencyKey>,
+        key: Option<IdempotencyKey>,
     ) -> Answer<'_, Result<Appended, AppendError>> {
         slowly(move || {
             let mut state = locked(&self.state);
             match std::mem::replace(&mut state.next_answer, NextAnswer::Stored) {
                 NextAnswer::Stored if state.stalled => Err(AppendError::Refused(fault("the store is away"))),
-                NextAnswer::Stored => Ok(state.store(submission.clone(), &*self.clock)),
+                NextAnswer::Stored => state.store(submission.clone(), key.clone(), &*self.clock),
                 NextAnswer::Refused => Err(AppendError::Refused(fault("the store is full"))),
                 NextAnswer::UnknownStored => {
-                    state.store(submission.clone(), &*self.clock);
+                    state.store(submission.clone(), key.clone(), &*self.clock)?;
                     Err(AppendError::Unknown(fault("no answer in time")))
                 }
                 NextAnswer::UnknownLost => Err(AppendError::Unknown(fault("no answer in time"))),
