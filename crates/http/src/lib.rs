@@ -9,6 +9,7 @@ mod bookmarks;
 mod cursor;
 mod drain;
 mod form;
+mod idempotency;
 mod jitter;
 mod limits;
 mod mercure;

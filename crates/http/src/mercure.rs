@@ -20,7 +20,7 @@ use crate::limits::RequestLimits;
 use crate::patterns::Patterns;
 use crate::refusal::Refusal;
 use crate::subscribe::{self, Rules};
-use crate::{Bookmarks, body, publish, stream};
+use crate::{Bookmarks, body, idempotency, publish, stream};
 
 /// What [`Mercure::endpoint`] answers to; in the order of a sentence.
 const METHODS: &str = "GET, HEAD, POST, QUERY, OPTIONS";
@@ -29,6 +29,11 @@ const METHODS: &str = "GET, HEAD, POST, QUERY, OPTIONS";
 const DEFAULT_HUB_URL: &str = "http://localhost/.well-known/mercure";
 
 /// A hub as an HTTP endpoint that speaks the Mercure protocol.
+///
+/// A publication may carry the header `Idempotency-Key`: 1 to 255 visible ASCII characters, bare or in quotation marks.
+/// Sent again with the same key it is stored once; the answer is the first one's, with `Idempotent-Replayed: true`.
+/// Another publication under a key that is still remembered is 422. The log remembers keys, within its limits:
+/// [`HubBuilder::idempotency_keys`](fanfare_hub::HubBuilder::idempotency_keys).
 ///
 /// Cheap to clone. Without [`hub_url`](Self::hub_url) it takes itself to be at `http://localhost/.well-known/mercure`.
 ///
@@ -156,15 +161,25 @@ async fn answer(State(mercure): State<Mercure>, request: Request) -> Response {
 async fn published(mercure: &Mercure, request: Request) -> Result<Response, Refusal> {
     let (head, body) = request.into_parts();
     publish::check_media_type(&head.headers)?;
+    // One scope for all, until tokens tell who publishes.
+    let key = idempotency::key(&head.headers, None)?;
     let limits = &mercure.settings.limits;
     let form = body::read(&head.headers, body, limits).await?;
     // Fields come from the body alone, never from the query (M-068).
-    let publication = publish::publication(&form, &mercure.settings.hub_url, limits)?;
+    let mut publication = publish::publication(&form, &mercure.settings.hub_url, limits)?;
+    if let Some(key) = key {
+        publication = publication.idempotency_key(key);
+    }
     let publishing = mercure.hub.publish_all(publication);
     let published = timeout(limits.log_timeout, publishing).await.map_err(|_| publish::in_doubt())??;
     // Exactly 200 with the id as the entire body: clients compare (M-081).
     let content_type = HeaderValue::from_static("text/plain; charset=utf-8");
-    Ok(([(header::CONTENT_TYPE, content_type)], published.id.as_str().to_owned()).into_response())
+    let id = published.id.as_str().to_owned();
+    let mut response = ([(header::CONTENT_TYPE, content_type)], id).into_response();
+    if published.duplicate {
+        response.headers_mut().insert(idempotency::REPLAYED, HeaderValue::from_static("true"));
+    }
+    Ok(response)
 }
 
 async fn subscribed(mercure: &Mercure, request: Request) -> Result<Response, Refusal> {

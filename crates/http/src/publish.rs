@@ -132,6 +132,9 @@ impl From<PublishError> for Refusal {
             PublishError::IdTooLong { .. }
             | PublishError::NameTooLong { .. }
             | PublishError::EventTooLarge { .. } => Self::too_large(sentence(error)),
+            PublishError::KeyReused => Self::contradiction(
+                "The Idempotency-Key was used before, for another publication; this one was not stored.",
+            ),
             PublishError::NotStored(_) => {
                 tracing::warn!(%error, source = source(&error), "refused a publication");
                 Self::unavailable(
@@ -157,7 +160,7 @@ impl From<PublishError> for Refusal {
 
 /// What a publisher is told when nobody knows whether the log has its publication.
 pub(crate) fn in_doubt() -> Refusal {
-    let sentence = "The log did not answer in time; the publication may have been stored, and sent again it may be stored twice.";
+    let sentence = "The log did not answer in time, so the publication may have been stored; sent again with the same Idempotency-Key it is stored once, without one perhaps twice.";
     Refusal::in_doubt(sentence)
 }
 

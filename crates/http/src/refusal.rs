@@ -34,6 +34,11 @@ impl Refusal {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, sentence)
     }
 
+    /// 422: the request contradicts one from before.
+    pub(crate) fn contradiction(sentence: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, sentence)
+    }
+
     /// 408: the request did not arrive in time.
     pub(crate) fn too_slow(sentence: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::REQUEST_TIMEOUT, sentence)

@@ -3,11 +3,13 @@
 
 mod common;
 
+use std::sync::Arc;
+
 use axum::body::Body;
-use common::{FORM, HUB, Stream, app, hub, post, send};
+use common::{FORM, HUB, Stream, app, hub, post, publication, send};
 use fanfare_http::{Mercure, RequestLimits};
 use fanfare_hub::Hub;
-use http::Request;
+use http::{HeaderValue, Request};
 
 /// Each line: a form, the status, a part of the sentence.
 async fn check(cases: &[(&str, u16, &str)]) {
@@ -174,6 +176,142 @@ async fn the_hubs_own_topics_are_refused_whatever_their_form_m072() {
         ("topic=https%3A%2F%2F%5Bbad", 200, "#1"),
     ])
     .await;
+}
+
+fn with_key(key: &str, form: &str) -> Request<Body> {
+    let mut request = publication(form);
+    request.headers_mut().append("idempotency-key", key.parse().unwrap());
+    request
+}
+
+/// P3: one publication, however often it is sent.
+#[tokio::test]
+async fn a_publication_sent_again_with_its_key_is_stored_once_and_answered_with_the_first_id() {
+    let hub = hub();
+    let app = app(&hub);
+    let mut stream = Stream::open(&app, "match=a").await;
+    for form in ["topic=a&data=made", "topic=a&data=chosen&id=41"] {
+        let first = send(&app, with_key(form, form)).await;
+        assert_eq!(first.status, 200);
+        assert!(!first.headers.contains_key("idempotent-replayed"));
+        // Bare and quoted, and with what means nothing.
+        for (key, form) in
+            [(form, form), (&format!("\"{form}\""), form), (form, &format!("{form}&unknown=1"))]
+        {
+            let again = send(&app, with_key(key, form)).await;
+            assert_eq!((again.status.as_u16(), &again.text), (200, &first.text));
+            assert_eq!(again.headers["idempotent-replayed"], "true");
+        }
+    }
+    post(&app, "topic=a&data=last").await;
+    let text = stream.until("data: last\n\n").await;
+    assert_eq!(
+        (text.matches("data: made\n").count(), text.matches("data: chosen\n").count()),
+        (1, 1),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn publications_with_other_keys_or_none_are_others() {
+    let hub = hub();
+    let app = app(&hub);
+    for request in
+        [with_key("1", "topic=a"), with_key("2", "topic=a"), publication("topic=a"), publication("topic=a")]
+    {
+        let answer = send(&app, request).await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.headers.contains_key("idempotent-replayed")),
+            (200, false)
+        );
+    }
+    assert_eq!(hub.counts().publications, 4);
+}
+
+#[tokio::test]
+async fn another_publication_under_the_same_key_is_422() {
+    let hub = hub();
+    let app = app(&hub);
+    assert_eq!(send(&app, with_key("k", "topic=a&data=x")).await.status, 200);
+    for form in [
+        "topic=a&data=y",
+        "topic=b&data=x",
+        "topic=a&topic=b&data=x",
+        "topic=a&data=x&private=on",
+        "topic=a&data=x&id=1",
+        "topic=a&data=x&type=t",
+        "topic=a&data=x&retry=1",
+    ] {
+        let answer = send(&app, with_key("k", form)).await;
+        assert_eq!(answer.status, 422, "{form}");
+        assert_eq!(
+            answer.text,
+            "The Idempotency-Key was used before, for another publication; this one was not stored.\n"
+        );
+    }
+    assert_eq!(send(&app, with_key("k", "topic=a&data=x")).await.status, 200);
+    assert_eq!(hub.counts().publications, 1);
+}
+
+/// What was refused for another reason has not used its key.
+#[tokio::test]
+async fn a_refused_publication_leaves_its_key_free() {
+    let app = app(&hub());
+    assert_eq!(send(&app, with_key("k", "topic=a&id=%23")).await.status, 400);
+    let answer = send(&app, with_key("k", "topic=a&id=1")).await;
+    assert_eq!((answer.status.as_u16(), answer.headers.contains_key("idempotent-replayed")), (200, false));
+}
+
+#[tokio::test]
+async fn what_is_no_idempotency_key_is_400() {
+    let hub = hub();
+    let app = app(&hub);
+    let long = "x".repeat(256);
+    for (keys, sentence) in [
+        (&[""][..], "is empty"),
+        (&["\"\""], "is empty"),
+        (&[&long], "has 256 bytes; at most 255"),
+        (&["a b"], "visible ASCII"),
+        (&["caf\u{e9}"], "visible ASCII"),
+        (&["\"a"], "one string in quotation marks"),
+        (&["a", "b"], "several headers"),
+    ] {
+        let mut request = publication("topic=a&data=x");
+        for key in keys {
+            request.headers_mut().append("idempotency-key", HeaderValue::from_bytes(key.as_bytes()).unwrap());
+        }
+        let answer = send(&app, request).await;
+        assert_eq!(answer.status, 400, "{keys:?}");
+        assert!(answer.text.contains(sentence) && answer.text.ends_with(".\n"), "{}", answer.text);
+    }
+    assert_eq!(hub.counts().publications, 0);
+    assert_eq!(send(&app, with_key(&long[1..], "topic=a&data=x")).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_attempts_at_once_with_one_key_one_is_stored() {
+    let hub = hub();
+    let app = app(&hub);
+    for round in 0..50 {
+        let barrier = Arc::new(tokio::sync::Barrier::new(4));
+        let attempts: Vec<_> = (0..4)
+            .map(|_| {
+                let (app, barrier) = (app.clone(), barrier.clone());
+                tokio::spawn(async move {
+                    barrier.wait().await;
+                    send(&app, with_key(&format!("k{round}"), &format!("topic=a&data={round}"))).await
+                })
+            })
+            .collect();
+        let mut answers = Vec::new();
+        for attempt in attempts {
+            answers.push(attempt.await.unwrap());
+        }
+        assert!(answers.iter().all(|answer| answer.status == 200 && answer.text == answers[0].text));
+        let first = answers.iter().filter(|answer| !answer.headers.contains_key("idempotent-replayed"));
+        assert_eq!(first.count(), 1);
+    }
+    assert_eq!((hub.counts().publications, hub.counts().publications_duplicate), (50, 150));
 }
 
 #[tokio::test]

@@ -14,6 +14,8 @@ pub struct Counts {
     pub subscribers_refused: u64,
     /// Entries taken into the log.
     pub publications: u64,
+    /// Publications that an earlier attempt with the same idempotency key had stored already.
+    pub publications_duplicate: u64,
     /// Events handed to subscribers.
     pub deliveries: u64,
     /// Their bytes.

@@ -101,7 +101,12 @@ impl Hub {
     pub async fn publish_all(&self, publication: Publication) -> Result<Published, PublishError> {
         let (submission, key) = self.0.limits.accept(publication)?;
         match self.0.engine.append(submission, key).await {
-            Ok(Appended { position, id, duplicate }) => Ok(Published { id, position, duplicate }),
+            Ok(Appended { position, id, duplicate }) => {
+                if duplicate {
+                    self.0.feed.lock().counts.publications_duplicate += 1;
+                }
+                Ok(Published { id, position, duplicate })
+            }
             Err(AppendError::Refused(fault)) => Err(PublishError::NotStored(fault)),
             Err(AppendError::Unknown(fault)) => Err(PublishError::MaybeStored(fault)),
             Err(AppendError::KeyReused) => Err(PublishError::KeyReused),

@@ -71,6 +71,8 @@ fn a_publication_tried_again_with_its_key_is_stored_once() {
     assert!(!first.duplicate && second.duplicate);
     assert_eq!(first.id, second.id);
     assert_eq!(ready_data(&mut subscription), ["once"]);
+    let counts = hub.counts();
+    assert_eq!((counts.publications, counts.publications_duplicate), (1, 1));
 }
 
 #[test]
