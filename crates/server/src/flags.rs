@@ -69,6 +69,15 @@ pub(crate) struct Serve {
     #[arg(long, env = "FANFARE_HISTORY_AGE", value_name = "DURATION", value_parser = value::duration)]
     pub(crate) history_age: Option<Duration>,
 
+    /// How many idempotency keys are remembered, the newest ones: a publication that is sent again with its
+    /// Idempotency-Key is stored once. 0 remembers none.
+    #[arg(long, env = "FANFARE_IDEMPOTENCY_KEYS", value_name = "COUNT", default_value_t = 100_000)]
+    pub(crate) idempotency_keys: usize,
+
+    /// How long an idempotency key is remembered, such as 24h or 30m.
+    #[arg(long, env = "FANFARE_IDEMPOTENCY_AGE", value_name = "DURATION", default_value = "24h", value_parser = value::duration)]
+    pub(crate) idempotency_age: Duration,
+
     /// After what time without traffic a stream gets a comment line, such as 15s; 0 for never.
     #[arg(long, env = "FANFARE_KEEP_ALIVE", value_name = "DURATION", default_value = "15s", value_parser = value::duration)]
     pub(crate) keep_alive: Duration,

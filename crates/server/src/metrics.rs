@@ -28,6 +28,12 @@ pub(crate) fn text(hub: &Counts, serve: &ServeCounts, fanout: &fanfare_fanout::C
         ("subscribers", "gauge", "Subscribers now.", &[("", hub.subscribers)]),
         ("readerships", "gauge", "Distinct pairs of selection and grant now.", &[("", hub.readerships)]),
         ("publications_total", "counter", "Publications taken into the log.", &[("", hub.publications)]),
+        (
+            "publications_duplicate_total",
+            "counter",
+            "Publications that an earlier attempt with the same idempotency key had stored already.",
+            &[("", hub.publications_duplicate)],
+        ),
         ("deliveries_total", "counter", "Events handed to subscribers.", &[("", hub.deliveries)]),
         (
             "delivered_bytes_total",
@@ -108,6 +114,10 @@ pub(crate) fn text(hub: &Counts, serve: &ServeCounts, fanout: &fanfare_fanout::C
             &[("", serve.accept_failures())],
         ),
     ];
+    written(metrics)
+}
+
+fn written(metrics: &[Metric<'_>]) -> String {
     let mut text = String::with_capacity(4_096);
     for (name, kind, help, values) in metrics {
         // Writing to a string cannot fail.

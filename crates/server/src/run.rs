@@ -159,6 +159,8 @@ fn hub(flags: &Serve) -> Result<Hub, BuildError> {
         .history_age(flags.history_age)
         .event_bytes_max(flags.max_event_bytes)
         .subscribers_max(flags.max_subscribers)
+        .idempotency_keys(flags.idempotency_keys)
+        .idempotency_age(flags.idempotency_age)
         .unknown_id(flags.unknown_id.into())
         .build()
 }

@@ -49,6 +49,8 @@ fn values_that_mean_nothing_are_refused_with_what_would_be_understood() {
     for (arguments, hint) in [
         (["--history-bytes", "lots"], "64MiB"),
         (["--history-age", "15"], "1h30m"),
+        (["--idempotency-keys", "many"], "invalid digit"),
+        (["--idempotency-age", "1 day"], "1h30m"),
         (["--keep-alive", "soon"], "15s"),
         (["--listen", "here"], "invalid socket address"),
         (["--engine", "disk"], "memory"),
@@ -99,6 +101,8 @@ fn help_names_every_flag_with_its_default_and_variable() {
         "--history-events",
         "--history-bytes",
         "--history-age",
+        "--idempotency-keys",
+        "--idempotency-age",
         "--keep-alive",
         "--bookmarks",
         "--unknown-id",
@@ -114,9 +118,19 @@ fn help_names_every_flag_with_its_default_and_variable() {
         let variable = format!("FANFARE_{}", flag[2..].to_uppercase().replace('-', "_"));
         assert!(help.contains(flag) && help.contains(&variable), "{flag}\n{help}");
     }
-    for default in
-        ["127.0.0.1:8080", "64MiB", "256KiB", "1MiB", "15s", "5s", "memory", "browsers", "live", "text"]
-    {
+    for default in [
+        "127.0.0.1:8080",
+        "64MiB",
+        "256KiB",
+        "1MiB",
+        "24h",
+        "15s",
+        "5s",
+        "memory",
+        "browsers",
+        "live",
+        "text",
+    ] {
         assert!(help.contains(&format!("[default: {default}]")), "{default}\n{help}");
     }
 }
@@ -196,6 +210,30 @@ fn history_and_unknown_ids_are_as_set() {
         text.contains("event: fanfare.gap\n") && text.contains("data: d2\n") && !text.contains("data: d1\n"),
         "{text}"
     );
+}
+
+#[test]
+fn idempotency_keys_are_remembered_as_set() {
+    for (arguments, remembers) in
+        [(&[][..], true), (&["--idempotency-keys", "0"], false), (&["--idempotency-age", "0"], false)]
+    {
+        let hub = Hub::start(arguments);
+        let publish = |key: &str| {
+            let headers =
+                format!("Content-Type: application/x-www-form-urlencoded\r\nIdempotency-Key: {key}\r\n");
+            hub.request("POST", HUB, &headers, "topic=a&data=x")
+        };
+        let ((_, _, first), (status, head, again)) = (publish("order-41"), publish("\"order-41\""));
+        assert_eq!((status, first == again), (200, remembers));
+        assert_eq!(head.contains("idempotent-replayed: true"), remembers, "{head}");
+        let (_, _, metrics) = hub.get("/metrics");
+        let duplicates = u8::from(remembers);
+        assert!(
+            metrics
+                .contains(&format!("fanfare_publications_duplicate_total{{hub=\"default\"}} {duplicates}\n")),
+            "{metrics}"
+        );
+    }
 }
 
 #[test]
