@@ -345,7 +345,7 @@ impl HubBuilder {
 
     /// How many idempotency keys the log in memory remembers: the newest ones, 0 for none. Default 100,000.
     ///
-    /// Each costs some 250 bytes and its text. An [`engine`](Self::engine) of its own is told its limits when it is made.
+    /// Each costs 250 to 320 bytes with a UUID as its text. An [`engine`](Self::engine) of its own is told its limits when it is made.
     pub fn idempotency_keys(mut self, count: usize) -> Self {
         self.keys.count = count;
         self

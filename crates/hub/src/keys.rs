@@ -72,7 +72,7 @@ pub enum Found {
     New,
     /// It was used for the same publication. The answer to give; [`Appended::duplicate`] is set.
     Same(Appended),
-    /// It was used for another publication: answer [`AppendError::KeyReused`](super::AppendError::KeyReused).
+    /// It was used for another publication: answer [`AppendError::KeyReused`](crate::engine::AppendError::KeyReused).
     Other,
 }
 

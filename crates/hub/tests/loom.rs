@@ -7,7 +7,9 @@
 use std::sync::Arc;
 use std::task::Wake;
 
-use fanfare_hub::{Batch, Crowd, Delivery, Due, Hub, Look, Member, Subscription};
+use fanfare_hub::{
+    Batch, Crowd, Delivery, Due, Hub, IdempotencyKey, Look, Member, Publication, Subscription, Topic,
+};
 use fanfare_wire::{Event, EventId};
 use futures_util::{FutureExt, StreamExt};
 use loom::future::block_on;
@@ -69,6 +71,27 @@ fn two_publishers_at_once_are_read_in_one_order_without_gap_or_repetition() {
         for publisher in publishers {
             publisher.join().expect("published");
         }
+    });
+}
+
+/// P3: looking a key up and remembering it must be one step.
+#[test]
+fn of_two_attempts_at_once_with_one_key_one_is_stored() {
+    explore(|| {
+        let hub = hub();
+        let attempts = [(); 2].map(|()| {
+            let hub = hub.clone();
+            thread::spawn(move || {
+                let publication =
+                    Publication::to([Topic::parse("a").expect("a topic")]).event(Event::new("once"));
+                let publication = publication.idempotency_key(IdempotencyKey::new("order 41"));
+                block_on(hub.publish_all(publication)).expect("published")
+            })
+        });
+        let [one, other] = attempts.map(|attempt| attempt.join().expect("published"));
+        assert_eq!((one.position, &one.id), (1, &other.id));
+        assert_ne!(one.duplicate, other.duplicate);
+        assert_eq!(hub.counts().publications, 1);
     });
 }
 
