@@ -50,6 +50,7 @@
 //! | feature | adds |
 //! |---|---|
 //! | `hub` (default) | [`Hub`]: topics, history, subscriptions that resume exactly |
+//! | `disk` | `disk::DiskEngine`: a hub's log in a folder, which survives the process (Rust 1.89) |
 //! | `urlpattern` | `Matcher::url_pattern`: topics by URL Pattern |
 //! | `uri-template` | `Matcher::topic_selector`: topics by URI Template, as Mercure before 1.0 |
 //! | `json` | `Event::json` |
@@ -62,6 +63,8 @@
 // The pages name what a feature adds; without it they have nothing to link to.
 #![cfg_attr(not(all(feature = "tokio", feature = "hub")), allow(rustdoc::broken_intra_doc_links))]
 
+#[cfg(feature = "disk")]
+pub use fanfare_engine::disk;
 #[cfg(feature = "mercure")]
 pub use fanfare_fanout as fanout;
 #[cfg(feature = "mercure")]

@@ -31,7 +31,13 @@ fn fault() -> EngineFault {
 impl Engine for Failing {
     fn follow(&self, follower: Arc<dyn Follower>) -> Result<(), EngineFault> {
         let key = IdKey::new([7; 16]);
-        follower.accept(Followed::NewEpoch(Origin { epoch: 1, key, from: 1, check_before: Check::START }));
+        follower.accept(Followed::NewEpoch(Origin {
+            epoch: 1,
+            key,
+            from: 1,
+            next: 1,
+            check_before: Check::START,
+        }));
         Ok(())
     }
 

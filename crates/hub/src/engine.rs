@@ -12,6 +12,7 @@ use std::time::SystemTime;
 
 use fanfare_wire::EventId;
 
+pub use crate::check_source::{CheckSource, NoRandomness};
 pub use crate::keys::{Found, KeyLimits, Keys};
 use crate::publication::Submission;
 use crate::{Check, IdKey, IdempotencyKey, Position, Topic};
@@ -129,6 +130,8 @@ pub struct Origin {
     pub key: IdKey,
     /// The first position that will be told.
     pub from: Position,
+    /// The end of the log when it was opened: what is told before it was published earlier, and is not counted again.
+    pub next: Position,
     /// The check of the entry before that one; [`Check::START`] before the first.
     pub check_before: Check,
 }
@@ -208,6 +211,8 @@ pub struct Batch {
     pub entries: Vec<Logged>,
     /// Everything up to this position has been read; behind `after`, and below `before`.
     pub through: Position,
+    /// Whether entries of every topic are among them, whatever topics were asked for.
+    pub all: bool,
 }
 
 /// Why entries could not be read.

@@ -314,7 +314,9 @@ impl Follower for Feed {
         log.append(entry.clone());
         router.route(&entry, rung);
         log.trim(now);
-        counts.publications += 1;
+        if log.is_new(entry.position()) {
+            counts.publications += 1;
+        }
         arrivals.ring(rung);
     }
 

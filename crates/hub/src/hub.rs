@@ -270,7 +270,7 @@ impl Default for HubBuilder {
             unknown_id: UnknownId::default(),
             gap_event: event_name("fanfare.gap"),
             close_event: event_name("fanfare.close"),
-            clock: Arc::new(SystemClock),
+            clock: Arc::new(SystemClock::new()),
             keys: KeyLimits::default(),
             engine: None,
         }

@@ -12,6 +12,7 @@
 mod arrivals;
 mod batch;
 mod candidates;
+mod check_source;
 mod clock;
 mod counts;
 mod crowd;

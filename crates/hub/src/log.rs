@@ -117,6 +117,8 @@ enum Known {
 pub(crate) struct Log {
     epoch: u32,
     key: IdKey,
+    /// What stands before it was in the engine's log when that was opened.
+    opened_at: Position,
     retention: Retention,
     slots: VecDeque<Slot>,
     oldest: Position,
@@ -140,6 +142,7 @@ impl Log {
         Self {
             epoch: origin.epoch,
             key: origin.key,
+            opened_at: origin.next,
             retention,
             slots: VecDeque::new(),
             oldest: from,
@@ -159,6 +162,11 @@ impl Log {
 
     pub(crate) fn key(&self) -> &IdKey {
         &self.key
+    }
+
+    /// Whether an entry was published since the engine opened its log.
+    pub(crate) fn is_new(&self, position: Position) -> bool {
+        position >= self.opened_at
     }
 
     /// The oldest position that is kept; equal to `next` when nothing is.

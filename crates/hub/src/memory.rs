@@ -3,12 +3,12 @@
 //! This engine gives positions and remembers idempotency keys; the entries themselves live in the hub's
 //! own log, which retention trims, so there is nothing to read here that the hub does not have.
 
-use std::fmt;
 use std::future::ready;
 use std::sync::Arc;
 
 use fanfare_wire::EventId;
 
+use crate::check_source::{CheckSource, NoRandomness};
 use crate::clock::Clock;
 use crate::engine::{
     Answer, AppendError, Appended, Batch, Bounds, Content, Engine, EngineFault, Followed, Follower, Found,
@@ -30,7 +30,7 @@ pub(crate) struct MemoryEngine {
 struct State {
     next: Position,
     follower: Option<Arc<dyn Follower>>,
-    randomness: Randomness,
+    checks: CheckSource,
     keys: Keys,
 }
 
@@ -47,7 +47,7 @@ impl MemoryEngine {
             state: Mutex::new(State {
                 next: 1,
                 follower: None,
-                randomness: Randomness::default(),
+                checks: CheckSource::default(),
                 keys: Keys::new(keys),
             }),
         })
@@ -72,7 +72,7 @@ impl MemoryEngine {
                     Found::Other => return Err(AppendError::KeyReused),
                 }
             }
-            let check = state.randomness.check().map_err(|fault| AppendError::Refused(Arc::new(fault)))?;
+            let check = state.checks.draw().map_err(|fault| AppendError::Refused(Arc::new(fault)))?;
             let position = state.next;
             state.next += 1;
             let id = match &submission.chosen_id {
@@ -103,6 +103,7 @@ impl Engine for MemoryEngine {
             epoch: self.epoch,
             key: self.key.clone(),
             from: state.next,
+            next: state.next,
             check_before: Check::START,
         }));
         state.follower = Some(follower);
@@ -130,39 +131,3 @@ impl Engine for MemoryEngine {
         Box::pin(ready(Ok(None)))
     }
 }
-
-/// Random bits for checks, fetched from the system by the page.
-struct Randomness {
-    drawn: [u8; 1024],
-    used: usize,
-}
-
-impl Default for Randomness {
-    fn default() -> Self {
-        Self { drawn: [0; 1024], used: 1024 }
-    }
-}
-
-impl Randomness {
-    fn check(&mut self) -> Result<Check, NoRandomness> {
-        if self.used + 5 > self.drawn.len() {
-            getrandom::fill(&mut self.drawn).map_err(NoRandomness)?;
-            self.used = 0;
-        }
-        let five = &self.drawn[self.used..self.used + 5];
-        self.used += 5;
-        Ok(Check::from_random(five.iter().fold(0, |bits, byte| bits << 8 | u64::from(*byte))))
-    }
-}
-
-/// The system has no random numbers.
-#[derive(Debug)]
-struct NoRandomness(getrandom::Error);
-
-impl fmt::Display for NoRandomness {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the system gave no random numbers: {}", self.0)
-    }
-}
-
-impl std::error::Error for NoRandomness {}

@@ -1,9 +1,12 @@
 //! What operators and their machines ask: is it alive, is it ready, what has it counted.
 
+use std::sync::Arc;
+
 use axum::extract::{Query, State};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use axum::{Json, Router};
+use fanfare_engine::DiskEngine;
 use fanfare_fanout::{Fanout, Subscriber};
 use fanfare_http::{Drain, ServeCounts};
 use fanfare_hub::{Health, Hub};
@@ -16,6 +19,8 @@ use crate::metrics;
 #[derive(Clone, Debug)]
 pub(crate) struct Admin {
     pub(crate) hub: Hub,
+    /// The log on disk, if that is where it lives.
+    pub(crate) disk: Option<Arc<DiskEngine>>,
     pub(crate) serve: ServeCounts,
     pub(crate) fanout: Fanout,
     pub(crate) drain: Drain,
@@ -47,10 +52,12 @@ async fn readyz(State(admin): State<Admin>) -> impl IntoResponse {
 
 async fn counts(State(admin): State<Admin>) -> impl IntoResponse {
     let headers = [(header::CONTENT_TYPE, metrics::CONTENT_TYPE), (header::CACHE_CONTROL, "no-store")];
-    (
-        headers,
-        metrics::text(&admin.hub.counts(), &admin.serve, &admin.fanout.counts(), crate::heap_live_bytes()),
-    )
+    let mut text =
+        metrics::text(&admin.hub.counts(), &admin.serve, &admin.fanout.counts(), crate::heap_live_bytes());
+    if let Some(disk) = &admin.disk {
+        text.push_str(&metrics::disk_text(&disk.counts()));
+    }
+    (headers, text)
 }
 
 #[derive(Deserialize)]

@@ -4,6 +4,7 @@
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
@@ -23,8 +24,8 @@ pub(crate) struct Flags {
 pub(crate) enum Command {
     /// Starts a hub
     ///
-    /// It speaks the Mercure protocol at /.well-known/mercure and keeps its history in memory. Log lines go to standard
-    /// error; RUST_LOG chooses which (default: info). SIGTERM and Ctrl-C end it in order, a second one at once.
+    /// It speaks the Mercure protocol at /.well-known/mercure and keeps its history in a folder, or with --dev in memory. Log
+    /// lines go to standard error; RUST_LOG chooses which (default: info). SIGTERM and Ctrl-C end it in order, a second one at once.
     #[allow(clippy::doc_markdown)] // This is shown as it stands, in a terminal.
     Serve(Serve),
 }
@@ -53,17 +54,30 @@ pub(crate) struct Serve {
     #[arg(long, env = "FANFARE_ADMIN_LISTEN", value_name = "ADDR")]
     pub(crate) admin_listen: Option<SocketAddr>,
 
-    /// Where the log lives.
-    #[arg(long, env = "FANFARE_ENGINE", value_enum, default_value_t = Engine::Memory)]
-    pub(crate) engine: Engine,
+    /// Where the log lives. [default: disk; with --dev and without --data-dir: memory]
+    #[arg(long, env = "FANFARE_ENGINE", value_enum)]
+    pub(crate) engine: Option<Engine>,
 
-    /// How many events are kept for replay.
-    #[arg(long, env = "FANFARE_HISTORY_EVENTS", value_name = "EVENTS", default_value_t = 100_000)]
-    pub(crate) history_events: usize,
+    /// The folder of the log on disk; it is created, and one process uses it at a time. [default: ./fanfare-data]
+    #[arg(long, env = "FANFARE_DATA_DIR", value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
 
-    /// How many bytes of events are kept for replay, such as 64MiB.
-    #[arg(long, env = "FANFARE_HISTORY_BYTES", value_name = "BYTES", default_value = "64MiB", value_parser = value::bytes)]
-    pub(crate) history_bytes: usize,
+    /// When a publication that goes to disk counts as stored, and is answered.
+    #[arg(long, env = "FANFARE_DURABILITY", value_enum, default_value_t = Durability::Fsync)]
+    pub(crate) durability: Durability,
+
+    /// How many events are kept for replay. [default: without limit on disk, 100000 in memory]
+    #[arg(long, env = "FANFARE_HISTORY_EVENTS", value_name = "EVENTS")]
+    pub(crate) history_events: Option<usize>,
+
+    /// How many bytes of events are kept for replay, such as 10GiB. [default: 1GiB on disk, 64MiB in memory]
+    #[arg(long, env = "FANFARE_HISTORY_BYTES", value_name = "BYTES", value_parser = value::bytes)]
+    pub(crate) history_bytes: Option<usize>,
+
+    /// How many bytes of the newest events of a log on disk are also kept in memory, where live subscribers and those who come
+    /// back soon read them.
+    #[arg(long, env = "FANFARE_MEMORY_BYTES", value_name = "BYTES", default_value = "64MiB", value_parser = value::bytes)]
+    pub(crate) memory_bytes: usize,
 
     /// How long events are kept for replay, such as 1h or 30m. [default: without limit]
     #[arg(long, env = "FANFARE_HISTORY_AGE", value_name = "DURATION", value_parser = value::duration)]
@@ -127,8 +141,27 @@ pub(crate) struct Serve {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Engine {
+    /// In a folder; it survives this process and the loss of power.
+    Disk,
     /// In this process; gone when it ends.
     Memory,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Durability {
+    /// When the disk has it: it survives the loss of power.
+    Fsync,
+    /// When the operating system has it, which is faster: it survives the end of this process, not that of the machine.
+    Os,
+}
+
+impl From<Durability> for fanfare_engine::disk::Durability {
+    fn from(chosen: Durability) -> Self {
+        match chosen {
+            Durability::Fsync => Self::Fsync,
+            Durability::Os => Self::Os,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

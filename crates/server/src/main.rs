@@ -5,6 +5,7 @@
 mod admin;
 mod flags;
 mod guard;
+mod log;
 mod metrics;
 mod page;
 mod run;

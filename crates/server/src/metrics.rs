@@ -7,6 +7,7 @@
 
 use std::fmt::Write;
 
+use fanfare_engine::disk::DiskCounts;
 use fanfare_fanout::Ended;
 use fanfare_http::ServeCounts;
 use fanfare_hub::Counts;
@@ -115,6 +116,27 @@ pub(crate) fn text(hub: &Counts, serve: &ServeCounts, fanout: &fanfare_fanout::C
         ),
     ];
     written(metrics)
+}
+
+/// Writes the metrics of a log on disk.
+pub(crate) fn disk_text(disk: &DiskCounts) -> String {
+    written(&[
+        ("disk_oldest_position", "gauge", "The oldest position that is kept on disk.", &[("", disk.oldest)]),
+        ("disk_segments", "gauge", "Files of entries.", &[("", disk.segments)]),
+        ("disk_bytes", "gauge", "Bytes of the log's files.", &[("", disk.bytes)]),
+        (
+            "disk_groups_total",
+            "counter",
+            "Groups of publications written to disk; each is one sync, unless --durability os.",
+            &[("", disk.groups)],
+        ),
+        (
+            "disk_damaged_total",
+            "counter",
+            "How often an entry was to be read that is damaged on disk.",
+            &[("", disk.damaged)],
+        ),
+    ])
 }
 
 fn written(metrics: &[Metric<'_>]) -> String {

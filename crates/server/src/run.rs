@@ -7,6 +7,7 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 
 use axum::{Router, middleware};
+use fanfare_engine::disk::OpenError;
 use fanfare_fanout::{Fanout, NoIoUring, Settings};
 use fanfare_http::{ConnectionLimits, Drain, Mercure, RequestLimits, ServeCounts, listen, serve};
 use fanfare_hub::{BuildError, Hub};
@@ -15,8 +16,9 @@ use tokio::net::TcpListener;
 use url::Url;
 
 use crate::admin::{self, Admin};
-use crate::flags::{Engine, Serve};
+use crate::flags::Serve;
 use crate::guard::{self, Guard};
+use crate::log::{self, Opened};
 use crate::page;
 use crate::signals::Signals;
 
@@ -31,6 +33,8 @@ pub(crate) enum Failure {
     NotLoopback { address: SocketAddr },
     /// The flags contradict each other or ask for nothing.
     Hub(BuildError),
+    /// The log on disk cannot be used.
+    Log(OpenError),
     /// `--io-uring on`, and there is none.
     NoIoUring(io::Error),
     /// An address cannot be served on.
@@ -44,7 +48,7 @@ impl Failure {
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::NoKeys | Self::NotLoopback { .. } | Self::Hub(_) | Self::NoIoUring(_) => 2,
-            Self::Listen { .. } | Self::System(_) => 1,
+            Self::Log(_) | Self::Listen { .. } | Self::System(_) => 1,
         }
     }
 }
@@ -60,6 +64,10 @@ impl fmt::Display for Failure {
                 "--dev lets everybody publish, so it takes loopback addresses such as 127.0.0.1:8080 only, not {address}"
             ),
             Self::Hub(error) => write!(f, "the hub cannot be configured like this: {error}"),
+            Self::Log(error) => match std::error::Error::source(error) {
+                Some(cause) => write!(f, "{error}: {cause}"),
+                None => write!(f, "{error}"),
+            },
             Self::NoIoUring(error) => write!(f, "{error}; --io-uring auto goes on without it"),
             Self::Listen { address, error } => match error.kind() {
                 io::ErrorKind::AddrInUse => write!(
@@ -101,7 +109,7 @@ fn check(flags: &Serve) -> Result<(), Failure> {
 async fn run_until_signalled(flags: &Serve) -> Result<(), Failure> {
     // Before anybody can know that we are there: a signal that comes early must end us in order, too.
     let mut signals = Signals::catch().map_err(Failure::System)?;
-    let hub = hub(flags).map_err(Failure::Hub)?;
+    let Opened { hub, disk } = log::open(flags)?;
     let (drain, counts) = (Drain::new(), ServeCounts::default());
     let (listeners, addresses) = open(&flags.listen)?;
     let (admin_listeners, admin_addresses) = open(flags.admin_listen.as_slice())?;
@@ -114,7 +122,7 @@ async fn run_until_signalled(flags: &Serve) -> Result<(), Failure> {
     tracing::info!(io_uring = fanout.uses_io_uring(), "ready to write to subscribers");
 
     let admin =
-        Admin { hub: hub.clone(), serve: counts.clone(), fanout: fanout.clone(), drain: drain.clone() };
+        Admin { hub: hub.clone(), disk, serve: counts.clone(), fanout: fanout.clone(), drain: drain.clone() };
     let admin = admin::router(admin);
     let mercure = mercure(flags, hub, &drain, &addresses);
     let guard = Guard::new(&[&addresses[..], &admin_addresses].concat());
@@ -146,23 +154,6 @@ async fn run_until_signalled(flags: &Serve) -> Result<(), Failure> {
         signal = signals.next() => tracing::warn!(signal, "ended at once"),
     }
     Ok(())
-}
-
-fn hub(flags: &Serve) -> Result<Hub, BuildError> {
-    match flags.engine {
-        // The hub's own.
-        Engine::Memory => {}
-    }
-    Hub::builder()
-        .history_events(flags.history_events)
-        .history_bytes(flags.history_bytes)
-        .history_age(flags.history_age)
-        .event_bytes_max(flags.max_event_bytes)
-        .subscribers_max(flags.max_subscribers)
-        .idempotency_keys(flags.idempotency_keys)
-        .idempotency_age(flags.idempotency_age)
-        .unknown_id(flags.unknown_id.into())
-        .build()
 }
 
 fn fanout(flags: &Serve, limits: &ConnectionLimits) -> io::Result<Fanout> {

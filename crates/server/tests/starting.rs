@@ -53,7 +53,8 @@ fn values_that_mean_nothing_are_refused_with_what_would_be_understood() {
         (["--idempotency-age", "1 day"], "1h30m"),
         (["--keep-alive", "soon"], "15s"),
         (["--listen", "here"], "invalid socket address"),
-        (["--engine", "disk"], "memory"),
+        (["--engine", "floppy"], "memory"),
+        (["--durability", "maybe"], "fsync"),
         (["--bookmarks", "some"], "browsers"),
         (["--unknown-id", "newest"], "oldest"),
         (["--log-format", "xml"], "json"),
@@ -118,19 +119,9 @@ fn help_names_every_flag_with_its_default_and_variable() {
         let variable = format!("FANFARE_{}", flag[2..].to_uppercase().replace('-', "_"));
         assert!(help.contains(flag) && help.contains(&variable), "{flag}\n{help}");
     }
-    for default in [
-        "127.0.0.1:8080",
-        "64MiB",
-        "256KiB",
-        "1MiB",
-        "24h",
-        "15s",
-        "5s",
-        "memory",
-        "browsers",
-        "live",
-        "text",
-    ] {
+    for default in
+        ["127.0.0.1:8080", "64MiB", "256KiB", "1MiB", "24h", "15s", "5s", "fsync", "browsers", "live", "text"]
+    {
         assert!(help.contains(&format!("[default: {default}]")), "{default}\n{help}");
     }
 }

@@ -75,7 +75,7 @@ pub fn id_of(place: Place) -> EventId {
 
 fn origin(epoch: u32, from: Position) -> Origin {
     let check_before = if from <= 1 { Check::START } else { check(from - 1) };
-    Origin { epoch, key: key(), from, check_before }
+    Origin { epoch, key: key(), from, next: from, check_before }
 }
 
 fn check(position: Position) -> Check {
@@ -119,7 +119,7 @@ impl Engine for Puppet {
         // What one entry is looked at for, to compare its check.
         if request.bytes_max == 1 {
             let entries = vec![logged(request.after + 1, "a", 0)];
-            return Box::pin(ready(Ok(Batch { entries, through: request.after + 1 })));
+            return Box::pin(ready(Ok(Batch { entries, through: request.after + 1, all: false })));
         }
         Box::pin(ready(locked(&self.0).batch.clone()))
     }

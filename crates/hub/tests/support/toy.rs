@@ -148,7 +148,13 @@ impl Toy {
 
 impl State {
     fn origin(&self) -> Origin {
-        Origin { epoch: self.epoch, key: Toy::key(), from: self.told, check_before: Check::START }
+        Origin {
+            epoch: self.epoch,
+            key: Toy::key(),
+            from: self.told,
+            next: self.told,
+            check_before: Check::START,
+        }
     }
 
     fn next(&self) -> Position {
@@ -252,7 +258,7 @@ impl Engine for Toy {
             };
             let entries =
                 (request.after + 1..=through).filter_map(|position| state.at(position)).filter(wanted);
-            Ok(Batch { entries: entries.collect(), through })
+            Ok(Batch { entries: entries.collect(), through, all: request.topics.is_none() })
         })
     }
 

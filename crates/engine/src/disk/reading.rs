@@ -1,0 +1,400 @@
+//! Reads entries back: a stretch of the log, those of a few topics, or the one that has a publisher's id.
+//!
+//! It runs on reader threads and holds no lock while it reads. What is damaged is never handed out, and never stops what is
+//! behind it.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, SystemTime};
+
+use fanfare_hub::engine::{Batch, Content, EngineFault, Logged, ReadError, ReadRequest};
+use fanfare_hub::{Check, IdempotencyKey, Position, Topic};
+use fanfare_wire::EventId;
+
+use super::error::DiskFault;
+use super::hash::Term;
+use super::index::Hits;
+use super::record::{self, Entry, NoEntry};
+use super::salvage::LOST;
+use super::segment;
+use super::state::{Lookup, Sealed, Shared};
+
+/// How many segments one request goes through before others have their turn.
+const SEGMENTS_MAX: usize = 64;
+/// How many bytes are read for one entry before its length is known.
+const ENTRY_GUESS_BYTES: usize = 1_024;
+/// How many entries of one id are looked at.
+const SAME_ID_MAX: usize = 64;
+
+/// One segment as it is read: entries `from..to` by position are durable and can be asked for.
+struct Open {
+    file: Arc<File>,
+    first: Position,
+    next: Position,
+    end: u64,
+    place: Place,
+}
+
+enum Place {
+    Sealed(Lookup),
+    /// The newest segment, whose index is under the lock.
+    Tail,
+}
+
+impl Open {
+    /// The number of a position in this segment.
+    fn number(&self, position: Position) -> u32 {
+        u32::try_from(position - self.first).unwrap_or(u32::MAX)
+    }
+
+    fn position(&self, number: u32) -> Position {
+        self.first + Position::from(number)
+    }
+}
+
+/// What was found about the entries asked for.
+enum Found {
+    /// So much that everything is read.
+    Most,
+    /// Entries by their numbers and where they begin, which are all up to and with the position `through`.
+    These { entries: Vec<(u32, u32)>, through: Position },
+}
+
+/// What reading one stretch gave.
+struct Stretch {
+    entries: Vec<Logged>,
+    through: Position,
+}
+
+impl Shared {
+    /// Answers a request of the hub's.
+    pub(super) fn read(&self, request: &ReadRequest) -> Result<Batch, ReadError> {
+        let fault = |fault: DiskFault| ReadError::Fault(Arc::new(fault) as EngineFault);
+        let hashes = request.topics.as_deref().map(|topics| self.topic_hashes(topics));
+        let mut entries = Vec::new();
+        let mut bytes_left = request.bytes_max;
+        let mut from = request.after + 1;
+        for _ in 0..SEGMENTS_MAX {
+            let (oldest, before) = {
+                let state = self.lock();
+                (state.oldest, request.before.min(state.next()))
+            };
+            if from < oldest {
+                return trimmed(entries, from, oldest);
+            }
+            if from >= before {
+                break;
+            }
+            let open = match self.open_at(from) {
+                Ok(open) => open,
+                // Removed in between.
+                Err(_) if from < self.lock().oldest => continue,
+                Err(error) => return Err(fault(error)),
+            };
+            let to = before.min(open.next);
+            let read = match self.find_in(&open, hashes.as_deref(), from, to).map_err(fault)? {
+                Found::Most if entries.is_empty() => match self.read_run(&open, from, to, bytes_left) {
+                    Ok(Stretch { entries, through }) => return Ok(Batch { entries, through, all: true }),
+                    Err(error) => Err(error),
+                },
+                // What was picked out so far goes first.
+                Found::Most => break,
+                Found::These { entries: places, through } => {
+                    let wanted = request.topics.as_deref().unwrap_or_default();
+                    self.read_these(&open, &places, through, wanted, &mut bytes_left)
+                }
+            };
+            match read {
+                Ok(stretch) => {
+                    entries.extend(stretch.entries);
+                    from = stretch.through + 1;
+                    if bytes_left == 0 || from < to {
+                        break;
+                    }
+                }
+                Err(DiskFault::DamagedEntry { position }) => {
+                    self.tally.damaged.fetch_add(1, Ordering::Relaxed);
+                    return trimmed(entries, position, position + 1);
+                }
+                Err(error) => return Err(fault(error)),
+            }
+        }
+        Ok(Batch { entries, through: from - 1, all: false })
+    }
+
+    /// Finds the earliest kept entry with a publisher's id.
+    pub(super) fn find(&self, id: &EventId) -> Result<Option<Position>, DiskFault> {
+        let hash = self.hasher.hash(Term::Id(id.as_str()));
+        let (sealed, oldest) = {
+            let state = self.lock();
+            (state.sealed.iter().cloned().collect::<Vec<_>>(), state.oldest)
+        };
+        let has_id = |entry: &Entry<'_>| entry.id == Some(id.as_str());
+        for segment in sealed {
+            let open = match self.open_sealed(&segment) {
+                Ok(open) => open,
+                Err(_) if segment.next() <= self.lock().oldest => continue,
+                Err(error) => return Err(error),
+            };
+            let Place::Sealed(lookup) = &open.place else { continue };
+            for number in lookup.earliest(hash, SAME_ID_MAX).map_err(unreadable)? {
+                let offset = lookup.offset(number).map_err(unreadable)?;
+                if open.position(number) >= oldest && self.entry_is(&open, number, offset, has_id)? {
+                    return Ok(Some(open.position(number)));
+                }
+            }
+        }
+        let (open, places) = {
+            let state = self.lock();
+            let numbers = state.tail.index.all(hash).into_iter().take(SAME_ID_MAX);
+            let places: Vec<_> =
+                numbers.filter_map(|number| Some((number, state.tail.index.offset(number)?))).collect();
+            (self.open_tail(&state), places)
+        };
+        for (number, offset) in places {
+            if open.position(number) >= oldest && self.entry_is(&open, number, offset, has_id)? {
+                return Ok(Some(open.position(number)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The check of the entry at a position, if it can be read.
+    pub(super) fn check_at(&self, position: Position) -> Option<Check> {
+        self.one(position, |entry| entry.check)
+    }
+
+    /// When the entry at a position was appended, in microseconds, if it can be read.
+    pub(super) fn time_of(&self, position: Position) -> Option<u64> {
+        self.one(position, |entry| entry.at)
+    }
+
+    /// The entry at a position with its idempotency key, if it has one and can be read.
+    pub(super) fn keyed_at(&self, position: Position) -> Option<(IdempotencyKey, Logged)> {
+        self.one(position, |entry| Some((IdempotencyKey::new(entry.key?), logged(entry)?))).flatten()
+    }
+
+    fn one<T>(&self, position: Position, take: impl Fn(&Entry<'_>) -> T) -> Option<T> {
+        let open = self.open_at(position).ok()?;
+        let number = open.number(position);
+        let offset = self.offset_in(&open, number).ok()?;
+        let mut taken = None;
+        let is_there = self.entry_is(&open, number, offset, |entry| {
+            taken = Some(take(entry));
+            true
+        });
+        is_there.ok().and(taken)
+    }
+
+    fn topic_hashes(&self, topics: &[Topic]) -> Vec<u64> {
+        topics.iter().map(|topic| self.hasher.hash(Term::Topic(topic.as_str()))).collect()
+    }
+
+    fn open_at(&self, position: Position) -> Result<Open, DiskFault> {
+        let sealed = {
+            let state = self.lock();
+            match state.sealed_at(position) {
+                Some(sealed) => sealed.clone(),
+                None if position >= state.tail.header.first => return Ok(self.open_tail(&state)),
+                None => return Err(DiskFault::Gone),
+            }
+        };
+        self.open_sealed(&sealed)
+    }
+
+    fn open_sealed(&self, sealed: &Sealed) -> Result<Open, DiskFault> {
+        let lookup = sealed.lookup(&self.hasher)?;
+        Ok(Open {
+            file: Arc::new(File::open(&sealed.path).map_err(unreadable)?),
+            first: sealed.outline.first,
+            next: sealed.next(),
+            end: sealed.outline.segment_bytes,
+            place: Place::Sealed(lookup),
+        })
+    }
+
+    #[allow(clippy::unused_self)] // The one that is locked belongs to it.
+    fn open_tail(&self, state: &super::state::State) -> Open {
+        let tail = &state.tail;
+        Open {
+            file: tail.file.clone(),
+            first: tail.header.first,
+            next: tail.next(),
+            end: tail.end,
+            place: Place::Tail,
+        }
+    }
+
+    /// Where an entry of a segment begins.
+    fn offset_in(&self, open: &Open, number: u32) -> Result<u32, DiskFault> {
+        if let Place::Sealed(lookup) = &open.place {
+            return lookup.offset(number).map_err(unreadable);
+        }
+        let state = self.lock();
+        if state.tail.header.first == open.first {
+            return state.tail.index.offset(number).ok_or(DiskFault::Gone);
+        }
+        // It was sealed in between.
+        let sealed = state.sealed_at(open.first).cloned().ok_or(DiskFault::Gone)?;
+        drop(state);
+        sealed.lookup(&self.hasher)?.offset(number).map_err(unreadable)
+    }
+
+    /// Finds what is to be read of a segment from one position up to, and without, another.
+    fn find_in(
+        &self,
+        open: &Open,
+        hashes: Option<&[u64]>,
+        from: Position,
+        to: Position,
+    ) -> Result<Found, DiskFault> {
+        let (from_number, to_number) = (open.number(from), open.number(to));
+        if let Some(hashes) = hashes {
+            let hits = match &open.place {
+                Place::Sealed(lookup) => {
+                    Some(lookup.hits(hashes, from_number, to_number).map_err(unreadable)?)
+                }
+                Place::Tail => {
+                    let state = self.lock();
+                    let is_tail = state.tail.header.first == open.first;
+                    is_tail.then(|| state.tail.index.hits(hashes, from_number, to_number))
+                }
+            };
+            if let Some(Hits::These { numbers, through }) = hits {
+                let places = numbers.into_iter().map(|number| Ok((number, self.offset_in(open, number)?)));
+                let entries = places.collect::<Result<_, DiskFault>>()?;
+                return Ok(Found::These { entries, through: open.position(through) });
+            }
+        }
+        Ok(Found::Most)
+    }
+
+    /// Reads everything from one position up to, and without, another, as far as the bytes last.
+    fn read_run(
+        &self,
+        open: &Open,
+        from: Position,
+        to: Position,
+        bytes_max: usize,
+    ) -> Result<Stretch, DiskFault> {
+        let mut entries = Vec::new();
+        let mut next = from;
+        let mut bytes_left = bytes_max;
+        while next < to && (bytes_left > 0 || entries.is_empty()) {
+            let offset = self.offset_in(open, open.number(next))?;
+            let piece = match offset {
+                LOST => Vec::new(),
+                _ => segment::read_piece(&open.file, u64::from(offset), open.end, bytes_left)
+                    .map_err(unreadable)?,
+            };
+            let begins = next;
+            let mut rest = segment::behind_group_header(&piece);
+            while next < to {
+                match record::entry(rest) {
+                    Ok(entry) if entry.position == next => {
+                        entries.push(logged(&entry).ok_or(DiskFault::DamagedEntry { position: next })?);
+                        bytes_left = bytes_left.saturating_sub(entry.bytes);
+                        rest = segment::behind_group_header(&rest[entry.bytes..]);
+                        next += 1;
+                    }
+                    // The next piece begins with it.
+                    Err(NoEntry::Longer(_)) if next > begins => break,
+                    _ if entries.is_empty() => return Err(DiskFault::DamagedEntry { position: next }),
+                    // What is whole goes out first; the next request begins with what is damaged.
+                    _ => return Ok(Stretch { entries, through: next - 1 }),
+                }
+            }
+        }
+        Ok(Stretch { entries, through: next - 1 })
+    }
+
+    /// Reads single entries, as far as the bytes last; those of other topics are left out.
+    fn read_these(
+        &self,
+        open: &Open,
+        places: &[(u32, u32)],
+        through: Position,
+        wanted: &[Topic],
+        bytes_left: &mut usize,
+    ) -> Result<Stretch, DiskFault> {
+        let wanted: HashSet<&str> = wanted.iter().map(Topic::as_str).collect();
+        let mut entries: Vec<Logged> = Vec::with_capacity(places.len());
+        for &(number, offset) in places {
+            let position = open.position(number);
+            let mut read = None;
+            let is_there = self.entry_is(open, number, offset, |entry| {
+                if entry.topics().any(|topic| wanted.contains(topic)) {
+                    read = Some((logged(entry), entry.bytes));
+                }
+                true
+            });
+            match is_there {
+                Err(error @ DiskFault::DamagedEntry { .. }) if entries.is_empty() => return Err(error),
+                Err(DiskFault::DamagedEntry { .. }) => return Ok(Stretch { entries, through: position - 1 }),
+                other => other?,
+            };
+            if let Some((logged, bytes)) = read {
+                entries.push(logged.ok_or(DiskFault::DamagedEntry { position })?);
+                *bytes_left = bytes_left.saturating_sub(bytes);
+                if *bytes_left == 0 {
+                    return Ok(Stretch { entries, through: position });
+                }
+            }
+        }
+        Ok(Stretch { entries, through })
+    }
+
+    /// Reads one entry and asks about it.
+    ///
+    /// # Errors
+    /// It is damaged, or cannot be read.
+    #[allow(clippy::unused_self)]
+    fn entry_is(
+        &self,
+        open: &Open,
+        number: u32,
+        offset: u32,
+        ask: impl FnOnce(&Entry<'_>) -> bool,
+    ) -> Result<bool, DiskFault> {
+        let position = open.position(number);
+        let damaged = DiskFault::DamagedEntry { position };
+        if offset == LOST {
+            return Err(damaged);
+        }
+        let bytes = segment::read_piece(&open.file, u64::from(offset), open.end, ENTRY_GUESS_BYTES)
+            .map_err(unreadable)?;
+        match record::entry(&bytes) {
+            Ok(entry) if entry.position == position => Ok(ask(&entry)),
+            _ => Err(damaged),
+        }
+    }
+}
+
+/// What has been read so far, or, if that is nothing, that reading goes on at `oldest`.
+fn trimmed(entries: Vec<Logged>, lost: Position, oldest: Position) -> Result<Batch, ReadError> {
+    if entries.is_empty() {
+        return Err(ReadError::Trimmed { oldest });
+    }
+    Ok(Batch { entries, through: lost - 1, all: false })
+}
+
+fn logged(entry: &Entry<'_>) -> Option<Logged> {
+    Some(Logged {
+        position: entry.position,
+        check: entry.check,
+        at: time(entry.at),
+        content: Content::Publication(entry.submission()?),
+    })
+}
+
+/// Microseconds since 1970 as a time.
+pub(super) fn time(micros: u64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_micros(micros)
+}
+
+fn unreadable(error: io::Error) -> DiskFault {
+    DiskFault::Unreadable(Arc::new(error))
+}

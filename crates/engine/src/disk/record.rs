@@ -1,0 +1,354 @@
+//! Entries and groups as bytes, and back.
+//!
+//! It knows no file. What is where stands in `docs/log-format.md`; whatever does not have that form is invalid, never half read.
+
+use fanfare_hub::{Check, IdempotencyKey, Position, Submission, Topic};
+use fanfare_wire::{Draft, EventId};
+
+/// What a group begins with; larger than any entry's length.
+pub(super) const GROUP_MARK: u32 = 0x4752_4F55;
+pub(super) const GROUP_HEADER_BYTES: usize = 32;
+/// The longest entry, behind its CRC.
+pub(super) const ENTRY_BYTES_MAX: usize = 1 << 30;
+/// Length and CRC.
+const ENTRY_PREFIX_BYTES: usize = 8;
+/// What is added when an entry is committed: length, CRC, position, time, check.
+pub(super) const ENTRY_STAMP_BYTES: usize = ENTRY_PREFIX_BYTES + 8 + 8 + 5;
+
+const KIND_PUBLICATION: u8 = 0;
+const PRIVATE: u8 = 1;
+const HAS_ID: u8 = 2;
+const HAS_KEY: u8 = 4;
+
+/// How long an id of the hub's own is, for which room is left in front of a frame.
+const HUB_ID_BYTES: usize = 24;
+
+/// Encodes all of an entry that its publisher's thread knows.
+pub(super) fn payload(submission: &Submission, key: Option<&IdempotencyKey>) -> Vec<u8> {
+    let frame = submission.draft.frame_without_id();
+    let topics = submission.topics.iter().map(|topic| 2 + topic.as_str().len()).sum::<usize>();
+    let mut out = Vec::with_capacity(6 + topics + 2 * (2 + 512) + frame.len());
+    out.push(KIND_PUBLICATION);
+    let flag = |is_set: bool, flag: u8| if is_set { flag } else { 0 };
+    out.push(
+        flag(submission.private, PRIVATE)
+            | flag(submission.chosen_id.is_some(), HAS_ID)
+            | flag(key.is_some(), HAS_KEY),
+    );
+    // A topic has one byte at least, so there are fewer topics than bytes in the largest entry.
+    out.extend_from_slice(&u32::try_from(submission.topics.len()).unwrap_or(u32::MAX).to_le_bytes());
+    for topic in &*submission.topics {
+        push_text(&mut out, topic.as_str());
+    }
+    if let Some(id) = &submission.chosen_id {
+        push_text(&mut out, id.as_str());
+    }
+    if let Some(key) = key {
+        push_text(&mut out, key.as_str());
+    }
+    out.extend_from_slice(frame);
+    out
+}
+
+/// The longest text of an entry: topics, ids and keys are all bounded below this at the hub's door.
+pub(super) const TEXT_BYTES_MAX: usize = u16::MAX as usize;
+
+fn push_text(out: &mut Vec<u8>, text: &str) {
+    let text = &text.as_bytes()[..text.len().min(TEXT_BYTES_MAX)];
+    out.extend_from_slice(&u16::try_from(text.len()).unwrap_or(u16::MAX).to_le_bytes());
+    out.extend_from_slice(text);
+}
+
+/// A group that is being put together.
+pub(super) struct GroupWriter {
+    bytes: Vec<u8>,
+    first: Position,
+    entries: u32,
+}
+
+impl GroupWriter {
+    /// Begins a group; `bytes` is room from another one.
+    pub(super) fn begin(mut bytes: Vec<u8>, first: Position) -> Self {
+        bytes.clear();
+        bytes.resize(GROUP_HEADER_BYTES, 0);
+        Self { bytes, first, entries: 0 }
+    }
+
+    /// Adds an entry; returns where in the group it begins.
+    pub(super) fn push(&mut self, at: u64, check: Check, payload: &[u8]) -> usize {
+        let begins = self.bytes.len();
+        let length = ENTRY_STAMP_BYTES - ENTRY_PREFIX_BYTES + payload.len();
+        let position = self.first + Position::from(self.entries);
+        self.bytes.extend_from_slice(&u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes());
+        self.bytes.extend_from_slice(&[0; 4]);
+        self.bytes.extend_from_slice(&position.to_le_bytes());
+        self.bytes.extend_from_slice(&at.to_le_bytes());
+        self.bytes.extend_from_slice(&check.bits().to_le_bytes()[..5]);
+        self.bytes.extend_from_slice(payload);
+        let crc = crc32fast::hash(&self.bytes[begins + ENTRY_PREFIX_BYTES..]);
+        self.bytes[begins + 4..begins + ENTRY_PREFIX_BYTES].copy_from_slice(&crc.to_le_bytes());
+        self.entries += 1;
+        begins
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries == 0
+    }
+
+    /// Writes the header. `synced` is how long the file was when it was synced last.
+    pub(super) fn finish(mut self, synced: u64) -> Vec<u8> {
+        let body = u32::try_from(self.bytes.len() - GROUP_HEADER_BYTES).unwrap_or(u32::MAX);
+        let header = &mut self.bytes[..GROUP_HEADER_BYTES];
+        header[0..4].copy_from_slice(&GROUP_MARK.to_le_bytes());
+        header[4..8].copy_from_slice(&body.to_le_bytes());
+        header[8..12].copy_from_slice(&self.entries.to_le_bytes());
+        header[16..24].copy_from_slice(&self.first.to_le_bytes());
+        header[24..32].copy_from_slice(&synced.to_le_bytes());
+        let crc = group_crc(&self.bytes);
+        self.bytes[12..16].copy_from_slice(&crc.to_le_bytes());
+        self.bytes
+    }
+}
+
+fn group_crc(group: &[u8]) -> u32 {
+    let mut crc = crc32fast::Hasher::new();
+    crc.update(&group[..12]);
+    crc.update(&group[16..]);
+    crc.finalize()
+}
+
+/// A valid group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Group {
+    pub(super) first: Position,
+    pub(super) entries: u32,
+    /// How long the file was when it was synced last before this group was written.
+    pub(super) synced: u64,
+    /// With its header.
+    pub(super) bytes: usize,
+}
+
+/// Reads the group at the beginning of `bytes`; `None` if there is no whole one.
+pub(super) fn group(bytes: &[u8]) -> Option<Group> {
+    let header: &[u8; GROUP_HEADER_BYTES] = bytes.first_chunk()?;
+    if u32_at(header, 0)? != GROUP_MARK {
+        return None;
+    }
+    let length = GROUP_HEADER_BYTES.checked_add(u32_at(header, 4)? as usize)?;
+    let whole = bytes.get(..length)?;
+    let is_valid = group_crc(whole) == u32_at(header, 12)?;
+    is_valid.then_some(Group {
+        first: u64_at(header, 16)?,
+        entries: u32_at(header, 8)?,
+        synced: u64_at(header, 24)?,
+        bytes: length,
+    })
+}
+
+/// An entry that has not been copied out of what was read.
+#[derive(Clone, Debug)]
+pub(super) struct Entry<'a> {
+    pub(super) position: Position,
+    /// Microseconds since 1970.
+    pub(super) at: u64,
+    pub(super) check: Check,
+    private: bool,
+    topics: Topics<'a>,
+    pub(super) id: Option<&'a str>,
+    pub(super) key: Option<&'a str>,
+    frame: &'a [u8],
+    /// All of it, with length and CRC.
+    pub(super) bytes: usize,
+}
+
+/// What stands where an entry should.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NoEntry {
+    /// It goes on behind what was read: with its length and CRC it has this many bytes.
+    Longer(usize),
+    /// It is not whole.
+    Invalid,
+    /// A newer release wrote it.
+    UnknownKind(u8),
+}
+
+/// Reads the entry at the beginning of `bytes`.
+pub(super) fn entry(bytes: &[u8]) -> Result<Entry<'_>, NoEntry> {
+    let Some(length) = u32_at(bytes, 0) else { return Err(NoEntry::Longer(ENTRY_PREFIX_BYTES)) };
+    let length = length as usize;
+    if length > ENTRY_BYTES_MAX {
+        return Err(NoEntry::Invalid);
+    }
+    let whole = ENTRY_PREFIX_BYTES + length;
+    let Some(bytes) = bytes.get(..whole) else { return Err(NoEntry::Longer(whole)) };
+    let crc = u32_at(bytes, 4).ok_or(NoEntry::Invalid)?;
+    if crc32fast::hash(&bytes[ENTRY_PREFIX_BYTES..]) != crc {
+        return Err(NoEntry::Invalid);
+    }
+    fields(bytes).ok_or(NoEntry::Invalid)?
+}
+
+fn fields(bytes: &[u8]) -> Option<Result<Entry<'_>, NoEntry>> {
+    let (position, at) = (u64_at(bytes, 8)?, u64_at(bytes, 16)?);
+    let mut check = [0; 8];
+    check[..5].copy_from_slice(bytes.get(24..29)?);
+    let (kind, flags) = (*bytes.get(29)?, *bytes.get(30)?);
+    if kind != KIND_PUBLICATION || flags & !(PRIVATE | HAS_ID | HAS_KEY) != 0 {
+        return Some(Err(NoEntry::UnknownKind(kind)));
+    }
+    let count = u32_at(bytes, 31)?;
+    let mut rest = bytes.get(35..)?;
+    let topics = Topics { rest, count };
+    for _ in 0..count {
+        take_text(&mut rest)?;
+    }
+    let id = if flags & HAS_ID == 0 { None } else { Some(take_text(&mut rest)?) };
+    let key = if flags & HAS_KEY == 0 { None } else { Some(take_text(&mut rest)?) };
+    Some(Ok(Entry {
+        position,
+        at,
+        check: Check::from_random(u64::from_le_bytes(check)),
+        private: flags & PRIVATE != 0,
+        topics,
+        id,
+        key,
+        frame: rest,
+        bytes: bytes.len(),
+    }))
+}
+
+fn take_text<'a>(bytes: &mut &'a [u8]) -> Option<&'a str> {
+    let (length, rest) = bytes.split_first_chunk::<2>()?;
+    let length = usize::from(u16::from_le_bytes(*length));
+    let text = std::str::from_utf8(rest.get(..length)?).ok()?;
+    *bytes = &rest[length..];
+    Some(text)
+}
+
+/// The topics of an entry.
+#[derive(Clone, Debug)]
+struct Topics<'a> {
+    rest: &'a [u8],
+    count: u32,
+}
+
+impl<'a> Iterator for Topics<'a> {
+    type Item = &'a str;
+
+    fn next(&mut self) -> Option<&'a str> {
+        self.count = self.count.checked_sub(1)?;
+        take_text(&mut self.rest)
+    }
+}
+
+impl<'a> Entry<'a> {
+    pub(super) fn topics(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+        self.topics.clone()
+    }
+
+    /// Copies the publication out; `None` if a text in it is none that the hub would have let in.
+    pub(super) fn submission(&self) -> Option<Submission> {
+        let topics = self.topics().map(Topic::parse).collect::<Result<Vec<_>, _>>().ok()?;
+        let chosen_id = self.id.map(EventId::parse).transpose().ok()?;
+        let room = self.id.map_or(HUB_ID_BYTES, str::len);
+        Some(Submission {
+            topics: topics.into(),
+            private: self.private,
+            chosen_id,
+            draft: Draft::from_frame(self.frame, room),
+        })
+    }
+}
+
+pub(super) fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_le_bytes(*bytes.get(at..)?.first_chunk()?))
+}
+
+pub(super) fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
+    Some(u64::from_le_bytes(*bytes.get(at..)?.first_chunk()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use fanfare_wire::Event;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn submission(topics: &[&str], id: Option<&str>, private: bool, data: &str) -> Submission {
+        let topics: Vec<_> = topics.iter().map(|text| Topic::parse(text).expect("a topic")).collect();
+        let chosen_id = id.map(|id| EventId::parse(id).expect("an id"));
+        let draft = Draft::new(&Event::new(data.to_owned()), HUB_ID_BYTES);
+        Submission { topics: topics.into(), private, chosen_id, draft }
+    }
+
+    fn written(payloads: &[Vec<u8>]) -> Vec<u8> {
+        let mut group = GroupWriter::begin(Vec::new(), 41);
+        for payload in payloads {
+            group.push(1_000, Check::from_random(77), payload);
+        }
+        group.finish(40)
+    }
+
+    proptest! {
+        #[test]
+        fn an_entry_comes_back_as_it_was_stored(
+            topics in prop::collection::vec("[a-z/]{1,40}", 1..5),
+            id in prop::option::of("[a-z0-9]{1,60}"),
+            key in prop::option::of("[!-~]{1,60}"),
+            private: bool,
+            data in ".{0,200}",
+        ) {
+            let topics: Vec<&str> = topics.iter().map(String::as_str).collect();
+            let stored = submission(&topics, id.as_deref(), private, &data);
+            let key = key.map(IdempotencyKey::new);
+            let bytes = written(&[payload(&stored, key.as_ref())]);
+            let read = entry(&bytes[GROUP_HEADER_BYTES..]).expect("an entry");
+            prop_assert_eq!((read.position, read.at, read.check.bits()), (41, 1_000, 77));
+            prop_assert_eq!(read.key, key.as_ref().map(IdempotencyKey::as_str));
+            let back = read.submission().expect("a publication");
+            prop_assert_eq!(&*back.topics, &*stored.topics);
+            prop_assert_eq!(&back.chosen_id, &stored.chosen_id);
+            prop_assert_eq!(back.private, private);
+            let id = EventId::from_static("7");
+            prop_assert_eq!(back.draft.stamp(&id), stored.draft.stamp(&id));
+        }
+
+        /// Goal: a group is valid whole or not at all.
+        /// Method: one of three entries, with one bit turned, or cut short.
+        #[test]
+        fn a_group_with_a_turned_bit_or_a_missing_end_is_none(bit in 0..2_000_usize, cut in 1..250_usize) {
+            let payloads: Vec<_> = (0..3).map(|n| payload(&submission(&["a"], None, false, &format!("{n}")), None)).collect();
+            let whole = written(&payloads);
+            prop_assert_eq!(group(&whole).map(|group| (group.first, group.entries, group.bytes)), Some((41, 3, whole.len())));
+            let mut turned = whole.clone();
+            let bit = bit % (whole.len() * 8);
+            turned[bit / 8] ^= 1 << (bit % 8);
+            prop_assert_eq!(group(&turned), None);
+            prop_assert_eq!(group(&whole[..whole.len() - cut.min(whole.len())]), None);
+        }
+
+        #[test]
+        fn whatever_bytes_are_read_nothing_panics(bytes: Vec<u8>) {
+            let _ = group(&bytes);
+            if let Ok(entry) = entry(&bytes) {
+                let _ = entry.submission();
+            }
+        }
+
+        /// Bytes with a right CRC and nonsense behind it, which random ones never are.
+        #[test]
+        fn an_entry_with_a_right_crc_may_hold_anything(body in prop::collection::vec(any::<u8>(), 0..120)) {
+            let mut bytes = u32::try_from(body.len()).expect("short").to_le_bytes().to_vec();
+            bytes.extend(crc32fast::hash(&body).to_le_bytes());
+            bytes.extend(body);
+            if let Ok(entry) = entry(&bytes) {
+                let _ = entry.submission();
+            }
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! One file of entries: its header, its name, and going through it from one end to the other.
+//!
+//! It only reads; who writes is the committer. What is where stands in `docs/log-format.md`.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use fanfare_hub::{Check, Position};
+
+use super::error::OpenError;
+use super::file;
+use super::hash::{Term, TermHasher};
+use super::index::GrowingIndex;
+use super::index_file::Outline;
+use super::manifest::FORMAT;
+use super::record::{self, Entry, GROUP_HEADER_BYTES, GROUP_MARK, Group, NoEntry, u32_at, u64_at};
+
+const MAGIC: &[u8; 8] = b"fanfseg\n";
+pub(super) const HEADER_BYTES: usize = 40;
+
+/// What a segment begins with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Header {
+    pub(super) epoch: u32,
+    pub(super) first: Position,
+    /// The check of the entry before `first`.
+    pub(super) check_before: Check,
+}
+
+/// Why a header is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NoHeader {
+    Invalid,
+    Newer(u16),
+}
+
+impl Header {
+    pub(super) fn bytes(&self) -> [u8; HEADER_BYTES] {
+        let mut bytes = [0; HEADER_BYTES];
+        bytes[..8].copy_from_slice(MAGIC);
+        bytes[8..10].copy_from_slice(&FORMAT.to_le_bytes());
+        bytes[12..16].copy_from_slice(&self.epoch.to_le_bytes());
+        bytes[16..24].copy_from_slice(&self.first.to_le_bytes());
+        bytes[24..32].copy_from_slice(&self.check_before.bits().to_le_bytes());
+        let crc = crc32fast::hash(&bytes[..36]);
+        bytes[36..].copy_from_slice(&crc.to_le_bytes());
+        bytes
+    }
+
+    pub(super) fn parse(bytes: &[u8]) -> Result<Self, NoHeader> {
+        let fields = || {
+            let bytes = bytes.get(..HEADER_BYTES).filter(|bytes| bytes.starts_with(MAGIC))?;
+            (crc32fast::hash(&bytes[..36]) == u32_at(bytes, 36)?).then_some(())?;
+            let format = u16::from_le_bytes([bytes[8], bytes[9]]);
+            let check_before = Check::from_random(u64_at(bytes, 24)?);
+            Some((format, Self { epoch: u32_at(bytes, 12)?, first: u64_at(bytes, 16)?, check_before }))
+        };
+        match fields() {
+            None => Err(NoHeader::Invalid),
+            Some((FORMAT, header)) => Ok(header),
+            Some((format, _)) => Err(NoHeader::Newer(format)),
+        }
+    }
+}
+
+/// The files of the segment that begins at a position.
+pub(super) fn path(folder: &Path, first: Position) -> PathBuf {
+    folder.join(format!("{first:020}.seg"))
+}
+
+/// The position that a file of entries begins at, by its name.
+pub(super) fn first_by_name(name: &str) -> Option<Position> {
+    let digits = name.strip_suffix(".seg").filter(|digits| digits.len() == 20)?;
+    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok()).flatten()
+}
+
+/// What going through a whole segment found.
+pub(super) struct Scan {
+    pub(super) index: GrowingIndex,
+    /// The end of its last valid group.
+    pub(super) end: u64,
+    /// The last valid group: where it begins, and what it says was synced.
+    pub(super) last: Option<(u64, Group)>,
+    pub(super) newest_at: u64,
+    pub(super) newest_check: Check,
+}
+
+impl Scan {
+    pub(super) fn outline(&self, header: &Header) -> Outline {
+        Outline {
+            epoch: header.epoch,
+            first: header.first,
+            segment_bytes: self.end,
+            newest_at: self.newest_at,
+            newest_check: self.newest_check,
+            entries: self.index.entries(),
+        }
+    }
+}
+
+/// Goes through the groups of a segment's `bytes`, up to the first invalid one.
+///
+/// # Errors
+/// What is invalid was acknowledged, or a newer release wrote it.
+pub(super) fn scan(
+    path: &Path,
+    header: &Header,
+    bytes: &[u8],
+    hasher: &TermHasher,
+) -> Result<Scan, OpenError> {
+    let mut scan = Scan {
+        index: GrowingIndex::default(),
+        end: HEADER_BYTES as u64,
+        last: None,
+        newest_at: 0,
+        newest_check: header.check_before,
+    };
+    let mut at = HEADER_BYTES;
+    let mut next = header.first;
+    while let Some(group) = record::group(&bytes[at..]).filter(|group| group.first == next) {
+        let damaged = |at: usize| OpenError::Damaged { path: path.to_owned(), at: at as u64 };
+        let (mut from, end) = (at + GROUP_HEADER_BYTES, at + group.bytes);
+        for _ in 0..group.entries {
+            let entry = record::entry(&bytes[from..end]).map_err(|error| match error {
+                NoEntry::UnknownKind(_) => {
+                    OpenError::NewerFormat { path: path.to_owned(), format: u32::from(FORMAT) + 1 }
+                }
+                _ => damaged(from),
+            })?;
+            let offset = u32::try_from(from).map_err(|_| damaged(from))?;
+            scan.index.push(offset, hashes(&entry, hasher), entry.key.is_some());
+            scan.newest_at = entry.at;
+            scan.newest_check = entry.check;
+            from += entry.bytes;
+        }
+        next += Position::from(group.entries);
+        scan.last = Some((at as u64, group));
+        at = end;
+    }
+    scan.end = at as u64;
+    if acknowledged_behind(bytes, at) {
+        return Err(OpenError::Damaged { path: path.to_owned(), at: at as u64 });
+    }
+    Ok(scan)
+}
+
+/// Whether a valid group behind an invalid place says that more than this place had been synced.
+fn acknowledged_behind(bytes: &[u8], place: usize) -> bool {
+    let mark = GROUP_MARK.to_le_bytes();
+    let mut from = place + 1;
+    while let Some(found) = bytes.get(from..).and_then(|rest| rest.windows(4).position(|four| four == mark)) {
+        let at = from + found;
+        if record::group(&bytes[at..]).is_some_and(|group| group.synced > place as u64) {
+            return true;
+        }
+        from = at + 1;
+    }
+    false
+}
+
+pub(super) fn hashes<'a>(entry: &Entry<'a>, hasher: &'a TermHasher) -> impl Iterator<Item = u64> + use<'a> {
+    let terms = entry.topics().map(Term::Topic).chain(entry.id.map(Term::Id));
+    terms.map(|term| hasher.hash(term))
+}
+
+/// Reads about `bytes_max` bytes from the entry at `at` on, and at least that entry if it is whole; nothing from `end` on.
+pub(super) fn read_piece(file: &File, at: u64, end: u64, bytes_max: usize) -> io::Result<Vec<u8>> {
+    let left = usize::try_from(end.saturating_sub(at)).unwrap_or(usize::MAX);
+    let mut bytes = vec![0; left.min(bytes_max.max(PIECE_BYTES_MIN))];
+    file::read_exact_at(file, &mut bytes, at)?;
+    match record::entry(&bytes) {
+        Err(NoEntry::Longer(whole)) if whole <= left => {
+            bytes.resize(whole, 0);
+            file::read_exact_at(file, &mut bytes, at)?;
+        }
+        _ => {}
+    }
+    Ok(bytes)
+}
+
+/// What is read at once at least: most entries are shorter.
+const PIECE_BYTES_MIN: usize = 1_024;
+
+/// Skips the header of a group, where one begins here.
+pub(super) fn behind_group_header(bytes: &[u8]) -> &[u8] {
+    match u32_at(bytes, 0) {
+        Some(GROUP_MARK) => bytes.get(GROUP_HEADER_BYTES..).unwrap_or_default(),
+        _ => bytes,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::record::GroupWriter;
+
+    const HEADER: Header = Header { epoch: 3, first: 10, check_before: Check::START };
+
+    fn hasher() -> TermHasher {
+        TermHasher::new([7; 16])
+    }
+
+    /// A segment of groups of two small entries each, synced one after the other.
+    fn segment(groups: u64) -> Vec<u8> {
+        let mut bytes = HEADER.bytes().to_vec();
+        for group in 0..groups {
+            let mut writer = GroupWriter::begin(Vec::new(), HEADER.first + 2 * group);
+            // A publication to no topic: its kind, its flags, and how many there are.
+            for _ in 0..2 {
+                writer.push(5, Check::from_random(group + 1), &[0, 0, 0, 0, 0, 0, b'\n']);
+            }
+            bytes.extend(writer.finish(bytes.len() as u64));
+        }
+        bytes
+    }
+
+    fn scanned(bytes: &[u8]) -> Result<Scan, OpenError> {
+        scan(Path::new("a.seg"), &HEADER, bytes, &hasher())
+    }
+
+    #[test]
+    fn a_header_comes_back_and_a_newer_one_is_told() {
+        assert_eq!(Header::parse(&HEADER.bytes()), Ok(HEADER));
+        let mut newer = HEADER.bytes();
+        newer[8] = 2;
+        assert_eq!(Header::parse(&newer), Err(NoHeader::Invalid));
+        let crc = crc32fast::hash(&newer[..36]);
+        newer[36..].copy_from_slice(&crc.to_le_bytes());
+        assert_eq!(Header::parse(&newer), Err(NoHeader::Newer(2)));
+    }
+
+    #[test]
+    fn a_torn_end_is_cut_wherever_it_is_torn() {
+        let whole = segment(4);
+        let three = segment(3).len();
+        for length in three..whole.len() {
+            let scan = scanned(&whole[..length]).expect("torn, not damaged");
+            assert_eq!((scan.index.entries(), scan.end), (6, three as u64), "cut at {length}");
+        }
+        let zeros = [&whole[..], &[0; 5_000]].concat();
+        assert_eq!(scanned(&zeros).expect("torn").index.entries(), 8);
+    }
+
+    #[test]
+    fn what_was_acknowledged_and_is_not_there_is_damage_and_not_a_torn_end() {
+        let whole = segment(4);
+        let (two, three) = (segment(2).len(), segment(3).len());
+        for at in [HEADER_BYTES, HEADER_BYTES + 20, two, two + 3, three - 1] {
+            let mut changed = whole.clone();
+            changed[at] ^= 1;
+            assert!(matches!(scanned(&changed), Err(OpenError::Damaged { .. })), "byte {at}");
+        }
+        let mut last = whole.clone();
+        last[three + 40] ^= 1;
+        assert_eq!(scanned(&last).expect("nobody knows of the last group").index.entries(), 6);
+    }
+
+    #[test]
+    fn a_file_s_name_is_its_first_position() {
+        let path = path(Path::new("x"), 42);
+        let name = path.file_name().and_then(|name| name.to_str()).expect("a name");
+        assert_eq!(first_by_name(name), Some(42));
+        assert_eq!(first_by_name("00000000000000000042.idx"), None);
+        assert_eq!(first_by_name("42.seg"), None);
+    }
+}

@@ -1,0 +1,239 @@
+//! What the threads of a log on disk share: its segments, and where it begins and ends.
+//!
+//! The committer alone adds to it, and only what is durable; readers copy out what they need and read files without the lock.
+
+use std::collections::VecDeque;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use fanfare_hub::engine::Follower;
+use fanfare_hub::{Check, Clock, IdKey, Position};
+
+use super::error::DiskFault;
+use super::hash::TermHasher;
+use super::index::{GrowingIndex, Hits};
+use super::index_file::{self, Outline, Shape};
+use super::salvage;
+use super::segment::{self, Header};
+
+/// What every thread of a log has a handle of.
+pub(super) struct Shared {
+    pub(super) folder: PathBuf,
+    pub(super) epoch: u32,
+    pub(super) id_key: IdKey,
+    pub(super) hasher: TermHasher,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) follower: OnceLock<Arc<dyn Follower>>,
+    pub(super) state: Mutex<State>,
+    pub(super) tally: Tally,
+}
+
+/// What has been counted since the start.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    pub(super) groups: AtomicU64,
+    pub(super) damaged: AtomicU64,
+}
+
+/// INVARIANT: segments follow each other without a hole, and everything in them is durable.
+pub(super) struct State {
+    pub(super) sealed: VecDeque<Arc<Sealed>>,
+    pub(super) tail: Tail,
+    /// The oldest position that retention has left; in one of the segments, or the next one.
+    pub(super) oldest: Position,
+}
+
+/// The newest segment.
+pub(super) struct Tail {
+    pub(super) header: Header,
+    pub(super) file: Arc<File>,
+    /// The end of its last durable group.
+    pub(super) end: u64,
+    pub(super) index: GrowingIndex,
+    pub(super) newest_at: u64,
+    pub(super) newest_check: Check,
+}
+
+/// A segment that is complete.
+pub(super) struct Sealed {
+    pub(super) path: PathBuf,
+    pub(super) outline: Outline,
+    index: Mutex<SealedIndex>,
+}
+
+enum SealedIndex {
+    /// It is about to be written.
+    Growing(Arc<GrowingIndex>),
+    /// In its file, which has been looked at.
+    File(Shape),
+    /// In its file, perhaps.
+    Unseen,
+}
+
+/// An index that can be asked.
+pub(super) enum Lookup {
+    Memory(Arc<GrowingIndex>),
+    File(Shape, File),
+}
+
+impl Shared {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing is left half done under this lock.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    pub(super) fn next(&self) -> Position {
+        self.tail.next()
+    }
+
+    /// The complete segment that has a position, if it is not in the newest.
+    pub(super) fn sealed_at(&self, position: Position) -> Option<&Arc<Sealed>> {
+        let at = self.sealed.partition_point(|sealed| sealed.outline.first <= position);
+        self.sealed.get(at.checked_sub(1)?).filter(|sealed| position < sealed.next())
+    }
+
+    /// What the files take.
+    pub(super) fn bytes(&self) -> u64 {
+        self.tail.end + self.sealed.iter().map(|sealed| sealed.bytes()).sum::<u64>()
+    }
+}
+
+impl Tail {
+    pub(super) fn next(&self) -> Position {
+        self.header.first + Position::from(self.index.entries())
+    }
+
+    pub(super) fn outline(&self) -> Outline {
+        Outline {
+            epoch: self.header.epoch,
+            first: self.header.first,
+            segment_bytes: self.end,
+            newest_at: self.newest_at,
+            newest_check: self.newest_check,
+            entries: self.index.entries(),
+        }
+    }
+}
+
+impl Sealed {
+    /// A segment that has just been completed.
+    pub(super) fn with_growing(folder: &Path, outline: Outline, index: GrowingIndex) -> Self {
+        let path = segment::path(folder, outline.first);
+        Self { path, outline, index: Mutex::new(SealedIndex::Growing(Arc::new(index))) }
+    }
+
+    /// A segment that was completed by an earlier process.
+    pub(super) fn found(path: PathBuf, outline: Outline) -> Self {
+        Self { path, outline, index: Mutex::new(SealedIndex::Unseen) }
+    }
+
+    pub(super) fn next(&self) -> Position {
+        self.outline.first + Position::from(self.outline.entries)
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        // The index is some sixteen bytes for each entry; close enough for retention.
+        self.outline.segment_bytes + 16 * u64::from(self.outline.entries)
+    }
+
+    pub(super) fn index_path(&self) -> PathBuf {
+        self.path.with_extension("idx")
+    }
+
+    /// Puts the index from memory into its file. Without the file it stays in memory.
+    pub(super) fn write_index(&self) -> io::Result<()> {
+        let growing = match &*self.lock() {
+            SealedIndex::Growing(growing) => growing.clone(),
+            _ => return Ok(()),
+        };
+        index_file::write(&self.index_path(), &self.outline, &growing)?;
+        if let Some(shape) = index_file::shape(&File::open(self.index_path())?)? {
+            *self.lock() = SealedIndex::File(shape);
+        }
+        Ok(())
+    }
+
+    /// The index to ask; made again from the segment where its file is missing or invalid.
+    pub(super) fn lookup(&self, hasher: &TermHasher) -> Result<Lookup, DiskFault> {
+        let unreadable = |error: io::Error| DiskFault::Unreadable(Arc::new(error));
+        let mut index = self.lock();
+        match &*index {
+            SealedIndex::Growing(growing) => return Ok(Lookup::Memory(growing.clone())),
+            SealedIndex::File(shape) => {
+                if let Ok(file) = File::open(self.index_path()) {
+                    return Ok(Lookup::File(*shape, file));
+                }
+            }
+            SealedIndex::Unseen => {
+                if let Some((shape, file)) = self.read_index().map_err(unreadable)? {
+                    *index = SealedIndex::File(shape);
+                    return Ok(Lookup::File(shape, file));
+                }
+            }
+        }
+        let bytes = fs::read(&self.path).map_err(unreadable)?;
+        let salvaged = Arc::new(salvage::index(&self.outline, &bytes, hasher));
+        // A disk that takes no index is no reason not to read; it stays in memory then.
+        let written = index_file::write(&self.index_path(), &self.outline, &salvaged);
+        let shape = written.and_then(|()| index_file::shape(&File::open(self.index_path())?));
+        *index = match shape {
+            Ok(Some(shape)) => SealedIndex::File(shape),
+            _ => SealedIndex::Growing(salvaged.clone()),
+        };
+        Ok(Lookup::Memory(salvaged))
+    }
+
+    fn read_index(&self) -> io::Result<Option<(Shape, File)>> {
+        let file = match File::open(self.index_path()) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let shape = index_file::shape(&file)?.filter(|shape| shape.outline == self.outline);
+        match shape {
+            Some(shape) if shape.is_whole(&file)? => Ok(Some((shape, file))),
+            _ => Ok(None),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, SealedIndex> {
+        self.index.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Lookup {
+    pub(super) fn offset(&self, number: u32) -> io::Result<u32> {
+        match self {
+            Self::Memory(index) => index.offset(number).ok_or_else(|| io::ErrorKind::UnexpectedEof.into()),
+            Self::File(shape, file) => shape.offset(file, number),
+        }
+    }
+
+    pub(super) fn hits(&self, hashes: &[u64], from: u32, to: u32) -> io::Result<Hits> {
+        match self {
+            Self::Memory(index) => Ok(index.hits(hashes, from, to)),
+            Self::File(shape, file) => shape.hits(file, hashes, from, to),
+        }
+    }
+
+    /// The earliest entries of a term, `most` at most.
+    pub(super) fn earliest(&self, hash: u64, most: usize) -> io::Result<Vec<u32>> {
+        match self {
+            Self::Memory(index) => Ok(index.all(hash).into_iter().take(most).collect()),
+            Self::File(shape, file) => shape.of_term(file, hash, 0, most),
+        }
+    }
+
+    /// The entries with an idempotency key.
+    pub(super) fn keyed(&self) -> io::Result<Vec<u32>> {
+        match self {
+            Self::Memory(index) => Ok(index.keyed().to_vec()),
+            Self::File(shape, file) => shape.keyed(file),
+        }
+    }
+}

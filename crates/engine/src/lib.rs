@@ -1,0 +1,12 @@
+//! Where a hub's log lives when it must outlive the process.
+//!
+//! An engine here implements [`fanfare_hub::engine::Engine`] and nothing else: it gives positions, stores entries and tells them
+//! to the hub in order. Who reads them, and what HTTP says about it, is not known here.
+
+#[cfg(feature = "disk")]
+pub mod disk;
+#[cfg(feature = "disk")]
+mod promise;
+
+#[cfg(feature = "disk")]
+pub use disk::DiskEngine;

@@ -1,0 +1,8 @@
+//! The log on disk, through its public face: P2, P3, P4 and P6 over restarts.
+
+#![allow(missing_docs, unreachable_pub)]
+
+mod opening;
+mod reading;
+mod restarts;
+mod support;

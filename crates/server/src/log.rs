@@ -1,0 +1,93 @@
+//! Opens the log that the flags ask for, and the hub over it.
+//!
+//! Which engine it is is decided here alone; nobody else asks.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use fanfare_engine::DiskEngine;
+use fanfare_engine::disk::DiskOptions;
+use fanfare_hub::engine::KeyLimits;
+use fanfare_hub::{Hub, HubBuilder};
+
+use crate::flags::{Durability, Engine, Serve};
+use crate::run::Failure;
+
+/// How many events memory holds, whatever the engine is.
+const MEMORY_EVENTS: usize = 100_000;
+const MEMORY_BYTES: usize = 64 * 1024 * 1024;
+const DISK_BYTES: usize = 1024 * 1024 * 1024;
+const DATA_DIR: &str = "fanfare-data";
+
+/// A hub, and the log on disk if that is where it lives.
+pub(crate) struct Opened {
+    pub(crate) hub: Hub,
+    pub(crate) disk: Option<Arc<DiskEngine>>,
+}
+
+/// Opens the log.
+///
+/// # Errors
+/// The folder cannot be used, or the flags contradict each other.
+pub(crate) fn open(flags: &Serve) -> Result<Opened, Failure> {
+    match engine(flags) {
+        Engine::Memory => in_memory(flags),
+        Engine::Disk => on_disk(flags),
+    }
+}
+
+fn engine(flags: &Serve) -> Engine {
+    let is_for_trying = flags.dev && flags.data_dir.is_none();
+    flags.engine.unwrap_or(if is_for_trying { Engine::Memory } else { Engine::Disk })
+}
+
+fn in_memory(flags: &Serve) -> Result<Opened, Failure> {
+    let builder = builder(flags)
+        .history_events(flags.history_events.unwrap_or(MEMORY_EVENTS))
+        .history_bytes(flags.history_bytes.unwrap_or(MEMORY_BYTES))
+        .idempotency_keys(flags.idempotency_keys)
+        .idempotency_age(flags.idempotency_age);
+    Ok(Opened { hub: builder.build().map_err(Failure::Hub)?, disk: None })
+}
+
+fn on_disk(flags: &Serve) -> Result<Opened, Failure> {
+    let folder = flags.data_dir.as_deref().unwrap_or(Path::new(DATA_DIR));
+    let disk = Arc::new(options(flags, folder).open().map_err(Failure::Log)?);
+    let counts = disk.counts();
+    tracing::info!(
+        folder = %folder.display(),
+        oldest = counts.oldest,
+        next = counts.next,
+        bytes = counts.bytes,
+        "opened the log"
+    );
+    if flags.durability == Durability::Os {
+        tracing::warn!(
+            "publications are answered before the disk has them; they survive this process, not the machine"
+        );
+    }
+    let builder = builder(flags)
+        // Memory never shows what the disk does not keep.
+        .history_events(flags.history_events.unwrap_or(MEMORY_EVENTS).min(MEMORY_EVENTS))
+        .history_bytes(flags.memory_bytes)
+        .clock(disk.clock())
+        .engine(disk.clone());
+    Ok(Opened { hub: builder.build().map_err(Failure::Hub)?, disk: Some(disk) })
+}
+
+fn options(flags: &Serve, folder: &Path) -> DiskOptions {
+    DiskEngine::options(folder)
+        .durability(flags.durability.into())
+        .history_events(flags.history_events.map(|events| events as u64))
+        .history_bytes(flags.history_bytes.unwrap_or(DISK_BYTES) as u64)
+        .history_age(flags.history_age)
+        .idempotency(KeyLimits { count: flags.idempotency_keys, age: flags.idempotency_age })
+}
+
+fn builder(flags: &Serve) -> HubBuilder {
+    Hub::builder()
+        .history_age(flags.history_age)
+        .event_bytes_max(flags.max_event_bytes)
+        .subscribers_max(flags.max_subscribers)
+        .unknown_id(flags.unknown_id.into())
+}
