@@ -4,6 +4,7 @@
 //! Figures that depend on the machine alone never make it fail.
 
 mod churn;
+mod durable;
 mod http2;
 mod outcome;
 mod patterns;
@@ -12,6 +13,7 @@ mod stalled;
 mod storm;
 
 pub(crate) use outcome::Outcome;
+use storm::Restarted;
 
 use crate::compare::{Chosen, Environment, FANFARE, contestants, environment, load_average};
 use crate::contestant::{Contestant, Server};
@@ -44,6 +46,10 @@ pub(crate) enum Name {
     Storm,
     /// The hub is killed under its subscribers and started again.
     Kill,
+    /// The hub is killed under its subscribers and started again over its log on disk.
+    Restart,
+    /// Publishing with the log on disk, beside the same hub with its log in memory.
+    Durable,
     /// HTTP/2, beside HTTP/1.1.
     Http2,
 }
@@ -122,7 +128,12 @@ pub(crate) fn scenario(arguments: &Arguments) -> anyhow::Result<()> {
         Name::Churn => stage.each_hub(|hub| churn::churn(&stage, hub)),
         Name::Stalled => stage.each_hub(|hub| stalled::stalled(&stage, hub)),
         Name::Storm => stage.each_hub(|hub| storm::cut(&stage, hub)),
-        Name::Kill => stage.each_hub(|hub| storm::kill(&stage, hub)),
+        Name::Kill => stage.each_hub(|hub| storm::kill(&stage, hub, Restarted::WithoutItsLog)),
+        Name::Restart => stage.each_hub(|hub| durable::restart(&stage, hub)),
+        Name::Durable => stage.hubs().iter().try_fold(Vec::new(), |mut all, hub| {
+            all.extend(durable::publish(&stage, hub)?);
+            Ok(all)
+        }),
         Name::Http2 => stage.each_hub(|hub| http2::http2(&stage, hub)),
     }?;
     for outcome in &outcomes {
@@ -149,12 +160,17 @@ impl Stage {
         &self,
         play: impl Fn(&Contestant) -> anyhow::Result<Outcome>,
     ) -> anyhow::Result<Vec<Outcome>> {
+        self.hubs().into_iter().map(play).collect()
+    }
+
+    /// The variants of the hub, or whoever was chosen instead.
+    fn hubs(&self) -> Vec<&Contestant> {
         let mut hubs: Vec<_> =
             self.contestants.iter().filter(|contestant| contestant.name.starts_with(FANFARE)).collect();
         if hubs.is_empty() {
             hubs = self.contestants.iter().collect();
         }
-        hubs.into_iter().map(play).collect()
+        hubs
     }
 
     /// What is done to a server that is measured as a whole.

@@ -1,6 +1,7 @@
 //! All subscribers are cut at once, or the hub is killed under them; all come back with their last event ID.
 //!
-//! After a cut everybody goes on where it was. After a kill of a hub whose log lives in memory everybody is told so, once.
+//! After a cut everybody goes on where it was, and so they do after a kill of a hub whose log is on disk. Where the log was in memory
+//! everybody is told so, once.
 
 use super::{Name, Outcome, PUBLISHERS, Stage, Watch, phase};
 use crate::contestant::Contestant;
@@ -33,10 +34,21 @@ pub(super) fn cut(stage: &Stage, hub: &Contestant) -> anyhow::Result<Outcome> {
     Ok(outcome)
 }
 
+/// What a hub that is started again has of what it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Restarted {
+    WithItsLog,
+    WithoutItsLog,
+}
+
 /// The hub is killed and started again on its port.
-pub(super) fn kill(stage: &Stage, hub: &Contestant) -> anyhow::Result<Outcome> {
+pub(super) fn kill(stage: &Stage, hub: &Contestant, restarted: Restarted) -> anyhow::Result<Outcome> {
     let subscribers = stage.subscribers.unwrap_or(15_000);
-    let mut outcome = Outcome::new(Name::Kill, &hub.name, subscribers);
+    let name = match restarted {
+        Restarted::WithItsLog => Name::Restart,
+        Restarted::WithoutItsLog => Name::Kill,
+    };
+    let mut outcome = Outcome::new(name, &hub.name, subscribers);
     let mut server = hub.start()?;
     let mut generator = stage.generator(hub, &server, subscribers)?;
     settle_in(&mut generator, subscribers, &mut outcome)?;
@@ -46,14 +58,23 @@ pub(super) fn kill(stage: &Stage, hub: &Contestant) -> anyhow::Result<Outcome> {
     while generator.subscribed() > 0 && killed.elapsed() < BACK {
         generator.listen(Duration::from_millis(10))?;
     }
+    let started = Instant::now();
     let again = hub.at(server.base.trim_start_matches("http://")).start()?;
+    outcome.figure("listens_after_s", started.elapsed().as_secs_f64());
     generator.connect_publishers(usize::from(PUBLISHERS))?;
-    for place in 0..subscribers {
-        generator.forget(place);
+    if restarted == Restarted::WithoutItsLog {
+        for place in 0..subscribers {
+            generator.forget(place);
+        }
     }
     let watch = Watch::new(again.pid())?;
     let all: Vec<usize> = (0..subscribers).collect();
     come_back(&mut generator, watch, &mut outcome, |generator| generator.come_back_some(&all, COMING_MAX))?;
+    if restarted == Restarted::WithItsLog {
+        generator.gaps_are_faults();
+        outcome.faults = generator.faults();
+        return Ok(outcome);
+    }
     let gaps = |wanted: fn(u32) -> bool| {
         all.iter().filter(|&&place| wanted(generator.gaps().get(place).copied().unwrap_or(0))).count()
     };
