@@ -282,6 +282,10 @@ impl Committer {
 
     /// Goes on in a new segment.
     fn begin_segment(&mut self) -> io::Result<()> {
+        // A complete segment is always on the disk, so that only the newest one can be torn.
+        if self.durability == Durability::Os {
+            self.file.sync_data()?;
+        }
         let header = Header { epoch: self.shared.epoch, first: self.next, check_before: self.newest_check };
         let file = Arc::new(create_segment(&self.shared.folder, &header)?);
         let mut state = self.shared.lock();
@@ -396,6 +400,14 @@ impl Committer {
     fn now(&self) -> u64 {
         let now = self.shared.clock.now().duration_since(UNIX_EPOCH).unwrap_or_default();
         u64::try_from(now.as_micros()).unwrap_or(u64::MAX).max(self.newest_at)
+    }
+}
+
+impl Drop for Committer {
+    /// Whatever ended it: nobody waits for an answer that nobody gives.
+    fn drop(&mut self) {
+        self.queue.close();
+        drop(self.queue.take(Duration::ZERO));
     }
 }
 

@@ -17,6 +17,7 @@ mod options;
 mod queue;
 mod reading;
 mod record;
+mod recovery;
 mod retention;
 mod salvage;
 mod segment;
@@ -230,7 +231,9 @@ impl Engine for DiskEngine {
         submission: Submission,
         key: Option<IdempotencyKey>,
     ) -> Answer<'_, Result<Appended, AppendError>> {
-        let payload = record::payload(&submission, key.as_ref());
+        let Some(payload) = record::payload(&submission, key.as_ref()) else {
+            return refused(DiskFault::TooLarge);
+        };
         let terms = submission.topics.iter().map(|topic| Term::Topic(topic.as_str()));
         let id = submission.chosen_id.iter().map(|id| Term::Id(id.as_str()));
         let hashes = terms.chain(id).map(|term| self.shared.hasher.hash(term)).collect();
@@ -241,13 +244,10 @@ impl Engine for DiskEngine {
         let (promise, promised) = promise();
         // The submission is held as long as its entry, and about as large.
         let bytes = 2 * payload.len() + 256;
-        let refused = match self.queue.put(Request { submission, key, payload, hashes, promise }, bytes) {
-            Ok(()) => None,
-            Err(Refused::Full(_)) => Some(DiskFault::Busy),
-            Err(Refused::Closed(_)) => Some(DiskFault::Gone),
-        };
-        if let Some(fault) = refused {
-            return Box::pin(ready(Err(AppendError::Refused(Arc::new(fault)))));
+        match self.queue.put(Request { submission, key, payload, hashes, promise }, bytes) {
+            Ok(()) => {}
+            Err(Refused::Full(_)) => return refused(DiskFault::Busy),
+            Err(Refused::Closed(_)) => return refused(DiskFault::Gone),
         }
         Box::pin(async {
             promised.await.unwrap_or_else(|| Err(AppendError::Unknown(Arc::new(DiskFault::Gone))))
@@ -268,6 +268,10 @@ impl Engine for DiskEngine {
         let promised = self.ask(|promise| Read::Find(id, promise));
         Box::pin(async { promised.await.unwrap_or_else(|| Err(Arc::new(DiskFault::Gone))) })
     }
+}
+
+fn refused(fault: DiskFault) -> Answer<'static, Result<Appended, AppendError>> {
+    Box::pin(ready(Err(AppendError::Refused(Arc::new(fault)))))
 }
 
 impl Drop for DiskEngine {

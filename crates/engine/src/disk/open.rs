@@ -1,29 +1,24 @@
-//! Opens a log: whose folder it is, what is in it, and what the last process left half done.
+//! Opens a log: makes the folder this process's own, and starts the threads over what is in it.
 //!
-//! All that can be wrong with a folder is found here or by a reader later; nothing is guessed. Only what nobody was told of is
-//! cut off.
+//! What that is is found by `recovery.rs`.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use fanfare_hub::engine::{CheckSource, Content, Keys, Logged};
-use fanfare_hub::{Check, Clock, IdKey, Place, Position, SystemClock};
+use fanfare_hub::{Clock, IdKey, Place, Position, SystemClock};
 
 use super::clerks::Clerks;
-use super::committer::{Committer, create_segment};
+use super::committer::Committer;
 use super::error::OpenError;
-use super::hash::TermHasher;
-use super::index::GrowingIndex;
-use super::index_file::{self, Outline};
-use super::manifest::Manifest;
 use super::options::DiskOptions;
 use super::queue::Queue;
 use super::reading::time;
+use super::recovery::{self, Contents};
 use super::retention::Retention;
-use super::segment::{self, HEADER_BYTES, Header, NoHeader, Scan};
-use super::state::{Sealed, Shared, State, Tail, Tally};
+use super::state::{Shared, State, Tally};
 use super::{DiskEngine, housekeeping};
 
 /// How many bytes of publications wait for the disk at most.
@@ -31,25 +26,12 @@ const QUEUE_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// How many threads read.
 const READERS: usize = 2;
 
-/// What is found in a folder.
-struct Contents {
-    sealed: Vec<Arc<Sealed>>,
-    tail: Tail,
-}
-
 pub(super) fn open(options: &DiskOptions) -> Result<DiskEngine, OpenError> {
     let folder = options.folder.join(&options.hub);
     create_folder(&options.folder)?;
     create_folder(&folder)?;
     let lock = lock(&folder)?;
-    let segments = segments(&folder)?;
-    let manifest = match Manifest::read(&folder)? {
-        Some(manifest) => manifest,
-        None if segments.is_empty() => Manifest::create(&folder)?,
-        None => return Err(OpenError::Missing { folder, what: "the file `log`".to_owned() }),
-    };
-    let hasher = TermHasher::new(manifest.salt);
-    let Contents { sealed, tail } = contents(&folder, &manifest, &hasher, &segments)?;
+    let Contents { manifest, hasher, sealed, tail } = recovery::contents(&folder)?;
 
     let clock =
         options.clock.clone().unwrap_or_else(|| Arc::new(SystemClock::not_before(time(tail.newest_at))));
@@ -103,17 +85,20 @@ fn create_folder(folder: &Path) -> Result<(), OpenError> {
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder).map_err(|error| OpenError::io("create", folder, error))
+    builder.create(folder).map_err(|error| OpenError::io("create", folder, error))?;
+    // What is in a folder that is not there after the loss of power is lost as well.
+    match folder.parent() {
+        Some(parent) if parent != Path::new("") => super::file::sync_folder(parent),
+        _ => super::file::sync_folder(Path::new(".")),
+    }
+    .map_err(|error| OpenError::io("create", folder, error))
 }
 
 /// Makes sure that no other process uses the folder, for as long as the file is open.
 fn lock(folder: &Path) -> Result<File, OpenError> {
     let path = folder.join("lock");
     let failed = |error| OpenError::io("write", &path, error);
-    let file = match file_to_lock(&path) {
-        Ok(file) => file,
-        Err(error) => return Err(failed(error)),
-    };
+    let file = file_to_lock(&path).map_err(failed)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(OpenError::InUse { folder: folder.to_owned() }),
@@ -126,149 +111,6 @@ fn file_to_lock(path: &Path) -> io::Result<File> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => super::file::open_to_write(path),
         created => created,
     }
-}
-
-/// The segments of a folder, by their first positions. What was never finished is removed.
-fn segments(folder: &Path) -> Result<Vec<Position>, OpenError> {
-    let failed = |error| OpenError::io("read", folder, error);
-    let mut found = Vec::new();
-    for file in fs::read_dir(folder).map_err(failed)? {
-        let name = file.map_err(failed)?.file_name();
-        let Some(name) = name.to_str() else { continue };
-        let path = folder.join(name);
-        if path.extension().is_some_and(|ending| ending == "new") {
-            fs::remove_file(&path).map_err(|error| OpenError::io("write", &path, error))?;
-        }
-        found.extend(segment::first_by_name(name));
-    }
-    found.sort_unstable();
-    Ok(found)
-}
-
-fn contents(
-    folder: &Path,
-    manifest: &Manifest,
-    hasher: &TermHasher,
-    segments: &[Position],
-) -> Result<Contents, OpenError> {
-    let mut firsts = segments.to_vec();
-    // A segment that was begun when the process ended has no entries yet.
-    let tail = loop {
-        let Some(first) = firsts.pop() else {
-            break begin(folder, manifest.epoch, 1, Check::START)?;
-        };
-        if let Some(tail) = newest(folder, manifest, hasher, first)? {
-            break tail;
-        }
-        let path = segment::path(folder, first);
-        fs::remove_file(&path).map_err(|error| OpenError::io("write", &path, error))?;
-    };
-    let mut sealed: Vec<Arc<Sealed>> = Vec::with_capacity(firsts.len());
-    for first in firsts {
-        let path = segment::path(folder, first);
-        let outline = outline(&path, manifest, first, hasher)?;
-        sealed.push(Arc::new(Sealed::found(path, outline)));
-    }
-    let ends = sealed.iter().map(|sealed| sealed.next());
-    let begins = sealed.iter().skip(1).map(|sealed| sealed.outline.first).chain([tail.header.first]);
-    if let Some((end, begin)) = ends.zip(begins).find(|(end, begin)| end != begin) {
-        let what = format!("a file with the entries from position {end} up to {begin}");
-        return Err(OpenError::Missing { folder: folder.to_owned(), what });
-    }
-    Ok(Contents { sealed, tail })
-}
-
-fn begin(folder: &Path, epoch: u32, first: Position, check_before: Check) -> Result<Tail, OpenError> {
-    let header = Header { epoch, first, check_before };
-    let file = create_segment(folder, &header)
-        .map_err(|error| OpenError::io("write", &segment::path(folder, first), error))?;
-    Ok(Tail {
-        header,
-        file: Arc::new(file),
-        end: HEADER_BYTES as u64,
-        index: GrowingIndex::default(),
-        newest_at: 0,
-        newest_check: check_before,
-    })
-}
-
-/// Opens the newest segment and cuts off what is torn; `None` if it has not even a header.
-fn newest(
-    folder: &Path,
-    manifest: &Manifest,
-    hasher: &TermHasher,
-    first: Position,
-) -> Result<Option<Tail>, OpenError> {
-    let path = segment::path(folder, first);
-    let write = |error| OpenError::io("write", &path, error);
-    let bytes = fs::read(&path).map_err(|error| OpenError::io("read", &path, error))?;
-    let header = match Header::parse(&bytes) {
-        // A header is synced before anything is written behind it.
-        Err(NoHeader::Invalid) if bytes.len() <= HEADER_BYTES => return Ok(None),
-        header => checked(header, &path, manifest, first)?,
-    };
-    let Scan { index, end, last, newest_at, newest_check } = segment::scan(&path, &header, &bytes, hasher)?;
-    let file = super::file::open_to_write(&path).map_err(write)?;
-    if end < bytes.len() as u64 {
-        file.set_len(end).map_err(write)?;
-    }
-    if let Some((begins, group)) = last {
-        // Not certainly synced: after a failed sync the kernel takes pages for clean that never reached the disk.
-        let from = group.synced.clamp(HEADER_BYTES as u64, begins);
-        let again = usize::try_from(from).ok().zip(usize::try_from(end).ok());
-        if let Some(bytes) = again.and_then(|(from, end)| bytes.get(from..end)) {
-            super::file::write_all_at(&file, bytes, from).map_err(write)?;
-        }
-    }
-    file.sync_all().and_then(|()| super::file::sync_folder(folder)).map_err(write)?;
-    Ok(Some(Tail { header, file: Arc::new(file), end, index, newest_at, newest_check }))
-}
-
-fn checked(
-    header: Result<Header, NoHeader>,
-    path: &Path,
-    manifest: &Manifest,
-    first: Position,
-) -> Result<Header, OpenError> {
-    match header {
-        Ok(header) if header.epoch == manifest.epoch && header.first == first => Ok(header),
-        Err(NoHeader::Newer(format)) => {
-            Err(OpenError::NewerFormat { path: path.to_owned(), format: u32::from(format) })
-        }
-        Ok(_) | Err(NoHeader::Invalid) => Err(OpenError::Damaged { path: path.to_owned(), at: 0 }),
-    }
-}
-
-/// What a complete segment holds, by its index, or by itself where that is missing or of something else.
-fn outline(
-    path: &Path,
-    manifest: &Manifest,
-    first: Position,
-    hasher: &TermHasher,
-) -> Result<Outline, OpenError> {
-    let read = |error| OpenError::io("read", path, error);
-    let file = File::open(path).map_err(read)?;
-    let length = file.metadata().map_err(read)?.len();
-    let mut header = [0; HEADER_BYTES];
-    let filled = super::file::read_at(&file, &mut header, 0).map_err(read)?;
-    let header = checked(Header::parse(&header[..filled]), path, manifest, first)?;
-    let by_index =
-        File::open(path.with_extension("idx")).ok().and_then(|file| index_file::shape(&file).ok().flatten());
-    if let Some(shape) = by_index {
-        let outline = shape.outline;
-        if (outline.epoch, outline.first, outline.segment_bytes) == (manifest.epoch, first, length) {
-            return Ok(outline);
-        }
-    }
-    let bytes = fs::read(path).map_err(read)?;
-    let scan = segment::scan(path, &header, &bytes, hasher)?;
-    if scan.end != length {
-        return Err(OpenError::Damaged { path: PathBuf::from(path), at: scan.end });
-    }
-    let outline = scan.outline(&header);
-    // Where it cannot be written, it is made again when it is asked for.
-    let _ = index_file::write(&path.with_extension("idx"), &outline, &scan.index);
-    Ok(outline)
 }
 
 /// The idempotency keys of the newest entries, oldest first.

@@ -15,7 +15,8 @@ pub enum Durability {
     /// When the disk has it: it survives the loss of power.
     #[default]
     Fsync,
-    /// When the operating system has it: it survives the end of the process, not that of the machine.
+    /// When the operating system has it: it survives the end of the process, not that of the machine. Each complete segment is
+    /// synced nevertheless.
     Os,
 }
 

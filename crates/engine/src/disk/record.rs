@@ -23,8 +23,8 @@ const HAS_KEY: u8 = 4;
 /// How long an id of the hub's own is, for which room is left in front of a frame.
 const HUB_ID_BYTES: usize = 24;
 
-/// Encodes all of an entry that its publisher's thread knows.
-pub(super) fn payload(submission: &Submission, key: Option<&IdempotencyKey>) -> Vec<u8> {
+/// Encodes all of an entry that its publisher's thread knows; `None` if a text in it is longer than the format has room for.
+pub(super) fn payload(submission: &Submission, key: Option<&IdempotencyKey>) -> Option<Vec<u8>> {
     let frame = submission.draft.frame_without_id();
     let topics = submission.topics.iter().map(|topic| 2 + topic.as_str().len()).sum::<usize>();
     let mut out = Vec::with_capacity(6 + topics + 2 * (2 + 512) + frame.len());
@@ -38,25 +38,22 @@ pub(super) fn payload(submission: &Submission, key: Option<&IdempotencyKey>) -> 
     // A topic has one byte at least, so there are fewer topics than bytes in the largest entry.
     out.extend_from_slice(&u32::try_from(submission.topics.len()).unwrap_or(u32::MAX).to_le_bytes());
     for topic in &*submission.topics {
-        push_text(&mut out, topic.as_str());
+        push_text(&mut out, topic.as_str())?;
     }
     if let Some(id) = &submission.chosen_id {
-        push_text(&mut out, id.as_str());
+        push_text(&mut out, id.as_str())?;
     }
     if let Some(key) = key {
-        push_text(&mut out, key.as_str());
+        push_text(&mut out, key.as_str())?;
     }
     out.extend_from_slice(frame);
-    out
+    Some(out)
 }
 
-/// The longest text of an entry: topics, ids and keys are all bounded below this at the hub's door.
-pub(super) const TEXT_BYTES_MAX: usize = u16::MAX as usize;
-
-fn push_text(out: &mut Vec<u8>, text: &str) {
-    let text = &text.as_bytes()[..text.len().min(TEXT_BYTES_MAX)];
-    out.extend_from_slice(&u16::try_from(text.len()).unwrap_or(u16::MAX).to_le_bytes());
-    out.extend_from_slice(text);
+fn push_text(out: &mut Vec<u8>, text: &str) -> Option<()> {
+    out.extend_from_slice(&u16::try_from(text.len()).ok()?.to_le_bytes());
+    out.extend_from_slice(text.as_bytes());
+    Some(())
 }
 
 /// A group that is being put together.
@@ -306,7 +303,7 @@ mod tests {
             let topics: Vec<&str> = topics.iter().map(String::as_str).collect();
             let stored = submission(&topics, id.as_deref(), private, &data);
             let key = key.map(IdempotencyKey::new);
-            let bytes = written(&[payload(&stored, key.as_ref())]);
+            let bytes = written(&[payload(&stored, key.as_ref()).expect("short texts")]);
             let read = entry(&bytes[GROUP_HEADER_BYTES..]).expect("an entry");
             prop_assert_eq!((read.position, read.at, read.check.bits()), (41, 1_000, 77));
             prop_assert_eq!(read.key, key.as_ref().map(IdempotencyKey::as_str));
@@ -322,7 +319,7 @@ mod tests {
         /// Method: one of three entries, with one bit turned, or cut short.
         #[test]
         fn a_group_with_a_turned_bit_or_a_missing_end_is_none(bit in 0..2_000_usize, cut in 1..250_usize) {
-            let payloads: Vec<_> = (0..3).map(|n| payload(&submission(&["a"], None, false, &format!("{n}")), None)).collect();
+            let payloads: Vec<_> = (0..3).map(|n| payload(&submission(&["a"], None, false, &format!("{n}")), None).expect("short texts")).collect();
             let whole = written(&payloads);
             prop_assert_eq!(group(&whole).map(|group| (group.first, group.entries, group.bytes)), Some((41, 3, whole.len())));
             let mut turned = whole.clone();

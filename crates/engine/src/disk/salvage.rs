@@ -2,16 +2,43 @@
 //!
 //! Each entry keeps its number, whether it can be read or not; of one that cannot be, only that it was there is known.
 
+use std::path::Path;
+
 use fanfare_hub::Position;
 
+use super::error::OpenError;
 use super::hash::TermHasher;
 use super::index::GrowingIndex;
 use super::index_file::Outline;
 use super::record::{self, Entry, GROUP_HEADER_BYTES, GROUP_MARK, u32_at, u64_at};
-use super::segment::{HEADER_BYTES, hashes};
+use super::segment::{HEADER_BYTES, Header, hashes};
 
 /// Where an entry begins that cannot be found.
 pub(super) const LOST: u32 = u32::MAX;
+
+/// Makes outline and index of a segment of which only its own header and the one behind it are known.
+pub(super) fn all(
+    path: &Path,
+    header: &Header,
+    behind: &Header,
+    bytes: &[u8],
+    hasher: &TermHasher,
+) -> Result<(Outline, GrowingIndex), OpenError> {
+    let entries = behind.first.checked_sub(header.first).and_then(|entries| u32::try_from(entries).ok());
+    let mut outline = Outline {
+        epoch: header.epoch,
+        first: header.first,
+        segment_bytes: bytes.len() as u64,
+        newest_at: 0,
+        newest_check: behind.check_before,
+        entries: entries.ok_or_else(|| OpenError::Damaged { path: path.to_owned(), at: 0 })?,
+    };
+    let index = index(&outline, bytes, hasher);
+    let mut readable = index.offsets().iter().rev().filter(|&&offset| offset != LOST);
+    let newest = readable.find_map(|&offset| record::entry(bytes.get(offset as usize..)?).ok());
+    outline.newest_at = newest.map_or(0, |newest| newest.at);
+    Ok((outline, index))
+}
 
 /// Makes the index of a segment from its bytes, as far as they are whole.
 pub(super) fn index(outline: &Outline, bytes: &[u8], hasher: &TermHasher) -> GrowingIndex {
@@ -77,7 +104,6 @@ mod tests {
 
     use super::*;
     use crate::disk::record::GroupWriter;
-    use crate::disk::segment::Header;
 
     #[test]
     fn what_is_whole_is_found_around_what_is_not() {

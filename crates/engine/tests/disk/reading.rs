@@ -113,13 +113,17 @@ fn a_damaged_entry_of_an_older_segment_is_a_gap_and_what_is_behind_it_is_read() 
     bytes[damaged] ^= 1;
     fs::write(&first, bytes).expect("written");
 
-    for with_index in [true, false] {
-        if !with_index {
-            // Made again from a segment that is not whole.
-            let index = first.with_extension("idx");
-            let mut bytes = fs::read(&index).expect("read");
-            *bytes.last_mut().expect("bytes") ^= 1;
-            fs::write(&index, bytes).expect("written");
+    // Then it is made again from a segment that is not whole.
+    for index in ["whole", "damaged", "missing"] {
+        let path = first.with_extension("idx");
+        match index {
+            "damaged" => {
+                let mut bytes = fs::read(&path).expect("read");
+                *bytes.last_mut().expect("bytes") ^= 1;
+                fs::write(&path, bytes).expect("written");
+            }
+            "missing" => fs::remove_file(&path).expect("removed"),
+            _ => {}
         }
         let hub = hub(small(folder.path()));
         let mut subscription = hub.subscribe("a").bookmarks(false).after(id("earliest"));
