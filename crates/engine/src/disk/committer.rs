@@ -177,7 +177,6 @@ impl Committer {
             Ok((begins_at, room)) => {
                 self.room = room;
                 self.publish(begins_at, group);
-                self.trim(false);
             }
             Err(failed) => {
                 let (error, fault, in_doubt) = match failed {
@@ -323,6 +322,7 @@ impl Committer {
                 (self.newest_at, self.newest_check) = (newest.at, newest.check);
             }
         }
+        self.trim(false);
         let mut answers = Vec::with_capacity(entries.len());
         let follower = self.shared.follower.get();
         for Pending { submission, key, check, at, .. } in entries {
