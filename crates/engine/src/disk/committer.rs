@@ -3,7 +3,6 @@
 //! Nothing is acknowledged or shown to anybody before the disk has it. Order of positions is order in the file is order of
 //! delivery. It reads nothing and never waits for a subscriber.
 
-use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io;
 use std::path::Path;
@@ -11,37 +10,22 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
-use fanfare_hub::engine::{
-    AppendError, Appended, CheckSource, Content, EngineFault, Followed, Found, Keys, Logged,
-};
-use fanfare_hub::{Check, IdempotencyKey, Place, Position, Submission};
+use fanfare_hub::engine::{AppendError, Appended, CheckSource, Content, EngineFault, Followed, Keys, Logged};
+use fanfare_hub::{Check, Place, Position};
 
 use super::clerks::Clerks;
 use super::error::DiskFault;
 use super::file;
+use super::group::{Group, Pending, Request, Stamps, Waiting};
 use super::housekeeping::Chore;
 use super::index::GrowingIndex;
 use super::options::Durability;
 use super::queue::{Queue, Taken};
 use super::reading::time;
-use super::record::{ENTRY_BYTES_MAX, ENTRY_STAMP_BYTES, GroupWriter};
+use super::record::GroupWriter;
 use super::retention::Retention;
 use super::segment::{self, HEADER_BYTES, Header};
 use super::state::{Sealed, Shared, Tail};
-use crate::promise::Promise;
-
-/// What a publisher's thread has made ready.
-pub(super) struct Request {
-    pub(super) submission: Submission,
-    pub(super) key: Option<(IdempotencyKey, u128)>,
-    /// Its entry, but for what is only known when it is committed.
-    pub(super) payload: Vec<u8>,
-    /// What the index finds it by.
-    pub(super) hashes: Vec<u64>,
-    pub(super) promise: Promise<Answer>,
-}
-
-pub(super) type Answer = Result<Appended, AppendError>;
 
 /// How many bytes are committed together at most; a single entry may be larger.
 const GROUP_BYTES_MAX: u64 = 4 * 1024 * 1024;
@@ -82,34 +66,6 @@ enum Failed {
     NotStored(DiskFault),
     /// Nobody can know.
     InDoubt(DiskFault),
-}
-
-/// Who waits for a group.
-struct Waiting {
-    promise: Promise<Answer>,
-    /// Which entry of the group answers.
-    entry: usize,
-    duplicate: bool,
-}
-
-/// A group on its way.
-struct Group {
-    writer: GroupWriter,
-    entries: Vec<Pending>,
-    waiting: Vec<Waiting>,
-    /// The keys in it, and what they were used for.
-    keys: HashMap<IdempotencyKey, (usize, u128)>,
-}
-
-/// An entry on its way.
-struct Pending {
-    submission: Submission,
-    key: Option<(IdempotencyKey, u128)>,
-    hashes: Vec<u64>,
-    check: Check,
-    at: u64,
-    /// Where in the group it begins.
-    begins: usize,
 }
 
 impl Committer {
@@ -169,11 +125,14 @@ impl Committer {
             }
             return;
         }
-        let mut group = self.collect(items);
-        if group.writer.is_empty() {
+        let mut writer = GroupWriter::begin(std::mem::take(&mut self.room), self.next);
+        let bytes_max = GROUP_BYTES_MAX.min(self.segment_bytes / 2);
+        let mut stamps = Stamps { at: self.now(), checks: &mut self.checks, keys: &mut self.keys };
+        let group = Group::gather(items, &mut writer, bytes_max, &mut stamps);
+        if writer.is_empty() {
             return;
         }
-        match self.write(std::mem::replace(&mut group.writer, GroupWriter::begin(Vec::new(), 0))) {
+        match self.write(writer) {
             Ok((begins_at, room)) => {
                 self.room = room;
                 self.publish(begins_at, group);
@@ -191,56 +150,6 @@ impl Committer {
                 group.waiting.into_iter().for_each(|waiting| waiting.promise.keep(Err(error.clone())));
             }
         }
-    }
-
-    /// Puts a group together. Who needs none is answered at once.
-    fn collect(&mut self, items: &mut impl Iterator<Item = Request>) -> Group {
-        let mut group = Group {
-            writer: GroupWriter::begin(std::mem::take(&mut self.room), self.next),
-            entries: Vec::new(),
-            waiting: Vec::new(),
-            keys: HashMap::new(),
-        };
-        let at = self.now();
-        while (group.writer.len() as u64) < GROUP_BYTES_MAX.min(self.segment_bytes / 2) {
-            let Some(Request { submission, key, payload, hashes, promise }) = items.next() else { break };
-            if let Some((key, fingerprint)) = &key {
-                match (self.keys.find(key, *fingerprint, time(at)), group.keys.get(key)) {
-                    (Found::Same(appended), _) => {
-                        promise.keep(Ok(appended));
-                        continue;
-                    }
-                    (Found::New, None) => {}
-                    (Found::New, Some(&(entry, same))) if same == *fingerprint => {
-                        group.waiting.push(Waiting { promise, entry, duplicate: true });
-                        continue;
-                    }
-                    _ => {
-                        promise.keep(Err(AppendError::KeyReused));
-                        continue;
-                    }
-                }
-            }
-            if payload.len() + ENTRY_STAMP_BYTES > ENTRY_BYTES_MAX {
-                promise.keep(Err(AppendError::Refused(Arc::new(DiskFault::TooLarge))));
-                continue;
-            }
-            let check = match self.checks.draw() {
-                Ok(check) => check,
-                Err(error) => {
-                    promise.keep(Err(AppendError::Refused(Arc::new(error))));
-                    continue;
-                }
-            };
-            let begins = group.writer.push(at, check, &payload);
-            let entry = group.entries.len();
-            if let Some((key, fingerprint)) = &key {
-                group.keys.insert(key.clone(), (entry, *fingerprint));
-            }
-            group.entries.push(Pending { submission, key, hashes, check, at, begins });
-            group.waiting.push(Waiting { promise, entry, duplicate: false });
-        }
-        group
     }
 
     /// Makes a group durable; returns where it begins in the segment, and the room that it took in memory.

@@ -7,6 +7,7 @@ mod clerks;
 mod committer;
 mod error;
 mod file;
+mod group;
 mod hash;
 mod housekeeping;
 mod index;
@@ -44,7 +45,8 @@ pub use options::{DiskOptions, Durability};
 
 use crate::promise::{Promise, Promised, promise};
 use clerks::Clerks;
-use committer::{Committer, Request};
+use committer::Committer;
+use group::Request;
 use hash::Term;
 use queue::{Queue, Refused};
 use state::Shared;

@@ -1,0 +1,115 @@
+//! Puts together what is committed at once: the entries, who waits for each, and what of it was published before.
+//!
+//! It writes into memory alone. Whoever needs no entry is answered here.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use fanfare_hub::engine::{AppendError, Appended, CheckSource, Found, Keys};
+use fanfare_hub::{Check, IdempotencyKey, Submission};
+
+use super::error::DiskFault;
+use super::reading::time;
+use super::record::{ENTRY_BYTES_MAX, ENTRY_STAMP_BYTES, GroupWriter};
+use crate::promise::Promise;
+
+/// What a publisher's thread has made ready.
+pub(super) struct Request {
+    pub(super) submission: Submission,
+    /// With the fingerprint of what is published under it.
+    pub(super) key: Option<(IdempotencyKey, u128)>,
+    /// Its entry, but for what is only known when it is committed.
+    pub(super) payload: Vec<u8>,
+    /// What the index finds it by.
+    pub(super) hashes: Vec<u64>,
+    pub(super) promise: Promise<Answer>,
+}
+
+pub(super) type Answer = Result<Appended, AppendError>;
+
+/// A group on its way.
+#[derive(Default)]
+pub(super) struct Group {
+    pub(super) entries: Vec<Pending>,
+    pub(super) waiting: Vec<Waiting>,
+    /// The keys in it: which entry, and what it holds.
+    keys: HashMap<IdempotencyKey, (usize, u128)>,
+}
+
+/// An entry on its way.
+pub(super) struct Pending {
+    pub(super) submission: Submission,
+    pub(super) key: Option<(IdempotencyKey, u128)>,
+    pub(super) hashes: Vec<u64>,
+    pub(super) check: Check,
+    pub(super) at: u64,
+    /// Where in the group it begins.
+    pub(super) begins: usize,
+}
+
+/// Who waits for a group.
+pub(super) struct Waiting {
+    pub(super) promise: Promise<Answer>,
+    /// Which entry of the group answers.
+    pub(super) entry: usize,
+    pub(super) duplicate: bool,
+}
+
+/// What entries are stamped with, and what is known of earlier ones.
+pub(super) struct Stamps<'a> {
+    /// Microseconds since 1970.
+    pub(super) at: u64,
+    pub(super) checks: &'a mut CheckSource,
+    pub(super) keys: &'a mut Keys,
+}
+
+impl Group {
+    /// Takes from `requests` as many as go together, and writes their entries.
+    pub(super) fn gather(
+        requests: &mut impl Iterator<Item = Request>,
+        writer: &mut GroupWriter,
+        bytes_max: u64,
+        stamps: &mut Stamps<'_>,
+    ) -> Self {
+        let mut group = Self::default();
+        while (writer.len() as u64) < bytes_max {
+            let Some(request) = requests.next() else { break };
+            let Some(request) = group.without_entry(request, stamps) else { continue };
+            let Request { submission, key, payload, hashes, promise } = request;
+            let check = match stamps.checks.draw() {
+                Ok(check) => check,
+                Err(error) => {
+                    promise.keep(Err(AppendError::Refused(Arc::new(error))));
+                    continue;
+                }
+            };
+            let at = stamps.at;
+            let begins = writer.push(at, check, &payload);
+            let entry = group.entries.len();
+            if let Some((key, fingerprint)) = &key {
+                group.keys.insert(key.clone(), (entry, *fingerprint));
+            }
+            group.entries.push(Pending { submission, key, hashes, check, at, begins });
+            group.waiting.push(Waiting { promise, entry, duplicate: false });
+        }
+        group
+    }
+
+    /// Answers what was published before, now or in this group, and what has no room in the format; gives back the others.
+    fn without_entry(&mut self, request: Request, stamps: &mut Stamps<'_>) -> Option<Request> {
+        if request.payload.len() + ENTRY_STAMP_BYTES > ENTRY_BYTES_MAX {
+            request.promise.keep(Err(AppendError::Refused(Arc::new(DiskFault::TooLarge))));
+            return None;
+        }
+        let Some((key, fingerprint)) = &request.key else { return Some(request) };
+        match (stamps.keys.find(key, *fingerprint, time(stamps.at)), self.keys.get(key)) {
+            (Found::New, None) => return Some(request),
+            (Found::Same(appended), _) => request.promise.keep(Ok(appended)),
+            (Found::New, Some(&(entry, same))) if same == *fingerprint => {
+                self.waiting.push(Waiting { promise: request.promise, entry, duplicate: true });
+            }
+            _ => request.promise.keep(Err(AppendError::KeyReused)),
+        }
+        None
+    }
+}
