@@ -29,6 +29,8 @@ use super::state::{Sealed, Shared, Tail};
 
 /// How many bytes are committed together at most; a single entry may be larger.
 const GROUP_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// By how much the newest segment is made longer at once.
+const STRETCH_BYTES: u64 = 1024 * 1024;
 /// How often the thread looks up when nothing is published: for retention, and for a disk that has room again.
 const LOOK_UP: Duration = Duration::from_secs(1);
 /// What has to fit before a disk that was full counts as having room again.
@@ -46,6 +48,8 @@ pub(super) struct Committer {
     pub(super) file: Arc<File>,
     /// Where the next group goes: the end of the last durable one.
     pub(super) end: u64,
+    /// How long the file is: zeros follow behind `end`.
+    pub(super) length: u64,
     pub(super) next: Position,
     pub(super) newest_at: u64,
     pub(super) newest_check: Check,
@@ -164,21 +168,40 @@ impl Committer {
             // Nothing is known to be on the disk but what was there when the segment was opened.
             Durability::Os => HEADER_BYTES as u64,
         });
-        if let Err(error) = file::write_all_at(&self.file, &bytes, begins_at) {
+        let written = self
+            .lengthen(begins_at + bytes.len() as u64)
+            .and_then(|()| file::write_all_at(&self.file, &bytes, begins_at));
+        if let Err(error) = written {
             // What part of it was written is no valid group; cutting it off only makes room.
-            return Err(match self.file.set_len(begins_at) {
+            return Err(match self.cut(begins_at) {
                 Ok(()) => not_stored(error),
                 Err(_) => Failed::NotStored(DiskFault::Broken(Arc::new(error))),
             });
         }
         if let Err(error) = self.sync() {
             // So that no later sync can make durable what nobody was told is stored.
-            let _ = self.file.set_len(begins_at);
+            let _ = self.cut(begins_at);
             return Err(Failed::InDoubt(fault_of(error)));
         }
         self.end = begins_at + bytes.len() as u64;
         self.shared.tally.groups.fetch_add(1, Ordering::Relaxed);
         Ok((begins_at, bytes))
+    }
+
+    /// Makes sure that the file is so long; by a stretch at a time, for a sync that need not write the file's length is shorter.
+    fn lengthen(&mut self, needed: u64) -> io::Result<()> {
+        if needed > self.length {
+            let length = needed.next_multiple_of(STRETCH_BYTES);
+            self.file.set_len(length)?;
+            self.length = length;
+        }
+        Ok(())
+    }
+
+    fn cut(&mut self, length: u64) -> io::Result<()> {
+        self.file.set_len(length)?;
+        self.length = length;
+        Ok(())
     }
 
     fn sync(&self) -> io::Result<()> {
@@ -190,10 +213,9 @@ impl Committer {
 
     /// Goes on in a new segment.
     fn begin_segment(&mut self) -> io::Result<()> {
-        // A complete segment is always on the disk, so that only the newest one can be torn.
-        if self.durability == Durability::Os {
-            self.file.sync_data()?;
-        }
+        // A complete segment is always on the disk, all of it and nothing behind, so that only the newest one can be torn.
+        self.cut(self.end)?;
+        self.file.sync_data()?;
         let header = Header { epoch: self.shared.epoch, first: self.next, check_before: self.newest_check };
         let file = Arc::new(create_segment(&self.shared.folder, &header)?);
         let mut state = self.shared.lock();
@@ -213,6 +235,7 @@ impl Committer {
         self.chores.hand(Chore::Index(sealed));
         self.file = file;
         self.end = HEADER_BYTES as u64;
+        self.length = self.end;
         Ok(())
     }
 
@@ -282,7 +305,7 @@ impl Committer {
             Durability::Fsync => self.file.sync_data(),
             Durability::Os => Ok(()),
         });
-        self.file.set_len(self.end)?;
+        self.cut(self.end)?;
         found
     }
 
@@ -294,6 +317,7 @@ impl Committer {
         };
         let file = file::open_to_write(&path)?;
         file.set_len(self.end)?;
+        self.length = self.end;
         file.sync_all()?;
         let scanned = segment::scan(&path, &header, &fs::read(&path)?, &self.shared.hasher)
             .map_err(io::Error::other)?;
@@ -317,6 +341,10 @@ impl Drop for Committer {
     fn drop(&mut self) {
         self.queue.close();
         drop(self.queue.take(Duration::ZERO));
+        // Where this is not done, the next start does it.
+        if self.trouble.is_none() {
+            let _ = self.cut(self.end);
+        }
     }
 }
 

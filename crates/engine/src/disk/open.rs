@@ -71,6 +71,7 @@ pub(super) fn open(options: &DiskOptions) -> Result<DiskEngine, OpenError> {
         checks: CheckSource::default(),
         file,
         end,
+        length: end,
         next,
         newest_at,
         newest_check,
