@@ -1,0 +1,117 @@
+//! Holds a log against what publishers sent and were answered: P4, and P1 as far as publishers can see it.
+//!
+//! It knows nothing of subscribers.
+
+use std::collections::hash_map::Entry as MapEntry;
+use std::collections::{HashMap, HashSet};
+
+use super::{MadeBy, Promise, Sent, Violation};
+use crate::history::{Entry, History, Log, Outcome, Publication, Tick};
+
+pub(super) fn check(history: &History, sent: &Sent<'_>, violations: &mut Vec<Violation>) {
+    let mut held = Vec::with_capacity(history.logs.len());
+    for (number, log) in history.logs.iter().enumerate() {
+        for entry in &log.entries {
+            if let Some(sentence) = stranger(history, sent, number, entry) {
+                violations.push(p4(&entry.id, sentence));
+            }
+        }
+        held.push(once(log, violations));
+        in_order_of_time(log, sent, violations);
+    }
+    for publication in &history.publications {
+        let number = history.log_of(publication.life);
+        if let Some(violation) = unkept(publication, &history.logs[number], &held[number]) {
+            violations.push(violation);
+        }
+    }
+}
+
+fn p4(id: &str, sentence: String) -> Violation {
+    Violation { promise: Promise::P4, id: Some(MadeBy::of(id)), sentence }
+}
+
+/// Why an entry may not be in this log at all.
+fn stranger(history: &History, sent: &Sent<'_>, number: usize, entry: &Entry) -> Option<String> {
+    let Entry { id, data } = entry;
+    let Some(publication) = sent.find(data) else {
+        return Some(format!("the log holds {data:?} (id {id}), which nobody sent"));
+    };
+    if publication.outcome == Outcome::Refused {
+        return Some(format!("the log holds {data:?} (id {id}), which was refused"));
+    }
+    if history.log_of(publication.life) != number {
+        return Some(format!("log {number} holds {data:?}, which was sent to another"));
+    }
+    match &publication.chosen_id {
+        Some(chosen) if chosen != id => {
+            Some(format!("the log gives {data:?} the id {id}; its publisher chose {chosen}"))
+        }
+        None if MadeBy::of(id) != MadeBy::Hub => {
+            Some(format!("the log gives {data:?} the id {id}, which is none of the hub's"))
+        }
+        _ => None,
+    }
+}
+
+/// The ids of a log by what their entries say; reports what stands there twice.
+fn once<'h>(log: &'h Log, violations: &mut Vec<Violation>) -> HashMap<&'h str, &'h str> {
+    let (mut held, mut ids) = (HashMap::new(), HashSet::new());
+    for Entry { id, data } in &log.entries {
+        match held.entry(&**data) {
+            // The first one stays: it is what the answer was about.
+            MapEntry::Occupied(_) => violations.push(p4(id, format!("the log holds {data:?} twice"))),
+            MapEntry::Vacant(free) => {
+                free.insert(&**id);
+                if !ids.insert(id) {
+                    violations.push(p4(id, format!("two entries of the log have the id {id}")));
+                }
+            }
+        }
+    }
+    held
+}
+
+/// Whoever had the answer before another began to send stands before it in the log.
+fn in_order_of_time(log: &Log, sent: &Sent<'_>, violations: &mut Vec<Violation>) {
+    // From the end: of the entries behind, the one that was acknowledged first.
+    let mut first: Option<(Tick, &str)> = None;
+    for Entry { id, data } in log.entries.iter().rev() {
+        let Some(publication) = sent.find(data) else { continue };
+        if let Some((at, behind)) = first.filter(|(at, _)| *at < publication.sent) {
+            let sentence = format!(
+                "{data:?} stands before {behind:?} in the log, but was sent (at {}) when that one had been acknowledged (at {at})",
+                publication.sent
+            );
+            violations.push(Violation { promise: Promise::P1, id: Some(MadeBy::of(id)), sentence });
+        }
+        match publication.outcome {
+            Outcome::Acknowledged { at, .. } if first.is_none_or(|(earliest, _)| at < earliest) => {
+                first = Some((at, data));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// What was answered and is not so.
+fn unkept(publication: &Publication, log: &Log, held: &HashMap<&str, &str>) -> Option<Violation> {
+    let data = &publication.data;
+    match &publication.outcome {
+        Outcome::Acknowledged { id, .. } => match held.get(&**data) {
+            Some(logged) if logged == id => None,
+            Some(logged) => {
+                Some(p4(id, format!("{data:?} was acknowledged as {id}, but the log has it as {logged}")))
+            }
+            // Where the log was not read to its end, it may have stood behind.
+            None if !log.whole => None,
+            None => Some(p4(id, format!("{data:?} was acknowledged as {id}, but is not in the log"))),
+        },
+        Outcome::Absurd { answer } => {
+            let id = publication.chosen_id.as_deref().map(MadeBy::of);
+            let sentence = format!("to {data:?} the hub answered {answer:?}");
+            Some(Violation { promise: Promise::P4, id, sentence })
+        }
+        Outcome::Refused | Outcome::Unknown => None,
+    }
+}

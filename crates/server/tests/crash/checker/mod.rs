@@ -1,0 +1,106 @@
+//! Decides from a [`History`] whether the hub kept its promises P1 to P4 and P6.
+//!
+//! It is a pure function: it reads no socket, no clock and no file. P5 (bounded) and P7 (nobody reads what they may not)
+//! cannot be seen in a history; other tests hold those.
+//!
+//! The measure of everything is the log as it was read from its beginning. [`log`] asks whether it is the log that the
+//! answers to publishers promised; [`walk`] goes with each subscriber over all its connections and asks whether it got
+//! what the log holds.
+
+mod clean;
+mod log;
+mod planted;
+mod walk;
+
+use std::collections::HashMap;
+use std::fmt;
+
+use crate::history::{History, Outcome, Publication};
+
+/// The promises, each in one line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Promise {
+    /// Events arrive in the hub's one order.
+    P1,
+    /// Everything that was asked for arrives, or a gap says that it does not.
+    P2,
+    /// No event arrives twice.
+    P3,
+    /// What was acknowledged is in the log, once and with that id; what was not sent, or was refused, is not.
+    P4,
+    /// A stream never goes on in another place than the client's last event ID says without a gap, and no gap is told
+    /// where nothing was lost.
+    P6,
+}
+
+/// Who made an id. What is promised differs, so it is reported apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MadeBy {
+    Hub,
+    Publisher,
+}
+
+impl MadeBy {
+    /// No publisher can choose an id that begins like the hub's own.
+    pub(crate) fn of(id: &str) -> Self {
+        if id.starts_with('#') { Self::Hub } else { Self::Publisher }
+    }
+}
+
+/// A broken promise.
+#[derive(Clone, Debug)]
+pub(crate) struct Violation {
+    pub(crate) promise: Promise,
+    /// For P4 the id of the entry. Otherwise the last event ID that the subscriber stood at, for it is what a stream
+    /// goes on from; `None` if it had none.
+    pub(crate) id: Option<MadeBy>,
+    pub(crate) sentence: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let id = match self.id {
+            Some(MadeBy::Hub) => "an id of the hub's",
+            Some(MadeBy::Publisher) => "a publisher's id",
+            None => "no id",
+        };
+        write!(f, "{:?} ({id}): {}", self.promise, self.sentence)
+    }
+}
+
+/// All broken promises; none for a history as it should be.
+pub(crate) fn check(history: &History) -> Vec<Violation> {
+    let sent = Sent::of(history);
+    let mut violations: Vec<_> = history.unasked_ends.iter().map(unasked_end).collect();
+    log::check(history, &sent, &mut violations);
+    for subscriber in &history.subscribers {
+        walk::check(history, &sent, subscriber, &mut violations);
+    }
+    violations
+}
+
+fn unasked_end(said: &String) -> Violation {
+    Violation { promise: Promise::P4, id: None, sentence: format!("the hub ended by itself: {said}") }
+}
+
+/// The publications by what they say.
+pub(crate) struct Sent<'h>(HashMap<&'h str, &'h Publication>);
+
+impl<'h> Sent<'h> {
+    fn of(history: &'h History) -> Self {
+        let sent: HashMap<_, _> = history.publications.iter().map(|p| (&*p.data, p)).collect();
+        assert_eq!(sent.len(), history.publications.len(), "two publications say the same");
+        Self(sent)
+    }
+
+    /// The publication that says `data`, if anybody sent it.
+    fn find(&self, data: &str) -> Option<&'h Publication> {
+        self.0.get(data).copied()
+    }
+}
+
+impl Publication {
+    fn is_acknowledged(&self) -> bool {
+        matches!(self.outcome, Outcome::Acknowledged { .. })
+    }
+}

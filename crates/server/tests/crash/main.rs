@@ -1,0 +1,69 @@
+//! Kills the program at random moments, again and again, while publishers publish and subscribers come back as browsers
+//! do, and holds what they saw against the promises P1 to P4 and P6.
+//!
+//! Repeatable by a seed: `FANFARE_CRASH_SEED` and `FANFARE_CRASH_KILLS` choose another run. What happened is written down
+//! ([`history`]) and judged when all is over ([`checker`]); during a run nothing is asserted.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used)]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod checker;
+mod dice;
+mod history;
+mod hub;
+mod payload;
+mod plan;
+mod publisher;
+mod reader;
+mod run;
+mod stage;
+mod subscriber;
+mod tally;
+mod wire;
+
+use std::fs;
+use std::path::Path;
+
+use hub::{Engine, MEMORY};
+use tally::Tally;
+
+const SEED: u64 = 4;
+/// So that a debug build takes some 20 s.
+const KILLS: usize = 100;
+
+/// A hub in memory loses everything with each kill: everybody is told, and what is new arrives.
+#[test]
+fn kills_of_a_hub_in_memory_break_no_promise() {
+    kills_break_no_promise(MEMORY);
+}
+
+fn kills_break_no_promise(engine: Engine) {
+    let seed = number("FANFARE_CRASH_SEED", SEED);
+    let kills = number("FANFARE_CRASH_KILLS", KILLS as u64);
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("crash-{}-{seed}", engine.name));
+    let history = run::run(engine, seed, usize::try_from(kills).unwrap(), &folder);
+    let violations = checker::check(&history);
+    let tally = Tally::of(&history);
+    println!("seed {seed}, engine {}, {kills} kills: {tally}", engine.name);
+    if !violations.is_empty() {
+        let file = folder.join("history.txt");
+        fs::write(&file, history.to_string()).unwrap();
+        let shown: Vec<_> = violations.iter().take(20).map(ToString::to_string).collect();
+        panic!(
+            "{} broken promises, of which the first are\n  {}\nthe history is in {}\nto repeat: FANFARE_CRASH_SEED={seed} FANFARE_CRASH_KILLS={kills} cargo test -p fanfare-server --test crash {} -- --nocapture",
+            violations.len(),
+            shown.join("\n  "),
+            file.display(),
+            engine.name,
+        );
+    }
+    tally.assert_that_something_was_tested();
+    fs::remove_dir_all(&folder).unwrap();
+}
+
+fn number(variable: &str, default: u64) -> u64 {
+    std::env::var(variable)
+        .map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{variable}={text}")))
+}

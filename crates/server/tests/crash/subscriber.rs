@@ -1,0 +1,189 @@
+//! A subscriber that behaves as an `EventSource` does: keeps the last event ID, and comes back with it after any end.
+//!
+//! It notes every request and every block that came whole. It never decides whether that was right.
+
+use std::thread;
+use std::time::Duration;
+
+use fanfare_wire::{Decoder, EventId, Item};
+
+use crate::history::{Asks, Block, Connection, Head, Received, Subscriber};
+use crate::payload;
+use crate::plan::Subscribing;
+use crate::stage::Stage;
+use crate::wire::{self, is_pause};
+
+/// What the last publications of a run are called: who has one has everything before it.
+pub(crate) const LAST: &str = "last/";
+
+/// Longer than this nobody waits here, whatever `retry:` says.
+const RECONNECT_WITHIN_MICROS: u64 = 20_000;
+
+/// Reads until it has received the end of the run.
+pub(crate) fn subscribe(stage: &Stage, subscribing: Subscribing) -> Subscriber {
+    let Subscribing { name, asks, parameter, browser, slow, restless, mut dice } = subscribing;
+    let mut source = EventSource::new(stage, query(parameter, &asks), LAST);
+    source.browser = browser;
+    source.slow = slow;
+    let mut noted = Subscriber { name, asks, connections: Vec::new(), caught_up: false };
+    while !noted.caught_up && !stage.is_out_of_patience() {
+        let leave_after = (restless && dice.once_in(2)).then(|| dice.below(100));
+        if let Some(connection) = source.connect(leave_after) {
+            noted.caught_up = connection.ends_with(LAST);
+            noted.connections.push(connection);
+        }
+        thread::sleep(dice.micros(0, source.reconnect_within));
+    }
+    noted
+}
+
+fn query(parameter: &str, asks: &Asks) -> String {
+    match asks {
+        Asks::Everything => format!("{parameter}=*"),
+        Asks::Topics(topics) => {
+            topics.iter().map(|topic| format!("{parameter}={topic}")).collect::<Vec<_>>().join("&")
+        }
+    }
+}
+
+/// The state of an `EventSource` between two connections, and how it reads.
+pub(crate) struct EventSource<'s> {
+    stage: &'s Stage,
+    query: String,
+    /// How the event begins that it leaves for good at.
+    until: &'static str,
+    browser: bool,
+    slow: bool,
+    last_event_id: Option<String>,
+    /// In microseconds.
+    reconnect_within: u64,
+}
+
+impl<'s> EventSource<'s> {
+    pub(crate) fn new(stage: &'s Stage, query: String, until: &'static str) -> Self {
+        let reconnect_within = RECONNECT_WITHIN_MICROS;
+        Self { stage, query, until, browser: false, slow: false, last_event_id: None, reconnect_within }
+    }
+
+    /// Begins with a last event ID.
+    pub(crate) fn after(mut self, id: &str) -> Self {
+        self.last_event_id = Some(id.to_owned());
+        self
+    }
+
+    /// One connection from its request to its end, to the end of the run, or to `leave_after` blocks. `None` if nobody
+    /// listens.
+    pub(crate) fn connect(&mut self, leave_after: Option<u64>) -> Option<Connection> {
+        let connected = self.stage.connect(self.slow)?;
+        let mut noted = Connection {
+            life: connected.life,
+            last_event_id: self.last_event_id.clone(),
+            head: None,
+            received: Vec::new(),
+        };
+        let mut connection = wire::Connection::new(self.stage, connected.socket);
+        // A connection that breaks is no more than an end: what it brought is noted.
+        let head = connection.write(self.request().as_bytes()).and_then(|()| connection.head());
+        let Ok(head) = head else { return Some(noted) };
+        assert!(head.value("transfer-encoding").is_none(), "a stream came in chunks");
+        let last_event_id = head.value("mercure-last-event-id").map(str::to_owned);
+        noted.head = Some(Head { status: head.status, last_event_id });
+        if head.status == 200 {
+            self.read(&mut connection, head.content_length(), leave_after, &mut noted.received);
+        }
+        Some(noted)
+    }
+
+    fn request(&self) -> String {
+        let (hub, query) = (crate::common::HUB, &self.query);
+        let agent = if self.browser { "Mozilla/5.0" } else { "crash-test" };
+        let mut request = format!(
+            "GET {hub}?{query} HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\nUser-Agent: {agent}\r\n"
+        );
+        if let Some(id) = &self.last_event_id {
+            request.push_str("Last-Event-ID: ");
+            request.push_str(id);
+            request.push_str("\r\n");
+        }
+        request.push_str("\r\n");
+        request
+    }
+
+    fn read(
+        &mut self,
+        connection: &mut wire::Connection<'_>,
+        length: Option<usize>,
+        leave_after: Option<u64>,
+        into: &mut Vec<Received>,
+    ) {
+        let mut decoder = Decoder::new();
+        if let Some(id) = self.last_event_id.as_ref().and_then(|id| EventId::parse(id.as_str()).ok()) {
+            decoder = decoder.after(&id);
+        }
+        let mut left = length.unwrap_or(usize::MAX);
+        while left > 0 && !self.stage.is_out_of_patience() {
+            let is_slow = self.slow && !self.stage.is_ending();
+            let bytes = match connection.some(if is_slow { 256 } else { 16_384 }) {
+                Ok(bytes) if bytes.is_empty() => return,
+                Ok(bytes) => bytes,
+                Err(error) if is_pause(&error) => continue,
+                Err(_) => return,
+            };
+            left = left.saturating_sub(bytes.len());
+            let mut rest = &bytes[..];
+            while let Some(item) = decoder.next(&mut rest).expect("a stream within the limits") {
+                let Some(block) = self.block(&item) else { continue };
+                let id = decoder.last_event_id().to_owned();
+                self.last_event_id = Some(id.clone()).filter(|id| !id.is_empty());
+                into.push(Received { at: self.stage.tick(), id, block });
+                let is_enough = leave_after.is_some_and(|count| into.len() as u64 > count);
+                if is_enough || into.last().is_some_and(|last| last.begins_with(self.until)) {
+                    return;
+                }
+            }
+            if is_slow {
+                thread::sleep(Duration::from_millis(4));
+            }
+        }
+    }
+
+    /// What is noted of an item; a `retry:` is obeyed instead.
+    fn block(&mut self, item: &Item<'_>) -> Option<Block> {
+        match item {
+            Item::Event(event) if event.name == "fanfare.gap" => Some(gap(event.data)),
+            Item::Event(event) if event.name == "message" => {
+                Some(Block::Event { data: payload::name_of(event.data).to_owned() })
+            }
+            // Nobody publishes under another name.
+            Item::Event(event) => Some(Block::Event { data: format!("{}: {}", event.name, event.data) }),
+            Item::LastEventId(_) => Some(Block::Bookmark),
+            Item::ReconnectionTime(time) => {
+                let asked = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+                self.reconnect_within = asked.clamp(1, RECONNECT_WITHIN_MICROS);
+                None
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Reads `{"reason":"…","after":"…"}`; no id here has anything to be unescaped.
+fn gap(data: &str) -> Block {
+    let inside = data.strip_prefix("{\"reason\":\"").and_then(|rest| rest.strip_suffix('}'));
+    match inside.and_then(|rest| rest.split_once("\",\"after\":")) {
+        Some((reason, after)) => {
+            let after = after.strip_prefix('"').and_then(|after| after.strip_suffix('"'));
+            Block::Gap { reason: reason.to_owned(), after: after.map(str::to_owned) }
+        }
+        None => Block::Event { data: format!("a gap that says {data:?}") },
+    }
+}
+
+#[test]
+fn a_gap_is_read() {
+    let block =
+        |after: Option<&str>| Block::Gap { reason: "rewound".into(), after: after.map(str::to_owned) };
+    assert_eq!(gap(r##"{"reason":"rewound","after":"#1x"}"##), block(Some("#1x")));
+    assert_eq!(gap(r#"{"reason":"rewound","after":null}"#), block(None));
+    assert!(matches!(gap("{}"), Block::Event { .. }));
+}
