@@ -4,7 +4,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
@@ -17,6 +17,8 @@ use crate::publisher::Retry;
 #[derive(Clone, Copy)]
 pub(crate) struct Engine {
     pub(crate) name: &'static str,
+    /// The name of its test.
+    pub(crate) test: &'static str,
     /// For the command line.
     flags: fn(folder: &Path) -> Vec<String>,
     pub(crate) log_after_a_kill: LogAfterAKill,
@@ -26,17 +28,45 @@ pub(crate) struct Engine {
 /// In the process. Every kill takes the log with it, and everybody has to be told so.
 pub(crate) const MEMORY: Engine = Engine {
     name: "memory",
+    test: "kills_of_a_hub_in_memory",
     flags: |_| vec!["--engine".into(), "memory".into()],
     log_after_a_kill: LogAfterAKill::IsNew,
     // The keys go with the log.
     retry: Retry::Never,
 };
 
+/// In a folder, synced before each answer. Nothing that was acknowledged goes, and nobody is told a gap.
+pub(crate) const DISK: Engine = Engine {
+    name: "disk",
+    test: "kills_of_a_hub_on_disk",
+    flags: |folder| on_disk(folder, "fsync"),
+    log_after_a_kill: LogAfterAKill::Survives,
+    retry: Retry::WithKey,
+};
+
+/// In a folder, left to the operating system, which is not killed: the same is promised.
+pub(crate) const DISK_UNSYNCED: Engine = Engine {
+    name: "unsynced",
+    test: "kills_of_an_unsynced_hub",
+    flags: |folder| on_disk(folder, "os"),
+    ..DISK
+};
+
+fn on_disk(folder: &Path, durability: &str) -> Vec<String> {
+    let log = folder.join("log").display().to_string();
+    // So little memory that whoever comes back after a while is served from the disk.
+    let flags =
+        ["--engine", "disk", "--data-dir", &log, "--durability", durability, "--memory-bytes", "16KiB"];
+    flags.map(str::to_owned).to_vec()
+}
+
 pub(crate) struct Hub {
     engine: Engine,
     pub(crate) address: SocketAddr,
     folder: PathBuf,
     process: Child,
+    /// Says that the address is taken.
+    _flag: UdpSocket,
 }
 
 impl Hub {
@@ -46,9 +76,9 @@ impl Hub {
             fs::remove_dir_all(&folder)?;
         }
         fs::create_dir_all(&folder)?;
-        let address = free_address();
+        let (address, flag) = free_address();
         let process = spawn(engine, &folder, address)?;
-        Ok(Self { engine, address, folder, process })
+        Ok(Self { engine, address, folder, process, _flag: flag })
     }
 
     /// Kills it, as a crash would. Says how it had ended, if it was dead already.
@@ -104,17 +134,19 @@ fn log_file(folder: &Path) -> PathBuf {
     folder.join("hub.log")
 }
 
-/// An address that nobody listens on.
+/// An address that nobody listens on, and what keeps other runs of this test from choosing it while the hub is down.
 ///
-/// Not one that the system would choose: while the hub is down, that port could be given to a connection, and a client of
-/// this very address could even be connected with itself.
-fn free_address() -> SocketAddr {
+/// Not one that the system would choose: that port could be given to a connection meanwhile, and a client of this very
+/// address could even be connected with itself.
+fn free_address() -> (SocketAddr, UdpSocket) {
     let mut dice = Dice::new(u64::from(std::process::id()));
     loop {
         let port = 10_000 + u16::try_from(dice.below(20_000)).expect("a port");
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        // The two kinds of ports have nothing to do with each other, so this one is only a flag, which ends with us.
+        let Ok(flag) = UdpSocket::bind(address) else { continue };
         if TcpListener::bind(address).is_ok() {
-            return address;
+            return (address, flag);
         }
     }
 }

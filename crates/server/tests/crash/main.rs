@@ -26,7 +26,7 @@ mod wire;
 use std::fs;
 use std::path::Path;
 
-use hub::{Engine, MEMORY};
+use hub::{DISK, DISK_UNSYNCED, Engine, MEMORY};
 use tally::Tally;
 
 const SEED: u64 = 4;
@@ -37,6 +37,17 @@ const KILLS: usize = 100;
 #[test]
 fn kills_of_a_hub_in_memory_break_no_promise() {
     kills_break_no_promise(MEMORY);
+}
+
+/// A hub on disk keeps what it acknowledged: everybody goes on where they were, and nobody is told a gap.
+#[test]
+fn kills_of_a_hub_on_disk_break_no_promise() {
+    kills_break_no_promise(DISK);
+}
+
+#[test]
+fn kills_of_an_unsynced_hub_on_disk_break_no_promise() {
+    kills_break_no_promise(DISK_UNSYNCED);
 }
 
 fn kills_break_no_promise(engine: Engine) {
@@ -50,13 +61,12 @@ fn kills_break_no_promise(engine: Engine) {
     if !violations.is_empty() {
         let file = folder.join("history.txt");
         fs::write(&file, history.to_string()).unwrap();
-        let shown: Vec<_> = violations.iter().take(20).map(ToString::to_string).collect();
         panic!(
-            "{} broken promises, of which the first are\n  {}\nthe history is in {}\nto repeat: FANFARE_CRASH_SEED={seed} FANFARE_CRASH_KILLS={kills} cargo test -p fanfare-server --test crash {} -- --nocapture",
+            "{} broken promises:\n{}\nthe history is in {}\nto repeat: FANFARE_CRASH_SEED={seed} FANFARE_CRASH_KILLS={kills} cargo test -p fanfare-server --test crash {} -- --nocapture",
             violations.len(),
-            shown.join("\n  "),
+            checker::summary(&violations),
             file.display(),
-            engine.name,
+            engine.test,
         );
     }
     tally.assert_that_something_was_tested();

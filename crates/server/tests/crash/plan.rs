@@ -23,6 +23,8 @@ pub(crate) struct Publishing {
     pub(crate) name: String,
     /// How many publications it sends before it reads the first answer, at most.
     pub(crate) in_flight: u64,
+    /// Sends again what it does not know the outcome of, where that is safe.
+    pub(crate) insists: bool,
     pub(crate) dice: Dice,
 }
 
@@ -46,6 +48,7 @@ impl Plan {
         let publishers = (0..4).map(|number| Publishing {
             name: format!("p{number}"),
             in_flight: if number < 2 { 1 } else { 8 },
+            insists: number % 2 == 0,
             dice: dice.split(),
         });
         let publishers = publishers.collect();

@@ -22,6 +22,7 @@ pub(crate) enum Retry {
 
 /// Publishes until the run ends.
 pub(crate) fn publish(stage: &Stage, retry: Retry, mut publishing: Publishing) -> Vec<Publication> {
+    let retry = if publishing.insists { retry } else { Retry::Never };
     let mut publisher = Publisher::new(stage, retry, &publishing.name);
     let dice = &mut publishing.dice;
     while !stage.is_ending() {

@@ -12,7 +12,7 @@ mod log;
 mod planted;
 mod walk;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
 use crate::history::{History, Outcome, Publication};
@@ -34,7 +34,7 @@ pub(crate) enum Promise {
 }
 
 /// Who made an id. What is promised differs, so it is reported apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum MadeBy {
     Hub,
     Publisher,
@@ -78,6 +78,24 @@ pub(crate) fn check(history: &History) -> Vec<Violation> {
     }
     violations
 }
+
+/// How often each promise was broken, by who made the ids, with the first examples.
+pub(crate) fn summary(violations: &[Violation]) -> String {
+    let mut kinds: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for violation in violations {
+        kinds.entry((violation.promise, violation.id)).or_default().push(violation);
+    }
+    let mut lines = Vec::new();
+    for of_a_kind in kinds.values() {
+        lines.extend(of_a_kind.iter().take(EXAMPLES).map(|violation| format!("  {violation}")));
+        if of_a_kind.len() > EXAMPLES {
+            lines.push(format!("    and {} more of this kind", of_a_kind.len() - EXAMPLES));
+        }
+    }
+    lines.join("\n")
+}
+
+const EXAMPLES: usize = 6;
 
 fn unasked_end(said: &String) -> Violation {
     Violation { promise: Promise::P4, id: None, sentence: format!("the hub ended by itself: {said}") }
