@@ -299,12 +299,7 @@ impl Committer {
             self.open_again()?;
         }
         // Zeros are no group, so it does no harm if the process ends here.
-        let found = file::write_all_at(&self.file, &vec![0; ROOM_BYTES], self.end).and_then(|()| match self
-            .durability
-        {
-            Durability::Fsync => self.file.sync_data(),
-            Durability::Os => Ok(()),
-        });
+        let found = file::write_all_at(&self.file, &vec![0; ROOM_BYTES], self.end).and_then(|()| self.sync());
         self.cut(self.end)?;
         found
     }

@@ -10,16 +10,17 @@ use std::sync::{Arc, Mutex, OnceLock};
 use fanfare_hub::engine::{CheckSource, Content, Keys, Logged};
 use fanfare_hub::{Clock, IdKey, Place, Position, SystemClock};
 
+use super::DiskEngine;
 use super::clerks::Clerks;
 use super::committer::Committer;
 use super::error::OpenError;
+use super::housekeeping::Housekeeper;
 use super::options::DiskOptions;
 use super::queue::Queue;
 use super::reading::time;
 use super::recovery::{self, Contents};
 use super::retention::Retention;
 use super::state::{Shared, State, Tally};
-use super::{DiskEngine, housekeeping};
 
 /// How many bytes of publications wait for the disk at most.
 const QUEUE_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -49,9 +50,9 @@ pub(super) fn open(options: &DiskOptions) -> Result<DiskEngine, OpenError> {
         tally: Tally::default(),
     });
     let system = |error| OpenError::System { what: "start a thread", error };
-    let chores = Arc::new(
-        Clerks::start("fanfare-keep", 1, move |chore| housekeeping::work(&folder, &chore)).map_err(system)?,
-    );
+    let housekeeper = Housekeeper::new(folder);
+    let chores =
+        Arc::new(Clerks::start("fanfare-keep", 1, move |chore| housekeeper.work(chore)).map_err(system)?);
     let reading = shared.clone();
     let readers = Clerks::start("fanfare-read", READERS, move |read: super::Read| read.answer(&reading))
         .map_err(system)?;
@@ -82,17 +83,24 @@ pub(super) fn open(options: &DiskOptions) -> Result<DiskEngine, OpenError> {
 }
 
 fn create_folder(folder: &Path) -> Result<(), OpenError> {
+    let missing = folder.ancestors().take_while(|above| !above.as_os_str().is_empty() && !above.exists());
+    let missing = missing.count();
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(folder).map_err(|error| OpenError::io("create", folder, error))?;
-    // What is in a folder that is not there after the loss of power is lost as well.
-    match folder.parent() {
-        Some(parent) if parent != Path::new("") => super::file::sync_folder(parent),
-        _ => super::file::sync_folder(Path::new(".")),
+    // Also one that was there: perhaps a process made it that ended before it came this far.
+    for (above, made) in folder.ancestors().take(missing.max(1)).enumerate() {
+        let Some(parent) = made.parent() else { continue };
+        let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+        match super::file::sync_folder(parent) {
+            Err(error) if above < missing => return Err(OpenError::io("write", parent, error)),
+            // Of one that was there, the parent may be closed to us.
+            _ => {}
+        }
     }
-    .map_err(|error| OpenError::io("create", folder, error))
+    Ok(())
 }
 
 /// Makes sure that no other process uses the folder, for as long as the file is open.

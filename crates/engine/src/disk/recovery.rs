@@ -72,10 +72,10 @@ pub(super) fn contents(folder: &Path) -> Result<Contents, OpenError> {
     Ok(Contents { manifest, hasher, sealed, tail })
 }
 
-/// The segments of a folder, by their first positions. What was never finished is removed.
+/// The segments of a folder, by their first positions. What was never finished, and what is of no use, is removed.
 fn segments(folder: &Path) -> Result<Vec<Position>, OpenError> {
     let failed = |error| OpenError::io("read", folder, error);
-    let mut found = Vec::new();
+    let (mut found, mut indexes) = (Vec::new(), Vec::new());
     for file in fs::read_dir(folder).map_err(failed)? {
         let name = file.map_err(failed)?.file_name();
         let Some(name) = name.to_str() else { continue };
@@ -84,6 +84,13 @@ fn segments(folder: &Path) -> Result<Vec<Position>, OpenError> {
             fs::remove_file(&path).map_err(|error| OpenError::io("write", &path, error))?;
         }
         found.extend(segment::first_by_name(name));
+        if path.extension().is_some_and(|ending| ending == "idx") {
+            indexes.push(path);
+        }
+    }
+    // The power may go between the removal of a segment and that of its index.
+    for alone in indexes.iter().filter(|index| !index.with_extension("seg").exists()) {
+        let _ = fs::remove_file(alone);
     }
     found.sort_unstable();
     Ok(found)

@@ -108,6 +108,16 @@ fn a_segment_that_was_begun_and_has_no_header_is_forgotten() {
     }
 }
 
+#[test]
+fn an_index_without_its_segment_is_removed() {
+    let folder = folder();
+    publish(&hub(DiskEngine::options(folder.path())), "a", "1");
+    let alone = folder.path().join("default/00000000000000000700.idx");
+    fs::write(&alone, "left behind").expect("written");
+    drop(DiskEngine::options(folder.path()).open().expect("a log"));
+    assert!(!alone.exists());
+}
+
 #[cfg(unix)]
 #[test]
 fn the_files_are_their_owner_s_alone() {
