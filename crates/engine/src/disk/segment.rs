@@ -139,19 +139,24 @@ pub(super) fn scan(
         at = end;
     }
     scan.end = at as u64;
-    if acknowledged_behind(bytes, at) {
+    if acknowledged_behind(bytes, at, next) {
         return Err(OpenError::Damaged { path: path.to_owned(), at: at as u64 });
     }
     Ok(scan)
 }
 
-/// Whether a valid group behind an invalid place says that more than this place had been synced.
-fn acknowledged_behind(bytes: &[u8], place: usize) -> bool {
+/// Whether a valid group behind an invalid place, where position `next` should be, says that more than this place had been synced.
+///
+/// What the disk has there may also be of a segment that was removed: such a group has earlier positions.
+fn acknowledged_behind(bytes: &[u8], place: usize, next: Position) -> bool {
     let mark = GROUP_MARK.to_le_bytes();
     let mut from = place + 1;
     while let Some(found) = bytes.get(from..).and_then(|rest| rest.windows(4).position(|four| four == mark)) {
         let at = from + found;
-        if record::group(&bytes[at..]).is_some_and(|group| group.synced > place as u64) {
+        let synced = place as u64 + 1..=at as u64;
+        if record::group(&bytes[at..])
+            .is_some_and(|group| group.first > next && synced.contains(&group.synced))
+        {
             return true;
         }
         from = at + 1;
@@ -254,6 +259,18 @@ mod tests {
         let mut last = whole.clone();
         last[three + 40] ^= 1;
         assert_eq!(scanned(&last).expect("nobody knows of the last group").index.entries(), 6);
+    }
+
+    #[test]
+    fn a_torn_end_that_shows_groups_of_a_removed_segment_is_torn_all_the_same() {
+        let whole = segment(4);
+        for (first, synced) in [(HEADER.first - 5, whole.len() as u64 + 1), (HEADER.first + 50, u64::MAX)] {
+            let mut older = GroupWriter::begin(Vec::new(), first);
+            older.push(5, Check::START, &[0, 0, 0, 0, 0, 0, b'\n']);
+            let older = older.finish(synced);
+            let bytes = [&whole[..], &[0; 30], &older].concat();
+            assert_eq!(scanned(&bytes).expect("torn").end, whole.len() as u64, "{synced}");
+        }
     }
 
     #[test]
