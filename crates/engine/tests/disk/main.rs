@@ -6,3 +6,4 @@ mod opening;
 mod reading;
 mod restarts;
 mod support;
+mod torn;
