@@ -102,6 +102,23 @@ check_bench_check() {
   done
 }
 
+# The same tests as in the step `test`, with many more rounds.
+check_crash() {
+  # In release: what is to be caught half done is over soonest there.
+  run env FANFARE_CRASH_KILLS="${FANFARE_CRASH_KILLS:-200}" cargo test --release -p fanfare-server --test crash
+}
+
+check_faults() {
+  local skipped line
+  need_apt cc gcc || { skip "$why"; return; }
+  skipped="$(mktemp)"
+  run env FANFARE_FAULT_ROUNDS="${FANFARE_FAULT_ROUNDS:-300}" FANFARE_SKIPPED="$skipped" \
+    cargo test -p fanfare-server --test faults
+  # What no installation mends, such as the right to mount a file system.
+  while read -r line; do note "$line"; done <"$skipped"
+  rm -f "$skipped"
+}
+
 check_loom() {
   # A target folder of its own: the flag reaches every dependency, and sharing would rebuild all of them twice a run.
   run env RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=target/loom cargo test -p fanfare-hub --release --test loom

@@ -106,6 +106,11 @@ impl Hub {
         assert!(status.expect("kill runs").success());
     }
 
+    /// The process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Waits for the end.
     pub(crate) fn wait(&mut self) -> ExitStatus {
         self.child.wait().expect("an end")
