@@ -46,6 +46,9 @@ pub trait Engine: Send + Sync + 'static {
     fn bounds(&self) -> Answer<'_, Result<Bounds, EngineFault>>;
 
     /// Reads entries that the hub no longer has in memory.
+    ///
+    /// Asked a few times at once at most, and for a place once, however many subscribers wait for it. Whoever wakes the
+    /// answer holds no lock then, as in [`Follower::ring`]: the hub takes it in and may ask for the next within that call.
     fn read(&self, request: ReadRequest) -> Answer<'_, Result<Batch, ReadError>>;
 
     /// Finds the earliest entry that has `id` from its publisher.
@@ -197,10 +200,13 @@ pub struct ReadRequest {
 /// Entries read from an engine, in order.
 #[derive(Clone, Debug)]
 pub struct Batch {
-    /// All entries of the request up to `through`.
+    /// All entries of the request up to `through`; those of other topics too, or not.
     pub entries: Vec<Logged>,
     /// Everything up to this position has been read; behind `after`, and below `before`.
     pub through: Position,
+    /// Whether entries of every topic are among them, whatever topics were asked for. Then they serve subscribers of
+    /// other topics, too.
+    pub all: bool,
 }
 
 /// Why entries could not be read.

@@ -146,7 +146,7 @@ fn an_engine_that_reads_nothing_at_all_is_at_fault() {
     }
     let mut another = hub.subscribe("a").after(id("earliest"));
     puppet.answer_bounds(1, 1, 4);
-    puppet.answer_read(Ok(Batch { entries: Vec::new(), through: 0 }));
+    puppet.answer_read(Ok(Batch { entries: Vec::new(), through: 0, all: true }));
     assert!(matches!(poll(&mut subscription), Poll::Ready(Some(Err(SubscribeError::Log(_))))));
     assert!(matches!(poll(&mut subscription), Poll::Ready(None)));
     // It has trimmed what it was asked for, and has it.
@@ -164,7 +164,7 @@ fn what_an_engine_reads_twice_is_handed_out_once() {
         puppet.entry(position, "a", 0);
     }
     let entries = [1, 2, 2, 1, 3].map(|position| logged(position, "a", 0)).into();
-    puppet.answer_read(Ok(Batch { entries, through: 2 }));
+    puppet.answer_read(Ok(Batch { entries, through: 2, all: true }));
     assert_eq!(ready_data(&mut subscription), ["1", "2", "3"]);
 }
 

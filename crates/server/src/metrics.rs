@@ -75,6 +75,18 @@ pub(crate) fn text(hub: &Counts, serve: &ServeCounts, fanout: &fanfare_fanout::C
             "How often a pattern was held against an entry's topics.",
             &[("", hub.pattern_evaluations)],
         ),
+        (
+            "catch_up_reads_total",
+            "counter",
+            "How often the log was read for all who catch up together.",
+            &[("", hub.catch_up_reads)],
+        ),
+        (
+            "catch_up_bytes",
+            "gauge",
+            "What is kept in memory for those who catch up, in bytes.",
+            &[("", hub.catch_up_bytes)],
+        ),
         ("log_oldest_position", "gauge", "The oldest position that is kept.", &[("", hub.log_oldest)]),
         ("log_next_position", "gauge", "The position that the next entry will have.", &[("", hub.log_next)]),
         ("log_entries", "gauge", "Entries that are kept.", &[("", hub.log_entries)]),
