@@ -15,9 +15,9 @@
 //!
 //! **Everybody gets on**, however small the budget. A page that was loaded is *claimed* until each who waited for it has
 //! looked, and a claimed page is not dropped; whoever looks takes one entry at least, or moves past the page, before it
-//! gives way. A load begins only where there is room for its page beside the claimed ones, so what is kept exceeds the
-//! budget by no more than what a page is larger than [`PAGE_BYTES`], and where there is no room for a single one, one is kept at
-//! a time. Since the queue is served in order, nobody is passed over. A claim ends at once when who waits is dropped or
+//! gives way. A load begins only where there is room for its page beside the claimed ones and those that are being read, so what
+//! is kept exceeds the budget by no more than what these few turn out to be larger than those before; where there is no room for
+//! a single one, one is read and kept at a time. Since the queue is served in order, nobody is passed over. A claim ends at once when who waits is dropped or
 //! [pauses](crate::Subscription::pause), and counts no more than a second for who was woken and does not look; then whoever
 //! looks next takes the room. Should the page be gone after all, who waited loads it by itself and waits for no other's load.
 
@@ -203,7 +203,7 @@ impl Wanted {
             self.waits = Some(loads.join(&self.place, self.before, self.in_vain, now, after));
             return None;
         };
-        let (first, outcome) = match loads.look(load, waiter, bell, after) {
+        let (first, outcome) = match loads.look(load, waiter, bell, now, after) {
             Looked::Done(first, outcome) => (first, outcome),
             Looked::Waits(job) => {
                 let drives = job.is_some() && std::mem::take(may_drive);

@@ -81,6 +81,8 @@ pub(crate) struct Loads {
     expects_all: bool,
     /// For how many positions a load was good lately: one of every topic, and one of some.
     spans: [Position; 2],
+    /// What a page is expected to cost.
+    page_cost: usize,
     /// How often the engine was asked.
     pub(crate) reads: u64,
 }
@@ -138,6 +140,7 @@ impl Loads {
             given: 0,
             expects_all: false,
             spans: [SPAN; 2],
+            page_cost: PAGE_BYTES,
             reads: 0,
         }
     }
@@ -207,14 +210,10 @@ impl Loads {
                 continue;
             };
             let (place, in_vain) = (load.place.clone(), load.in_vain);
-            let served = if let Some((page, _)) = self.pages.find(&place) {
-                Some(Some(page))
-            } else {
-                self.may_serve(&place).filter(|_| !in_vain).map(|_| None)
-            };
-            if let Some(page) = served {
+            let is_served = self.pages.find(&place).is_some() || !in_vain && self.may_serve(&place).is_some();
+            if is_served {
                 self.queue.pop_front();
-                self.end(number, Outcome::LookAgain, page, now, after);
+                self.end(number, Outcome::LookAgain, None, now, after);
                 continue;
             }
             if !self.has_room() {
@@ -232,7 +231,7 @@ impl Loads {
     /// whoever waited for the one before has looked at it.
     fn has_room(&self) -> bool {
         let is_alone = self.under_way.is_empty() && !self.pages.is_claimed();
-        is_alone || self.pages.has_room_for((self.under_way.len() + 1) * PAGE_BYTES)
+        is_alone || self.pages.has_room_for((self.under_way.len() + 1) * self.page_cost)
     }
 
     fn begin(&mut self, number: LoadNumber, place: Place, after: &mut After) {
@@ -313,6 +312,7 @@ impl Loads {
             }
             let span = &mut self.spans[usize::from(!is_dense)];
             *span = (page.through + 1 - page.first).max(*span / 2);
+            self.page_cost = page.cost.max(self.page_cost / 2);
             // Claimed before anything makes room, so that it is there for those who waited.
             self.pages.insert(page, &mut after.dropped_pages)
         });
@@ -369,6 +369,7 @@ impl Loads {
         number: LoadNumber,
         waiter: WaiterNumber,
         bell: &Waker,
+        now: SystemTime,
         after: &mut After,
     ) -> Looked {
         let Some(load) = self.loads.get_mut(&number) else { return Looked::Done(0, Outcome::Void) };
@@ -380,12 +381,14 @@ impl Loads {
             after.dropped_bells.extend(waiter.bell.replace(bell.clone()));
         }
         match std::mem::replace(&mut load.stage, Stage::Driven { again: false }) {
-            Stage::Resting { job, is_due: true } => Looked::Waits(Some(job)),
-            other => {
-                load.stage = other;
-                Looked::Waits(None)
-            }
+            Stage::Resting { job, is_due: true } => return Looked::Waits(Some(job)),
+            other => load.stage = other,
         }
+        if matches!(load.stage, Stage::Queued) {
+            // Time may have passed that nobody has noticed.
+            self.begin_more(now, after);
+        }
+        Looked::Waits(None)
     }
 
     /// Who waits cannot take anything at the moment: nothing is kept for it.
