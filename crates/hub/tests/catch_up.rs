@@ -231,6 +231,22 @@ fn the_last_who_waits_for_a_load_takes_it_along() {
     assert_eq!((shelf.held(), hub.counts().subscribers), (0, 0));
 }
 
+/// Otherwise it would wait for all that is before it to be read by others, page for page.
+#[test]
+fn who_is_ahead_of_a_load_waits_for_it_once_and_then_loads_by_itself() {
+    let shelf = Shelf::of((1..=ENTRIES).map(|_| vec![topic("a")]), 10, Answers::WhenTold, false);
+    let hub = hub_over(&shelf, 32 * 1024 * 1024);
+    let begin = |at| Reader::new(hub.subscribe(topic("a")).after(Shelf::id_of(at)));
+    let (mut behind, mut ahead) = (begin(0), begin(300));
+    behind.read(1);
+    ahead.read(1);
+    assert_eq!(shelf.held(), 1);
+    assert!(shelf.answer(0));
+    behind.read(20);
+    ahead.read(1);
+    assert_eq!(shelf.held(), 2);
+}
+
 #[derive(Clone, Debug)]
 enum Op {
     Connect { reader: usize, after: Position, asks: u8 },
