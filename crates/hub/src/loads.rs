@@ -69,8 +69,8 @@ pub(crate) struct After {
 pub(crate) struct Loads {
     pub(crate) epoch: u32,
     pub(crate) pages: Pages,
-    loads: HashMap<LoadNumber, Load>,
-    by_place: HashMap<(Position, Option<Arc<[Topic]>>), LoadNumber>,
+    by_number: HashMap<LoadNumber, Load>,
+    by_place: HashMap<Place, LoadNumber>,
     /// Who waits for a turn, first come first served. One that is not there any more may still stand here.
     queue: VecDeque<LoadNumber>,
     under_way: Vec<LoadNumber>,
@@ -132,7 +132,7 @@ impl Loads {
         Self {
             epoch: 0,
             pages: Pages::new(bytes_max),
-            loads: HashMap::new(),
+            by_number: HashMap::new(),
             by_place: HashMap::new(),
             queue: VecDeque::new(),
             under_way: Vec::new(),
@@ -153,7 +153,7 @@ impl Loads {
         self.queue.clear();
         self.under_way.clear();
         self.by_place.clear();
-        for load in self.loads.values_mut() {
+        for load in self.by_number.values_mut() {
             load.claim = None;
             if let Stage::Resting { job, .. } = std::mem::replace(&mut load.stage, Stage::Done(Outcome::Void))
             {
@@ -172,18 +172,18 @@ impl Loads {
         now: SystemTime,
         after: &mut After,
     ) -> (LoadNumber, WaiterNumber) {
-        let known = self.by_place.get(&(place.next, place.topics.clone())).copied();
+        let known = self.by_place.get(place).copied();
         let number = known.or_else(|| self.may_serve(place).filter(|_| !in_vain)).unwrap_or_else(|| {
             self.given += 1;
             let (stage, waiters) = (Stage::Queued, BTreeMap::new());
             let load = Load { place: place.clone(), before, in_vain, stage, waiters, claim: None };
-            self.loads.insert(self.given, load);
-            self.by_place.insert((place.next, place.topics.clone()), self.given);
+            self.by_number.insert(self.given, load);
+            self.by_place.insert(place.clone(), self.given);
             self.queue.push_back(self.given);
             self.given
         });
         self.given += 1;
-        if let Some(load) = self.loads.get_mut(&number) {
+        if let Some(load) = self.by_number.get_mut(&number) {
             load.waiters.insert(self.given, Waiter::default());
         }
         let waiter = self.given;
@@ -194,7 +194,7 @@ impl Loads {
     /// A load under way that probably reads past a place.
     fn may_serve(&self, place: &Place) -> Option<LoadNumber> {
         let serves = |number: &&LoadNumber| {
-            let load = &self.loads[*number].place;
+            let load = &self.by_number[*number].place;
             let is_dense = load.topics.is_none() || self.expects_all;
             let span = self.spans[usize::from(!is_dense)];
             (is_dense || load.topics == place.topics) && (load.next..load.next + span).contains(&place.next)
@@ -205,7 +205,7 @@ impl Loads {
     /// Begins those loads whose turn has come, as far as there is room for their pages.
     pub(crate) fn begin_more(&mut self, now: SystemTime, after: &mut After) {
         while let Some(&number) = self.queue.front().filter(|_| self.under_way.len() < UNDER_WAY_MAX) {
-            let Some(load) = self.loads.get(&number) else {
+            let Some(load) = self.by_number.get(&number) else {
                 self.queue.pop_front();
                 continue;
             };
@@ -235,10 +235,10 @@ impl Loads {
     }
 
     fn begin(&mut self, number: LoadNumber, place: Place, after: &mut After) {
-        let others = self.under_way.iter().map(|other| &self.loads[other].place);
+        let others = self.under_way.iter().map(|other| &self.by_number[other].place);
         let others = others.filter(|other| other.topics.is_none() || other.topics == place.topics);
         let next_load = others.map(|other| other.next).filter(|&first| first > place.next).min();
-        let Some(load) = self.loads.get_mut(&number) else { return };
+        let Some(load) = self.by_number.get_mut(&number) else { return };
         let ends = [Some(load.before), next_load, self.pages.next_page(&place)];
         let request = ReadRequest {
             after: place.next.saturating_sub(1),
@@ -256,7 +256,7 @@ impl Loads {
 
     /// The engine has spoken: gives the job to whoever calls, who drives it on.
     pub(crate) fn take_job(&mut self, number: LoadNumber) -> Option<Job> {
-        let load = self.loads.get_mut(&number)?;
+        let load = self.by_number.get_mut(&number)?;
         match std::mem::replace(&mut load.stage, Stage::Driven { again: false }) {
             Stage::Resting { job, .. } => Some(job),
             Stage::Driven { .. } => {
@@ -272,7 +272,7 @@ impl Loads {
 
     /// The engine has yet to answer. Gives the job back if it has spoken meanwhile and `may_go_on`.
     pub(crate) fn put_back(&mut self, job: Job, may_go_on: bool, after: &mut After) -> Option<Job> {
-        let load = self.loads.get_mut(&job.number);
+        let load = self.by_number.get_mut(&job.number);
         let Some(load) = load.filter(|load| matches!(load.stage, Stage::Driven { .. })) else {
             // Nobody waits for it any more.
             after.dropped_jobs.push(job);
@@ -301,13 +301,13 @@ impl Loads {
         after: &mut After,
     ) {
         let is_driven = |load: &Load| matches!(load.stage, Stage::Driven { .. });
-        if !self.loads.get(&number).is_some_and(is_driven) {
+        if !self.by_number.get(&number).is_some_and(is_driven) {
             after.dropped_pages.extend(page);
             return;
         }
         let page = page.map(|page| {
             let is_dense = page.topics.is_none();
-            if self.loads[&number].place.topics.is_some() {
+            if self.by_number[&number].place.topics.is_some() {
                 self.expects_all = is_dense;
             }
             let span = &mut self.spans[usize::from(!is_dense)];
@@ -331,11 +331,10 @@ impl Loads {
         after: &mut After,
     ) {
         self.under_way.retain(|&each| each != number);
-        let Some(load) = self.loads.get_mut(&number) else { return };
+        let Some(load) = self.by_number.get_mut(&number) else { return };
         load.stage = Stage::Done(outcome);
-        let place = (load.place.next, load.place.topics.clone());
-        if self.by_place.get(&place) == Some(&number) {
-            self.by_place.remove(&place);
+        if self.by_place.get(&load.place) == Some(&number) {
+            self.by_place.remove(&load.place);
         }
         if let Some(page) = page.filter(|_| load.waiters.values().any(|waiter| !waiter.pauses)) {
             self.pages.claim(page);
@@ -348,7 +347,7 @@ impl Loads {
     /// Who was woken a while ago and has not looked is not going to soon: others have the room.
     fn expire_claims(&mut self, now: SystemTime, after: &mut After) {
         while let Some(&(since, number)) = self.claims.front() {
-            let load = self.loads.get_mut(&number);
+            let load = self.by_number.get_mut(&number);
             let Some(load) = load.filter(|load| load.claim.is_some()) else {
                 self.claims.pop_front();
                 continue;
@@ -372,7 +371,7 @@ impl Loads {
         now: SystemTime,
         after: &mut After,
     ) -> Looked {
-        let Some(load) = self.loads.get_mut(&number) else { return Looked::Done(0, Outcome::Void) };
+        let Some(load) = self.by_number.get_mut(&number) else { return Looked::Done(0, Outcome::Void) };
         if let Stage::Done(outcome) = &load.stage {
             return Looked::Done(load.place.next, outcome.clone());
         }
@@ -399,7 +398,7 @@ impl Loads {
         now: SystemTime,
         after: &mut After,
     ) {
-        let Some(load) = self.loads.get_mut(&number) else { return };
+        let Some(load) = self.by_number.get_mut(&number) else { return };
         if let Some(waiter) = load.waiters.get_mut(&waiter) {
             waiter.pauses = true;
         }
@@ -419,10 +418,10 @@ impl Loads {
         now: SystemTime,
         after: &mut After,
     ) {
-        let Some(load) = self.loads.get_mut(&number) else { return };
+        let Some(load) = self.by_number.get_mut(&number) else { return };
         after.dropped_bells.extend(load.waiters.remove(&waiter).and_then(|waiter| waiter.bell));
         if load.waiters.is_empty() {
-            if let Some(load) = self.loads.remove(&number) {
+            if let Some(load) = self.by_number.remove(&number) {
                 self.forget(number, load, after);
             }
         } else if load.waiters.values().all(|waiter| waiter.pauses) {
@@ -441,9 +440,8 @@ impl Loads {
             after.dropped_jobs.push(job);
         }
         self.under_way.retain(|&each| each != number);
-        let place = (load.place.next, load.place.topics);
-        if self.by_place.get(&place) == Some(&number) {
-            self.by_place.remove(&place);
+        if self.by_place.get(&load.place) == Some(&number) {
+            self.by_place.remove(&load.place);
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::page::Page;
 use crate::{Position, Topic};
 
 /// Which entries somebody wants next.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Place {
     pub(crate) next: Position,
     /// The topics it asks for, in one order; `None` where it has to be shown every entry.

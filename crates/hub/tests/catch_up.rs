@@ -45,7 +45,7 @@ impl Reader {
                     self.bell.waker().wake();
                 }
                 Poll::Pending => {}
-                other => panic!("expected an event, got {other:?}"),
+                Poll::Ready(other) => panic!("expected an event, got {other:?}"),
             }
         }
         self.got.len() > before
@@ -310,7 +310,7 @@ impl Client {
                 }
                 Poll::Ready(Some(Err(SubscribeError::Log(_)))) => self.connect(hub),
                 Poll::Pending => {}
-                other => panic!("expected an event, got {other:?}"),
+                Poll::Ready(other) => panic!("expected an event, got {other:?}"),
             }
         }
     }
@@ -324,7 +324,7 @@ fn run(budget: usize, page: Position, all: bool, ops: Vec<Op>, stalled: usize, t
     let hub = hub.build().expect("a hub");
     let mut clients: Vec<_> = (0..READERS).map(|_| Client { asks: 0, last: 0, reader: None }).collect();
     // An entry costs less than 400 bytes, a page less than 600 besides.
-    let page_cost = usize::try_from(page).unwrap() * 400 + 600;
+    let page_cost = usize::try_from(page).expect("few") * 400 + 600;
     for op in ops {
         match op {
             Op::Connect { reader, after, asks } => {
@@ -341,7 +341,7 @@ fn run(budget: usize, page: Position, all: bool, ops: Vec<Op>, stalled: usize, t
             }
             Op::Leave { reader } => clients[reader].reader = None,
         }
-        let kept = usize::try_from(hub.counts().catch_up_bytes).unwrap();
+        let kept = usize::try_from(hub.counts().catch_up_bytes).expect("a number of bytes");
         // Four are read at once at most, and may be larger than those before.
         assert!(kept <= budget + 4 * page_cost, "{kept} bytes are kept");
     }

@@ -109,6 +109,12 @@ pub(crate) fn text(hub: &Counts, serve: &ServeCounts, fanout: &fanfare_fanout::C
             "Connections whose client takes no bytes while some wait.",
             &[("", fanout.full)],
         ),
+        (
+            "fanout_collected_bytes",
+            "gauge",
+            "Bytes collected for clients that catch up, until they take them.",
+            &[("", fanout.collected_bytes)],
+        ),
         ("fanout_writes_total", "counter", "Writes that the kernel was asked for.", &[("", fanout.writes)]),
         ("fanout_ended_total", "counter", "Connections of the fan-out that have ended.", &ended),
         ("heap_live_bytes", "gauge", "Bytes that this process has allocated and not freed.", &[("", heap)]),

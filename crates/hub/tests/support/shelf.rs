@@ -150,8 +150,8 @@ impl State {
             let topics = request.topics.as_deref().unwrap_or_default();
             all || topics.iter().any(|topic| submission.topics.contains(topic))
         };
-        let range = usize::try_from(request.after).unwrap()..usize::try_from(through).unwrap();
-        let entries: Vec<_> = self.entries[range].iter().filter(is_wanted).cloned().collect();
+        let [after, to] = [request.after, through].map(|at| usize::try_from(at).expect("a small position"));
+        let entries: Vec<_> = self.entries[after..to].iter().filter(is_wanted).cloned().collect();
         if request.bytes_max > 1 {
             self.read.batches += 1;
             self.read.entries += entries.len();
