@@ -15,11 +15,12 @@
 //!
 //! **Everybody gets on**, however small the budget. A page that was loaded is *claimed* until each who waited for it has
 //! looked, and a claimed page is not dropped; whoever looks takes one entry at least, or moves past the page, before it
-//! gives way. A load begins only where there is room for its page beside the claimed ones and those that are being read, so what
-//! is kept exceeds the budget by no more than what these few turn out to be larger than those before; where there is no room for
-//! a single one, one is read and kept at a time. Since the queue is served in order, nobody is passed over. A claim ends at once when who waits is dropped or
-//! [pauses](crate::Subscription::pause), and counts no more than a second for who was woken and does not look; then whoever
-//! looks next takes the room. Should the page be gone after all, who waited loads it by itself and waits for no other's load.
+//! gives way. A load begins only where there is room for its page beside the claimed ones and those that are being read, so
+//! what is kept exceeds the budget by no more than what these few turn out to be larger than those before; where there is no
+//! room for a single one, one is read and kept at a time. Since the queue is served in order, nobody is passed over. A claim
+//! ends at once when who waits is dropped or [pauses](crate::Subscription::pause), and counts no more than a second for who
+//! was woken and does not look; then whoever looks next takes the room. Should the page be gone after all, who waited asks
+//! once more, waits for no other's load and is not sent to look without a claim.
 
 use std::fmt;
 use std::sync::{Arc, Weak};
@@ -27,7 +28,8 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use crate::engine::{Batch, Engine, EngineFault, ReadError};
 use crate::feed::Feed;
-use crate::loads::{After, Job, LoadNumber, Loads, Looked, Outcome, WaiterNumber, Work};
+use crate::load::{After, Job, LoadNumber, Outcome, WaiterNumber, Work};
+use crate::loads::{Loads, Looked};
 use crate::log::Entry;
 use crate::page::Page;
 use crate::pages::Place;
@@ -78,7 +80,10 @@ impl CatchUp {
             for bell in after.wake.drain(..) {
                 bell.wake();
             }
-            let Some(job) = after.jobs.pop() else { return };
+            if after.jobs.is_empty() {
+                return;
+            }
+            let job = after.jobs.remove(0);
             self.drive(job, &mut after);
         }
     }
@@ -98,8 +103,10 @@ impl CatchUp {
             match polled {
                 Poll::Ready(read) => {
                     let (outcome, page) = self.take_in(&job, read);
-                    let now = self.feed.clock.now();
-                    return self.lock().finish(job.number, outcome, page, now, after);
+                    let (number, now) = (job.number, self.feed.clock.now());
+                    // Before anybody is woken: the answer may have kept the engine, which is not to go in this thread.
+                    drop(job);
+                    return self.lock().finish(number, outcome, page, now, after);
                 }
                 Poll::Pending => {
                     let again = self.lock().put_back(job, round <= ROUNDS, after);

@@ -48,7 +48,8 @@ pub trait Engine: Send + Sync + 'static {
     /// Reads entries that the hub no longer has in memory.
     ///
     /// Asked a few times at once at most, and for a place once, however many subscribers wait for it. Whoever wakes the
-    /// answer holds no lock then, as in [`Follower::ring`]: the hub takes it in and may ask for the next within that call.
+    /// answer holds no lock then, as in [`Follower::ring`]: the hub takes it in and may ask for the next within that call. If
+    /// the hub is dropped meanwhile, the engine may be, too, in that thread; it must not wait for that thread to end then.
     fn read(&self, request: ReadRequest) -> Answer<'_, Result<Batch, ReadError>>;
 
     /// Finds the earliest entry that has `id` from its publisher.

@@ -23,6 +23,7 @@ mod feed;
 mod hub;
 mod id;
 mod interned;
+mod load;
 mod loads;
 mod log;
 mod matcher;

@@ -8,64 +8,25 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, SystemTime};
 
-use crate::engine::{Answer, Batch, ReadError, ReadRequest};
+use crate::Position;
+use crate::engine::ReadRequest;
+use crate::load::{After, Job, Load, LoadNumber, Outcome, Stage, Waiter, WaiterNumber, Work};
 use crate::page::Page;
 use crate::pages::{PageNumber, Pages, Place};
-use crate::{Position, Topic};
 
 /// How many loads are under way at once.
 const UNDER_WAY_MAX: usize = 4;
 /// How many bytes of entries a load asks for; a single entry may be larger.
-pub(crate) const PAGE_BYTES: usize = 256 * 1024;
+const PAGE_BYTES: usize = 256 * 1024;
 /// For how many positions a load is expected to be good before there was one.
 const SPAN: Position = 1_024;
 /// For how long a page is kept for somebody who was woken for it and does not look.
 const CLAIM_AGE: Duration = Duration::from_secs(1);
 
-/// A load's number, which is never given twice.
-pub(crate) type LoadNumber = u64;
-/// The number of somebody who waits, which is never given twice.
-pub(crate) type WaiterNumber = u64;
-
-/// A load that is to be driven on, or driven on.
-pub(crate) struct Job {
-    pub(crate) number: LoadNumber,
-    pub(crate) epoch: u32,
-    pub(crate) first: Position,
-    pub(crate) topics: Option<Arc<[Topic]>>,
-    pub(crate) work: Work,
-}
-
-/// What a load consists of.
-pub(crate) enum Work {
-    Ask(ReadRequest),
-    Await(Answer<'static, Result<Batch, ReadError>>),
-}
-
-/// How a load ended, for those who waited for it.
-#[derive(Clone)]
-pub(crate) enum Outcome {
-    /// There is a page, or another load to wait for.
-    LookAgain,
-    /// Another log has begun.
-    Void,
-    Failed(ReadError),
-}
-
-/// What is to be done once the lock is given back.
-#[derive(Default)]
-pub(crate) struct After {
-    pub(crate) wake: Vec<Waker>,
-    pub(crate) jobs: Vec<Job>,
-    pub(crate) dropped_pages: Vec<Arc<Page>>,
-    pub(crate) dropped_jobs: Vec<Job>,
-    pub(crate) dropped_bells: Vec<Waker>,
-}
-
 /// Pages and loads of one log.
 ///
-/// INVARIANT: `under_way` counts the loads that rest or are being driven; `by_place` has each load that is not done, by the
-/// place of whoever asked for it first.
+/// INVARIANT: `under_way` has the loads that rest or are driven, `by_place` each load that is not done, by the place of whoever
+/// asked for it first.
 pub(crate) struct Loads {
     pub(crate) epoch: u32,
     pub(crate) pages: Pages,
@@ -85,38 +46,6 @@ pub(crate) struct Loads {
     page_cost: usize,
     /// How often the engine was asked.
     pub(crate) reads: u64,
-}
-
-struct Load {
-    place: Place,
-    /// Those who wait would read up to here.
-    before: Position,
-    /// Whoever asked has waited for a load of others before, and it did not help.
-    in_vain: bool,
-    stage: Stage,
-    waiters: BTreeMap<WaiterNumber, Waiter>,
-    claim: Option<PageNumber>,
-}
-
-enum Stage {
-    Queued,
-    /// The engine has the word. `is_due` if it has spoken and the load was not driven on.
-    Resting {
-        job: Job,
-        is_due: bool,
-    },
-    /// Somebody drives it on. `again` if the engine has spoken meanwhile.
-    Driven {
-        again: bool,
-    },
-    Done(Outcome),
-}
-
-#[derive(Default)]
-struct Waiter {
-    bell: Option<Waker>,
-    /// It cannot take anything at the moment, so nothing is kept for it.
-    pauses: bool,
 }
 
 /// What a look at a load that somebody waits for gave.
@@ -210,8 +139,8 @@ impl Loads {
                 continue;
             };
             let (place, in_vain) = (load.place.clone(), load.in_vain);
-            let is_served = self.pages.find(&place).is_some() || !in_vain && self.may_serve(&place).is_some();
-            if is_served {
+            let page = self.pages.find(&place).map(|(page, _)| page);
+            if !in_vain && (page.is_some() || self.may_serve(&place).is_some()) {
                 self.queue.pop_front();
                 self.end(number, Outcome::LookAgain, None, now, after);
                 continue;
@@ -223,7 +152,11 @@ impl Loads {
                 }
             }
             self.queue.pop_front();
-            self.begin(number, place, after);
+            match page {
+                // Kept for it, so that it does not look in vain once more.
+                Some(page) => self.end(number, Outcome::LookAgain, Some(page), now, after),
+                None => self.begin(number, place, after),
+            }
         }
     }
 
@@ -342,6 +275,8 @@ impl Loads {
             self.claims.push_back((now, number));
         }
         load.ring(after);
+        // So that there are no more of them than are made within their age.
+        self.expire_claims(now, after);
     }
 
     /// Who was woken a while ago and has not looked is not going to soon: others have the room.
@@ -443,12 +378,5 @@ impl Loads {
         if self.by_place.get(&load.place) == Some(&number) {
             self.by_place.remove(&load.place);
         }
-    }
-}
-
-impl Load {
-    /// Moves the doorbells of those who wait.
-    fn ring(&mut self, after: &mut After) {
-        after.wake.extend(self.waiters.values_mut().filter_map(|waiter| waiter.bell.take()));
     }
 }

@@ -22,8 +22,13 @@ type Metric<'a> = (&'a str, &'a str, &'a str, &'a [(&'a str, u64)]);
 
 /// Writes all metrics.
 pub(crate) fn text(hub: &Counts, serve: &ServeCounts, fanout: &fanfare_fanout::Counts, heap: u64) -> String {
-    let ended = Ended::ALL.map(|how| (format!("reason=\"{}\"", how.as_str()), fanout.ended(how)));
-    let ended = ended.each_ref().map(|(label, count)| (label.as_str(), *count));
+    let mut text = String::with_capacity(4_096);
+    write_hub(&mut text, hub);
+    write_connections(&mut text, serve, fanout, heap);
+    text
+}
+
+fn write_hub(text: &mut String, hub: &Counts) {
     let metrics: &[Metric<'_>] = &[
         ("subscribers", "gauge", "Subscribers now.", &[("", hub.subscribers)]),
         ("readerships", "gauge", "Distinct pairs of selection and grant now.", &[("", hub.readerships)]),
@@ -58,12 +63,6 @@ pub(crate) fn text(hub: &Counts, serve: &ServeCounts, fanout: &fanfare_fanout::C
             ],
         ),
         (
-            "subscribers_cut_total",
-            "counter",
-            "Connections cut because their client took no bytes in time.",
-            &[("", serve.connections_cut())],
-        ),
-        (
             "subscribers_refused_total",
             "counter",
             "Subscriptions refused because the hub was full.",
@@ -91,6 +90,20 @@ pub(crate) fn text(hub: &Counts, serve: &ServeCounts, fanout: &fanfare_fanout::C
         ("log_next_position", "gauge", "The position that the next entry will have.", &[("", hub.log_next)]),
         ("log_entries", "gauge", "Entries that are kept.", &[("", hub.log_entries)]),
         ("log_bytes", "gauge", "What the kept entries cost, in bytes.", &[("", hub.log_bytes)]),
+    ];
+    write(text, metrics);
+}
+
+fn write_connections(text: &mut String, serve: &ServeCounts, fanout: &fanfare_fanout::Counts, heap: u64) {
+    let ended = Ended::ALL.map(|how| (format!("reason=\"{}\"", how.as_str()), fanout.ended(how)));
+    let ended = ended.each_ref().map(|(label, count)| (label.as_str(), *count));
+    let metrics: &[Metric<'_>] = &[
+        (
+            "subscribers_cut_total",
+            "counter",
+            "Connections cut because their client took no bytes in time.",
+            &[("", serve.connections_cut())],
+        ),
         (
             "connections",
             "gauge",
@@ -126,7 +139,10 @@ pub(crate) fn text(hub: &Counts, serve: &ServeCounts, fanout: &fanfare_fanout::C
             &[("", serve.accept_failures())],
         ),
     ];
-    let mut text = String::with_capacity(4_096);
+    write(text, metrics);
+}
+
+fn write(text: &mut String, metrics: &[Metric<'_>]) {
     for (name, kind, help, values) in metrics {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "# HELP fanfare_{name} {help}\n# TYPE fanfare_{name} {kind}");
@@ -135,7 +151,6 @@ pub(crate) fn text(hub: &Counts, serve: &ServeCounts, fanout: &fanfare_fanout::C
             let _ = writeln!(text, "fanfare_{name}{{hub=\"{HUB}\"{comma}{label}}} {value}");
         }
     }
-    text
 }
 
 #[cfg(test)]
