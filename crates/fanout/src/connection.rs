@@ -11,6 +11,7 @@ use mio::net::TcpStream;
 
 use crate::Ended;
 use crate::clock::Tick;
+use crate::collected::{Charge, Turn};
 use crate::rounds::{Link, Linked};
 
 pub(crate) struct Connection {
@@ -70,6 +71,10 @@ pub(crate) struct Aside {
     pub(crate) subscription: Option<Subscription>,
     /// Whether it ends once nothing is owed.
     pub(crate) last_words: bool,
+    /// What of `owed` was collected from the subscription.
+    pub(crate) charge: Option<Charge>,
+    /// Whether it waits for room to collect.
+    pub(crate) turn: Turn,
 }
 
 impl Connection {
@@ -106,6 +111,14 @@ impl Aside {
             self.written = 0;
         }
         self.owed.extend_from_slice(bytes);
+    }
+
+    /// Notes that so many bytes more were written. What was collected is given back when all of it was.
+    pub(crate) fn wrote(&mut self, bytes: usize) {
+        self.written += bytes;
+        if self.rest().is_empty() && self.charge.take().is_some() {
+            (self.owed, self.written) = (Vec::new(), 0);
+        }
     }
 
     pub(crate) fn rest(&self) -> &[u8] {

@@ -65,6 +65,8 @@ pub struct Counts {
     pub connections: u64,
     /// Connections now whose socket takes no more bytes while some wait.
     pub full: u64,
+    /// Bytes now that were collected for clients that read what has left the hub's memory, and wait to be taken.
+    pub collected_bytes: u64,
     /// Connections adopted so far.
     pub adopted: u64,
     /// Writes that the kernel was asked for so far.
@@ -85,6 +87,7 @@ impl Counts {
 pub(crate) struct Totals {
     connections: AtomicUsize,
     pub(crate) full: AtomicUsize,
+    pub(crate) collected_bytes: AtomicUsize,
     adopted: AtomicU64,
     pub(crate) writes: AtomicU64,
     ended: [AtomicU64; 8],
@@ -132,6 +135,7 @@ impl Totals {
         Counts {
             connections: self.connections.load(Relaxed) as u64,
             full: self.full.load(Relaxed) as u64,
+            collected_bytes: self.collected_bytes.load(Relaxed) as u64,
             adopted: self.adopted.load(Relaxed),
             writes: self.writes.load(Relaxed),
             ended: std::array::from_fn(|at| self.ended[at].load(Relaxed)),

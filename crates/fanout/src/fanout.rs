@@ -62,8 +62,10 @@ impl Fanout {
         let mut shared =
             Shared { workers: Vec::new(), uses_io_uring: true, turn: AtomicUsize::new(0), totals };
         let (started, starts) = mpsc::channel();
+        let collected_bytes_max = settings.collected_bytes_max / count;
         for number in 0..count {
-            let worker = Beginning::new(settings.clone(), shared.totals.clone())?;
+            let settings = Settings { collected_bytes_max, ..settings.clone() };
+            let worker = Beginning::new(settings, shared.totals.clone())?;
             // Should a later one fail, this one is told to end when `shared` is dropped.
             shared.workers.push(worker.inbox());
             let started = started.clone();

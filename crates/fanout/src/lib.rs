@@ -8,6 +8,7 @@
 mod adoption;
 mod bell;
 mod clock;
+mod collected;
 mod connection;
 mod counts;
 mod ending;

@@ -29,6 +29,12 @@ pub struct Settings {
     /// What does not fit stays in the hub's log, where it is shared and can still be put together with what comes after
     /// it. Larger helps one fast client on a long way; smaller keeps more clients that stall within memory. Linux alone.
     pub unsent_bytes_max: u32,
+    /// How many bytes may be collected for clients that read what has left the hub's memory, until they take them, all
+    /// together. Default: 32 MiB, divided among the workers.
+    ///
+    /// Some 64 KiB are written to such a client at once. While the budget is spent, others wait for their turn, and who
+    /// has not taken all of it within `write_timeout` is reset; it can resume. One event at a time is collected whatever its size.
+    pub collected_bytes_max: usize,
     /// Whether a batch of writes is one call of the kernel instead of one for each socket. Default: where it can be.
     pub io_uring: IoUring,
 }
@@ -55,6 +61,7 @@ impl Default for Settings {
             write_timeout: Duration::from_secs(30),
             input_bytes_max: 64 * 1024,
             unsent_bytes_max: 128 * 1024,
+            collected_bytes_max: 32 * 1024 * 1024,
             io_uring: IoUring::Auto,
         }
     }

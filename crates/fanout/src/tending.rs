@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use futures_core::Stream;
 
 use crate::clock;
+use crate::collected::Turn;
 use crate::connection::Aside;
 use crate::inbox::Command;
 use crate::socket::{self, Wrote};
@@ -19,6 +20,8 @@ use crate::{Ended, bell};
 const COLLECTED_BYTES: usize = 64 * 1024;
 /// How often one connection is written to before others have their turn.
 const TURNS: usize = 16;
+/// How many of those who waited to collect are called before everything else is looked at again.
+const CALLS: usize = 128;
 
 /// Where a connection stands after one step.
 enum Tended {
@@ -62,7 +65,7 @@ impl Worker {
         let Some(aside) = &mut connection.aside else { return Tended::Rest };
         match socket::write(&connection.socket, aside.rest()) {
             Wrote::Bytes(written) => {
-                aside.written += written;
+                aside.wrote(written);
                 connection.progress_at = self.clock.now();
                 if !aside.rest().is_empty() {
                     self.is_full(key);
@@ -108,13 +111,22 @@ impl Worker {
                     }
                     Some(back) => subscription = back,
                 }
+                let Some(aside) = &mut self.connections[key].aside else { return Tended::Rest };
+                if !self.collected.may_collect(key, &mut aside.turn) {
+                    // Others may have what is kept for it meanwhile.
+                    subscription.pause();
+                    aside.subscription = Some(subscription);
+                    return Tended::Rest;
+                }
             }
             let polled = Pin::new(&mut subscription).poll_next(&mut context);
             let Some(aside) = &mut self.connections[key].aside else { return Tended::Rest };
             match polled {
                 Poll::Ready(Some(Ok(delivery))) => {
-                    aside.owe(delivery.frame().as_bytes());
-                    if aside.rest().len() >= COLLECTED_BYTES {
+                    let frame = delivery.frame();
+                    aside.owe(frame.as_bytes());
+                    self.collected.charge(&mut aside.charge, frame.as_bytes().len(), self.clock.now());
+                    if aside.rest().len() >= COLLECTED_BYTES || !self.collected.has_room() {
                         aside.subscription = Some(subscription);
                         return Tended::GoOn;
                     }
@@ -130,6 +142,19 @@ impl Worker {
                     aside.subscription = Some(subscription);
                     return if owes { Tended::GoOn } else { Tended::Rest };
                 }
+            }
+        }
+    }
+
+    /// Has those go on who waited to collect, as far as there is room.
+    pub(crate) fn call_collectors(&mut self) {
+        for _ in 0..CALLS {
+            let Some(key) = self.collected.call() else { return };
+            // Its slot may be another connection's by now, to which a look does no harm.
+            let aside = self.connections.get_mut(key).and_then(|connection| connection.aside.as_mut());
+            if let Some(aside) = aside.filter(|aside| aside.turn == Turn::Waits) {
+                aside.turn = Turn::Called;
+                self.tend(key);
             }
         }
     }
@@ -165,6 +190,11 @@ impl Worker {
         let idle_for = clock::duration(self.clock.since(connection.progress_at));
         let is_ending = state.leaving || connection.aside.as_ref().is_some_and(|aside| aside.last_words);
         if state.full && idle_for >= self.settings.write_timeout {
+            return self.cut(key, Ended::WriteTimeout);
+        }
+        let charge = connection.aside.as_ref().and_then(|aside| aside.charge.as_ref());
+        let patience = self.settings.write_timeout;
+        if state.full && self.collected.is_overdue(charge, self.clock.now(), patience) {
             return self.cut(key, Ended::WriteTimeout);
         }
         if state.full && is_ending && idle_for >= END_WITHIN {

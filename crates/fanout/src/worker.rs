@@ -19,6 +19,7 @@ use slab::Slab;
 
 use crate::bell::Bell;
 use crate::clock::{Clock, NEVER, Sweep, Tick};
+use crate::collected::Collected;
 use crate::connection::{Aside, Connection, KeepAlive, State};
 use crate::counts::Totals;
 use crate::inbox::{Command, Inbox};
@@ -94,6 +95,7 @@ pub(crate) struct Worker {
     sweep: Sweep,
     pub(crate) connections: Slab<Connection>,
     pub(crate) rooms: Slab<Room>,
+    pub(crate) collected: Collected,
     pub(crate) batch: Batch,
     pub(crate) picks: Vec<(usize, Pick)>,
     pub(crate) wrote: Vec<Wrote>,
@@ -114,6 +116,7 @@ pub(crate) struct Worker {
 impl Worker {
     fn begin(Beginning { poll, sending, inbox, settings, totals }: Beginning) -> Self {
         Self {
+            collected: Collected::new(settings.collected_bytes_max, totals.clone()),
             poll,
             sending,
             inbox,
@@ -149,6 +152,7 @@ impl Worker {
                 let Some(command) = self.commands.pop_front() else { break };
                 self.obey(command);
             }
+            self.call_collectors();
             for (_, room) in &mut self.rooms {
                 room.hear();
             }
@@ -199,7 +203,10 @@ impl Worker {
 
     /// How long to wait for something to happen; `None` for ever.
     fn patience(&self) -> Option<Duration> {
-        if !self.commands.is_empty() || self.rooms.iter().any(|(_, room)| !room.is_idle()) {
+        if !self.commands.is_empty()
+            || self.collected.is_due()
+            || self.rooms.iter().any(|(_, room)| !room.is_idle())
+        {
             return Some(Duration::ZERO);
         }
         // A room outlives its last connection by a tick, so that a hub is not entered and left all the time.
@@ -266,7 +273,7 @@ impl Worker {
         let key = self.connections.insert(Connection {
             socket,
             member: None,
-            aside: Some(Box::new(Aside { owed: head, written: 0, subscription, last_words })),
+            aside: Some(Box::new(Aside { owed: head, subscription, last_words, ..Aside::default() })),
             keep_alive,
             room,
             link: Link::NONE,

@@ -172,6 +172,10 @@ impl Worker {
         if !std::mem::replace(&mut connection.state.full, true) {
             connection.progress_at = self.clock.now();
             self.totals.full.fetch_add(1, Relaxed);
+            // It is not asked again before the client takes something, so nothing is to be kept for it.
+            if let Some(Aside { subscription: Some(subscription), .. }) = connection.aside.as_deref_mut() {
+                subscription.pause();
+            }
         }
     }
 }

@@ -38,6 +38,10 @@ pub struct Counts {
     pub resumes_gap: u64,
     /// How often a pattern was held against an entry's topics under the hub's lock.
     pub pattern_evaluations: u64,
+    /// How often the engine was asked for entries that had left memory, for all who catch up together.
+    pub catch_up_reads: u64,
+    /// What is kept of them now, in bytes.
+    pub catch_up_bytes: u64,
     /// The log's oldest position that is kept in memory.
     pub log_oldest: u64,
     /// The log's next position.

@@ -52,6 +52,10 @@ pub trait Engine: Send + Sync + 'static {
     fn bounds(&self) -> Answer<'_, Result<Bounds, EngineFault>>;
 
     /// Reads entries that the hub no longer has in memory.
+    ///
+    /// Asked a few times at once at most, and for a place once, however many subscribers wait for it. Whoever wakes the
+    /// answer holds no lock then, as in [`Follower::ring`]: the hub takes it in and may ask for the next within that call. If
+    /// the hub is dropped meanwhile, the engine may be, too, in that thread; it must not wait for that thread to end then.
     fn read(&self, request: ReadRequest) -> Answer<'_, Result<Batch, ReadError>>;
 
     /// Finds the earliest entry that has `id` from its publisher.
@@ -207,11 +211,12 @@ pub struct ReadRequest {
 /// Entries read from an engine, in order.
 #[derive(Clone, Debug)]
 pub struct Batch {
-    /// All entries of the request up to `through`.
+    /// All entries of the request up to `through`; those of other topics too, or not.
     pub entries: Vec<Logged>,
     /// Everything up to this position has been read; behind `after`, and below `before`.
     pub through: Position,
-    /// Whether entries of every topic are among them, whatever topics were asked for.
+    /// Whether entries of every topic are among them, whatever topics were asked for. Then they serve subscribers of
+    /// other topics, too.
     pub all: bool,
 }
 

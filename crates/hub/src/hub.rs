@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use fanfare_wire::{Event, EventId, EventName};
 
+use crate::catch_up::CatchUp;
 use crate::clock::{Clock, SystemClock};
 use crate::engine::{AppendError, Appended, Engine, EngineFault, KeyLimits};
 use crate::feed::Feed;
@@ -40,6 +41,7 @@ pub struct Hub(pub(crate) Arc<Shared>);
 pub(crate) struct Shared {
     pub(crate) feed: Arc<Feed>,
     pub(crate) engine: Arc<dyn Engine>,
+    pub(crate) catch_up: Arc<CatchUp>,
     pub(crate) unknown_id: UnknownId,
     pub(crate) subscribers_max: usize,
     pub(crate) patterns_max: usize,
@@ -132,7 +134,9 @@ impl Hub {
     /// What the hub has counted, and how large its log is.
     #[must_use]
     pub fn counts(&self) -> Counts {
-        self.0.feed.lock().snapshot()
+        let mut counts = self.0.feed.lock().snapshot();
+        self.0.catch_up.count(&mut counts);
+        counts
     }
 
     /// Whether the hub can do its work.
@@ -206,6 +210,7 @@ impl IntoSelection for String {
 #[must_use = "a builder does nothing until `build`"]
 pub struct HubBuilder {
     retention: Retention,
+    catch_up_bytes: usize,
     event_bytes_max: usize,
     subscribers_max: usize,
     patterns_max: usize,
@@ -264,6 +269,7 @@ impl Default for HubBuilder {
     fn default() -> Self {
         Self {
             retention: Retention { events: 10_000, bytes: 64 * 1024 * 1024, age: None },
+            catch_up_bytes: 32 * 1024 * 1024,
             event_bytes_max: 256 * 1024,
             subscribers_max: usize::MAX,
             patterns_max: 10_000,
@@ -295,6 +301,16 @@ impl HubBuilder {
     /// How old a kept event may become. Default: any age.
     pub fn history_age(mut self, age: impl Into<Option<Duration>>) -> Self {
         self.retention.age = age.into();
+        self
+    }
+
+    /// How many bytes may be kept for subscribers that read what has left memory, all together. Default 32 MiB.
+    ///
+    /// They share what is read from the engine. More of it saves reads where many catch up from places that are far from
+    /// each other; with less everybody gets on too, one after the other. One page, some 256 KiB of events, is kept whatever
+    /// its size. The engine in memory needs none.
+    pub fn catch_up_bytes(mut self, bytes: usize) -> Self {
+        self.catch_up_bytes = bytes;
         self
     }
 
@@ -375,9 +391,11 @@ impl HubBuilder {
         };
         let feed = Arc::new(Feed::new(self.clock, gap_event.clone(), self.retention));
         engine.follow(feed.clone()).map_err(BuildError::Engine)?;
+        let catch_up = CatchUp::new(engine.clone(), feed.clone(), self.catch_up_bytes);
         Ok(Hub(Arc::new(Shared {
             feed,
             engine,
+            catch_up,
             unknown_id: self.unknown_id,
             subscribers_max: self.subscribers_max,
             patterns_max: self.patterns_max,

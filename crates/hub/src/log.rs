@@ -52,6 +52,10 @@ impl Entry {
         self.position
     }
 
+    pub(crate) fn check(&self) -> Check {
+        self.check
+    }
+
     /// When it was appended.
     #[must_use]
     pub fn at(&self) -> SystemTime {
@@ -83,7 +87,7 @@ impl Entry {
     }
 
     /// What it costs to keep: its frame, its id, its topics, and round numbers for the entry and for each topic's index.
-    fn cost(&self) -> usize {
+    pub(crate) fn cost(&self) -> usize {
         const ENTRY: usize = 128;
         const TOPIC: usize = 160;
         let topics = self.topics.iter().map(|topic| topic.as_str().len() + TOPIC).sum::<usize>();

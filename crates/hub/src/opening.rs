@@ -193,7 +193,7 @@ async fn is_as_told(shared: &Shared, place: Place, bounds: Bounds) -> Result<boo
         return Ok(agrees);
     }
     let read = read_one(shared, place.position, bounds).await?;
-    Ok(read.is_none_or(|(check, _)| check == place.check))
+    Ok(read.is_none_or(|entry| entry.check() == place.check))
 }
 
 async fn may_read(
@@ -202,7 +202,7 @@ async fn may_read(
     position: Position,
     bounds: Bounds,
 ) -> Result<bool, EngineFault> {
-    let Some((_, entry)) = read_one(shared, position, bounds).await? else { return Ok(false) };
+    let Some(entry) = read_one(shared, position, bounds).await? else { return Ok(false) };
     Ok(shared.feed.lock().router.grant_allows(request.seat, &entry))
 }
 
@@ -210,9 +210,12 @@ async fn read_one(
     shared: &Shared,
     position: Position,
     bounds: Bounds,
-) -> Result<Option<(Check, Entry)>, EngineFault> {
+) -> Result<Option<Arc<Entry>>, EngineFault> {
     if position < bounds.oldest || position >= bounds.next {
         return Ok(None);
+    }
+    if let Some(entry) = shared.catch_up.entry_at(bounds.epoch, position) {
+        return Ok(Some(entry));
     }
     let request =
         ReadRequest { after: position.saturating_sub(1), before: position + 1, topics: None, bytes_max: 1 };
@@ -224,6 +227,5 @@ async fn read_one(
     let Some(logged) = batch.entries.into_iter().find(|logged| logged.position == position) else {
         return Ok(None);
     };
-    let check = logged.check;
-    Ok(with_log(shared, bounds, |_, log| (check, Entry::encode(logged, log.epoch(), log.key()))))
+    Ok(with_log(shared, bounds, |_, log| Arc::new(Entry::encode(logged, log.epoch(), log.key()))))
 }

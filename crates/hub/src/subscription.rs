@@ -3,23 +3,25 @@
 //! A subscription holds a cursor and no queue: what it has not taken yet stays in the shared log. Replay
 //! is no phase of its own; who resumes is one who is behind.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, ready};
 
 use fanfare_wire::EventId;
 use futures_core::Stream;
 
-use crate::engine::{Answer, Batch, EngineFault, ReadError, ReadRequest};
+use crate::catch_up::{Got, NothingRead, Wanted};
+use crate::engine::{Answer, EngineFault, ReadError};
 use crate::feed::{Cursor, DueGap, Step};
 use crate::hub::Shared;
 use crate::log::Log;
 use crate::opening::{self, Joined, Opened};
+use crate::page::Page;
+use crate::pages::Place;
 use crate::router::Seat;
-use crate::{Check, Delivery, Entry, GapReason, Grant, Hub, Position, Resume, Selection, Topic, UnknownId};
+use crate::{Check, Delivery, GapReason, Grant, Hub, Position, Resume, Selection, Topic, UnknownId};
 
 /// A live place in the hub: yields events, bookmarks and gaps, in the hub's order.
 ///
@@ -55,12 +57,9 @@ enum Stage {
     Opening(Answer<'static, Result<Opened, SubscribeError>>),
     Open,
     /// Waiting for entries that are not in memory any more.
-    Reading(Answer<'static, Result<Batch, ReadError>>),
-    /// Handing out what was read.
-    Replaying {
-        entries: VecDeque<Arc<Entry>>,
-        through: Position,
-    },
+    Reading(Wanted),
+    /// Handing out what was read, from a page that is not kept for this subscriber alone.
+    Replaying(Weak<Page>),
     Ended,
 }
 
@@ -188,7 +187,7 @@ impl Subscription {
         // What is under way was begun with the grant before.
         match self.stage {
             Stage::Opening(_) => self.stage = Stage::New,
-            Stage::Reading(_) | Stage::Replaying { .. } => self.stage = Stage::Open,
+            Stage::Reading(_) | Stage::Replaying(_) => self.stage = Stage::Open,
             Stage::Refused(_) | Stage::New | Stage::Open | Stage::Ended => {}
         }
         // Whoever slept with the grant before may have something to read now.
@@ -241,6 +240,16 @@ impl Subscription {
     pub(crate) fn let_go(mut self) {
         if let Some(place) = &mut self.place {
             place.handed_on = true;
+        }
+    }
+
+    /// Has no memory kept for it until it is polled again. For who cannot write what it has, and stops to poll.
+    ///
+    /// It keeps its place and loses nothing. Without this, what it waits for is kept a second longer, at the cost of others
+    /// who catch up.
+    pub fn pause(&mut self) {
+        if let Stage::Reading(wanted) = &mut self.stage {
+            wanted.pause();
         }
     }
 
@@ -330,35 +339,48 @@ impl Stream for Subscription {
         if let Err(error) = ready!(self.poll_open(context)) {
             return Poll::Ready(Some(Err(error)));
         }
+        // A page that was found in this poll is there for one entry at least.
+        let mut found = None;
         loop {
             let this = &mut *self;
             let Some(place) = &mut this.place else { return Poll::Ready(None) };
             match &mut this.stage {
-                Stage::Reading(read) => {
-                    let read = match ready!(read.as_mut().poll(context)) {
-                        Ok(batch) => place.take_in(batch),
-                        Err(ReadError::Trimmed { oldest }) => place.skip_to(oldest),
-                        Err(ReadError::Fault(fault)) => Err(fault),
-                    };
-                    match read {
-                        Ok(stage) => this.stage = stage,
-                        Err(fault) => {
-                            this.place = None;
-                            this.stage = Stage::Ended;
-                            return Poll::Ready(Some(Err(SubscribeError::Log(fault))));
+                Stage::Reading(wanted) => {
+                    let fault = match ready!(wanted.poll(context.waker())) {
+                        Ok(Got::Page(page)) => {
+                            this.stage = Stage::Replaying(Arc::downgrade(&page));
+                            found = Some(page);
+                            continue;
                         }
+                        // The next step tells the gap.
+                        Ok(Got::Void) => None,
+                        Err(ReadError::Trimmed { oldest }) => place.skip_to(oldest).err(),
+                        Err(ReadError::Fault(fault)) => Some(fault),
+                    };
+                    this.stage = Stage::Open;
+                    if let Some(fault) = fault {
+                        this.place = None;
+                        this.stage = Stage::Ended;
+                        return Poll::Ready(Some(Err(SubscribeError::Log(fault))));
                     }
                 }
-                Stage::Replaying { entries, through } => match entries.pop_front() {
-                    Some(entry) => match place.shared.feed.deliver_read(&mut place.cursor, entry) {
-                        Some(delivery) => return Poll::Ready(Some(Ok(delivery))),
-                        None => this.stage = Stage::Open,
-                    },
-                    None => {
-                        place.cursor.next = *through + 1;
+                Stage::Replaying(page) => {
+                    let Some(page) = found.take().or_else(|| page.upgrade()) else {
+                        this.stage = Stage::Open;
+                        continue;
+                    };
+                    let Held { selection, grant, cursor, .. } = place;
+                    if let Some(entry) = page.next_for(selection, grant, cursor.next) {
+                        let entry = entry.clone();
+                        match place.shared.feed.deliver_read(&mut place.cursor, entry) {
+                            Some(delivery) => return Poll::Ready(Some(Ok(delivery))),
+                            None => this.stage = Stage::Open,
+                        }
+                    } else {
+                        cursor.next = cursor.next.max(page.through + 1);
                         this.stage = Stage::Open;
                     }
-                },
+                }
                 _ => return self.poll_step(context).map(|delivery| delivery.map(Ok)),
             }
         }
@@ -383,73 +405,26 @@ impl Held {
         resume
     }
 
-    /// How many bytes of entries a subscriber that catches up holds at once; a single entry may be larger.
-    const READ_BYTES_MAX: usize = 256 * 1024;
-
-    fn read(&self, before: Position) -> Answer<'static, Result<Batch, ReadError>> {
+    fn read(&self, before: Position) -> Wanted {
         let topics = self.selection.exact_topics();
-        let request = ReadRequest {
-            after: self.cursor.next.saturating_sub(1),
-            before,
-            topics: topics.map(|topics| topics.filter_map(|topic| Topic::parse(topic).ok()).collect()),
-            bytes_max: Self::READ_BYTES_MAX,
-        };
-        let shared = self.shared.clone();
-        Box::pin(async move { shared.engine.read(request).await })
-    }
-
-    /// Encodes and matches what was read: without the lock, for a batch is long and patterns may be many.
-    fn take_in(&self, batch: Batch) -> Result<Stage, EngineFault> {
-        let next = self.cursor.next;
-        let Some((epoch, key)) = self.shared.feed.log() else { return Ok(Stage::Open) };
-        // If another log has begun, what was read is void, and the next step tells the gap.
-        if self.cursor.epoch != Some(epoch) {
-            return Ok(Stage::Open);
-        }
-        if batch.through < next {
-            return Err(Arc::new(NothingRead));
-        }
-        let is_wanted = |entry: &Entry| {
-            self.selection.matches(entry.topics())
-                && (!entry.is_private() || self.grant.allows(entry.topics()))
-        };
-        let mut read_up_to = next - 1;
-        let mut entries = VecDeque::new();
-        for logged in batch.entries {
-            if logged.position > read_up_to && logged.position <= batch.through {
-                read_up_to = logged.position;
-                entries.push_back(Arc::new(Entry::encode(logged, epoch, &key)));
-            }
-        }
-        entries.retain(|entry| is_wanted(entry));
-        Ok(Stage::Replaying { entries, through: batch.through })
+        let topics = topics.map(|topics| topics.filter_map(|topic| Topic::parse(topic).ok()).collect());
+        let place = Place { next: self.cursor.next, topics };
+        Wanted::new(self.shared.catch_up.clone(), self.cursor.epoch.unwrap_or_default(), place, before)
     }
 
     /// Retention was faster than this subscriber.
-    fn skip_to(&mut self, engine_oldest: Position) -> Result<Stage, EngineFault> {
+    fn skip_to(&mut self, engine_oldest: Position) -> Result<(), EngineFault> {
         let state = self.shared.feed.lock();
         if let Some(log) = state.log.as_ref().filter(|log| self.cursor.epoch == Some(log.epoch())) {
             if engine_oldest <= self.cursor.next {
-                return Err(Arc::new(NothingRead));
+                return Err(NothingRead::fault());
             }
             self.cursor.next = engine_oldest.min(log.oldest());
             self.cursor.gap = Some(GapReason::Trimmed.into());
         }
-        Ok(Stage::Open)
+        Ok(())
     }
 }
-
-/// An engine that was asked for entries gave neither any nor a place to go on from.
-#[derive(Debug)]
-struct NothingRead;
-
-impl fmt::Display for NothingRead {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the engine was asked for entries and read nothing at all")
-    }
-}
-
-impl std::error::Error for NothingRead {}
 
 impl Drop for Held {
     fn drop(&mut self) {

@@ -4,6 +4,8 @@
 //! shipped ones; only the lock is loom's.
 #![cfg(loom)]
 
+mod support;
+
 use std::sync::Arc;
 use std::task::Wake;
 
@@ -15,6 +17,8 @@ use futures_util::{FutureExt, StreamExt};
 use loom::future::block_on;
 use loom::sync::Notify;
 use loom::thread;
+use support::shelf::{Answers, Shelf};
+use support::topic;
 
 fn hub() -> Hub {
     Hub::builder().history_events(8).build().expect("a hub")
@@ -222,5 +226,25 @@ fn members_that_come_and_go_while_an_event_arrives_take_no_news_with_them() {
         publisher.join().expect("published");
         stays.into_iter().for_each(|member| crowd.leave(member));
         assert_eq!(hub.counts().subscribers, 0);
+    });
+}
+
+/// P2: an engine that answers while the load that asked it is still being put down, and one of two who wait for it leaves.
+#[test]
+fn who_waits_for_a_page_is_woken_whenever_the_engine_answers() {
+    explore(|| {
+        let shelf = Shelf::of([vec![topic("a")]], 1, Answers::WhenTold, false);
+        let hub = Hub::builder().engine(shelf.clone()).build().expect("a hub");
+        let behind_nothing = || hub.subscribe("a").bookmarks(false).after(Shelf::id_of(0));
+        let (stays, mut leaves) = (behind_nothing(), behind_nothing());
+        let engine = thread::spawn(move || {
+            while !shelf.answer(0) {
+                thread::yield_now();
+            }
+        });
+        let other = thread::spawn(move || drop(leaves.next().now_or_never()));
+        assert_eq!(positions(stays, 1), [1]);
+        engine.join().expect("answered");
+        other.join().expect("left");
     });
 }

@@ -230,7 +230,9 @@ impl World {
     fn new(history: usize, plans: Vec<ClientPlan>, with_toy: bool) -> Self {
         let clock = Arc::new(TestClock::default());
         let toy = with_toy.then(|| Toy::new(clock.clone()));
-        let builder = Hub::builder().history_events(history).clock(clock.clone());
+        // What is kept for those who catch up: nothing beyond a page, a few, or all.
+        let catch_up = [0, 2_000, 1 << 20][history % 3];
+        let builder = Hub::builder().history_events(history).catch_up_bytes(catch_up).clock(clock.clone());
         let builder = match &toy {
             Some(toy) => builder.engine(toy.clone()),
             None => builder,

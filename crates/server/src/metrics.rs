@@ -23,8 +23,13 @@ type Metric<'a> = (&'a str, &'a str, &'a str, &'a [(&'a str, u64)]);
 
 /// Writes all metrics.
 pub(crate) fn text(hub: &Counts, serve: &ServeCounts, fanout: &fanfare_fanout::Counts, heap: u64) -> String {
-    let ended = Ended::ALL.map(|how| (format!("reason=\"{}\"", how.as_str()), fanout.ended(how)));
-    let ended = ended.each_ref().map(|(label, count)| (label.as_str(), *count));
+    let mut text = String::with_capacity(4_096);
+    write_hub(&mut text, hub);
+    write_connections(&mut text, serve, fanout, heap);
+    text
+}
+
+fn write_hub(text: &mut String, hub: &Counts) {
     let metrics: &[Metric<'_>] = &[
         ("subscribers", "gauge", "Subscribers now.", &[("", hub.subscribers)]),
         ("readerships", "gauge", "Distinct pairs of selection and grant now.", &[("", hub.readerships)]),
@@ -65,12 +70,6 @@ pub(crate) fn text(hub: &Counts, serve: &ServeCounts, fanout: &fanfare_fanout::C
             ],
         ),
         (
-            "subscribers_cut_total",
-            "counter",
-            "Connections cut because their client took no bytes in time.",
-            &[("", serve.connections_cut())],
-        ),
-        (
             "subscribers_refused_total",
             "counter",
             "Subscriptions refused because the hub was full.",
@@ -82,10 +81,36 @@ pub(crate) fn text(hub: &Counts, serve: &ServeCounts, fanout: &fanfare_fanout::C
             "How often a pattern was held against an entry's topics.",
             &[("", hub.pattern_evaluations)],
         ),
+        (
+            "catch_up_reads_total",
+            "counter",
+            "How often the log was read for all who catch up together.",
+            &[("", hub.catch_up_reads)],
+        ),
+        (
+            "catch_up_bytes",
+            "gauge",
+            "What is kept in memory for those who catch up, in bytes.",
+            &[("", hub.catch_up_bytes)],
+        ),
         ("log_oldest_position", "gauge", "The oldest position that is kept.", &[("", hub.log_oldest)]),
         ("log_next_position", "gauge", "The position that the next entry will have.", &[("", hub.log_next)]),
         ("log_entries", "gauge", "Entries that are kept.", &[("", hub.log_entries)]),
         ("log_bytes", "gauge", "What the kept entries cost, in bytes.", &[("", hub.log_bytes)]),
+    ];
+    write(text, metrics);
+}
+
+fn write_connections(text: &mut String, serve: &ServeCounts, fanout: &fanfare_fanout::Counts, heap: u64) {
+    let ended = Ended::ALL.map(|how| (format!("reason=\"{}\"", how.as_str()), fanout.ended(how)));
+    let ended = ended.each_ref().map(|(label, count)| (label.as_str(), *count));
+    let metrics: &[Metric<'_>] = &[
+        (
+            "subscribers_cut_total",
+            "counter",
+            "Connections cut because their client took no bytes in time.",
+            &[("", serve.connections_cut())],
+        ),
         (
             "connections",
             "gauge",
@@ -104,6 +129,12 @@ pub(crate) fn text(hub: &Counts, serve: &ServeCounts, fanout: &fanfare_fanout::C
             "Connections whose client takes no bytes while some wait.",
             &[("", fanout.full)],
         ),
+        (
+            "fanout_collected_bytes",
+            "gauge",
+            "Bytes collected for clients that catch up, until they take them.",
+            &[("", fanout.collected_bytes)],
+        ),
         ("fanout_writes_total", "counter", "Writes that the kernel was asked for.", &[("", fanout.writes)]),
         ("fanout_ended_total", "counter", "Connections of the fan-out that have ended.", &ended),
         ("heap_live_bytes", "gauge", "Bytes that this process has allocated and not freed.", &[("", heap)]),
@@ -115,12 +146,13 @@ pub(crate) fn text(hub: &Counts, serve: &ServeCounts, fanout: &fanfare_fanout::C
             &[("", serve.accept_failures())],
         ),
     ];
-    written(metrics)
+    write(text, metrics);
 }
 
 /// Writes the metrics of a log on disk.
 pub(crate) fn disk_text(disk: &DiskCounts) -> String {
-    written(&[
+    let mut text = String::new();
+    let metrics: &[Metric<'_>] = &[
         ("disk_oldest_position", "gauge", "The oldest position that is kept on disk.", &[("", disk.oldest)]),
         ("disk_segments", "gauge", "Files of entries.", &[("", disk.segments)]),
         ("disk_bytes", "gauge", "Bytes of the log's files.", &[("", disk.bytes)]),
@@ -136,11 +168,12 @@ pub(crate) fn disk_text(disk: &DiskCounts) -> String {
             "How often an entry was to be read that is damaged on disk.",
             &[("", disk.damaged)],
         ),
-    ])
+    ];
+    write(&mut text, metrics);
+    text
 }
 
-fn written(metrics: &[Metric<'_>]) -> String {
-    let mut text = String::with_capacity(4_096);
+fn write(text: &mut String, metrics: &[Metric<'_>]) {
     for (name, kind, help, values) in metrics {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "# HELP fanfare_{name} {help}\n# TYPE fanfare_{name} {kind}");
@@ -149,7 +182,6 @@ fn written(metrics: &[Metric<'_>]) -> String {
             let _ = writeln!(text, "fanfare_{name}{{hub=\"{HUB}\"{comma}{label}}} {value}");
         }
     }
-    text
 }
 
 #[cfg(test)]

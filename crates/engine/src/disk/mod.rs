@@ -67,7 +67,8 @@ use state::Shared;
 /// # Ok(()) }
 /// ```
 ///
-/// One process uses a folder at a time. Dropping the engine commits what was handed in, and ends its threads.
+/// One process uses a folder at a time. Dropping the engine commits what was handed in, and ends its threads; a hub that is dropped may
+/// keep it a moment longer, until a read that is under way has ended.
 pub struct DiskEngine {
     shared: Arc<Shared>,
     queue: Arc<Queue<Request>>,
@@ -279,7 +280,10 @@ fn refused(fault: DiskFault) -> Answer<'static, Result<Appended, AppendError>> {
 impl Drop for DiskEngine {
     fn drop(&mut self) {
         self.queue.close();
-        if let Some(committer) = self.committer.take() {
+        // It may be the one that drops this: whom it wakes may hold the last handle. It ends by itself then.
+        let committer =
+            self.committer.take().filter(|committer| committer.thread().id() != thread::current().id());
+        if let Some(committer) = committer {
             // One that panicked has said so.
             let _ = committer.join();
         }

@@ -6,6 +6,8 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use fanfare_hub::engine::{CheckSource, Content, Keys, Logged};
 use fanfare_hub::{Clock, IdKey, Place, Position, SystemClock};
@@ -24,6 +26,9 @@ use super::state::{Shared, State, Tally};
 
 /// How many bytes of publications wait for the disk at most.
 const QUEUE_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// How long whoever had the folder before may take to leave it: a process that is being replaced, or a thread that still has a
+/// handle of an engine that was dropped.
+const LEAVING: Duration = Duration::from_secs(1);
 /// How many threads read.
 const READERS: usize = 2;
 
@@ -108,10 +113,14 @@ fn lock(folder: &Path) -> Result<File, OpenError> {
     let path = folder.join("lock");
     let failed = |error| OpenError::io("write", &path, error);
     let file = file_to_lock(&path).map_err(failed)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(OpenError::InUse { folder: folder.to_owned() }),
-        Err(TryLockError::Error(error)) => Err(failed(error)),
+    let begun = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) if begun.elapsed() < LEAVING => thread::sleep(LEAVING / 100),
+            Err(TryLockError::WouldBlock) => return Err(OpenError::InUse { folder: folder.to_owned() }),
+            Err(TryLockError::Error(error)) => return Err(failed(error)),
+        }
     }
 }
 

@@ -98,7 +98,8 @@ impl DiskOptions {
 
     /// Opens the log, or begins one if the folder has none.
     ///
-    /// It reads the newest segment whole, 32 MiB at most, and of the others some bytes each.
+    /// It reads the newest segment whole, 32 MiB at most, and of the others some bytes each. Where another process uses the folder it
+    /// waits for a second.
     ///
     /// # Errors
     /// [`OpenError`]; nothing in the folder was changed but for what a log that is torn at its end loses.

@@ -1,6 +1,7 @@
 //! What a fan-out promises, over real sockets.
 #![allow(clippy::unwrap_used)]
 
+mod behind;
 mod ends;
 mod faults;
 mod model;

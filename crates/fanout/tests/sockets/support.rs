@@ -203,7 +203,7 @@ fn decode(decoder: &mut Decoder, mut bytes: &[u8]) -> Vec<Got> {
 }
 
 /// Waits until something holds, giving way meanwhile.
-pub(crate) fn until(holds: impl Fn() -> bool) {
+pub(crate) fn until(mut holds: impl FnMut() -> bool) {
     while !holds() {
         thread::yield_now();
     }

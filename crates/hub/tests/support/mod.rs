@@ -2,6 +2,7 @@
 #![allow(dead_code, clippy::missing_panics_doc, clippy::must_use_candidate, missing_docs, unreachable_pub)]
 
 pub mod puppet;
+pub mod shelf;
 pub mod toy;
 
 use std::future::Future;
