@@ -31,7 +31,7 @@ use tally::Tally;
 
 const SEED: u64 = 4;
 /// So that a debug build takes some 20 s.
-const KILLS: usize = 100;
+const KILLS: usize = 60;
 
 /// A hub in memory loses everything with each kill: everybody is told, and what is new arrives.
 #[test]

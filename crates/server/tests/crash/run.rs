@@ -68,6 +68,8 @@ pub(crate) fn run(engine: Engine, seed: u64, kills: usize, folder: &Path) -> His
         }
     });
 
+    // What is in the log matters most when others waited in vain.
+    stage.be_patient_for(PATIENCE);
     let mut end = Publisher::new(&stage, Retry::Never, "end");
     publish_to_everybody(&mut end);
     history.publications.append(&mut end.done);

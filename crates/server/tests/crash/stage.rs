@@ -3,6 +3,7 @@
 //! It decides nothing about what they do.
 
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
@@ -18,7 +19,7 @@ pub(crate) struct Stage {
     /// Publishers stop, and subscribers hurry.
     pub(crate) is_ending: AtomicBool,
     /// Nobody will get what it still waits for. It only makes a broken hub a failure instead of a hang.
-    deadline: Instant,
+    deadline: Mutex<Instant>,
 }
 
 /// A connection, and the life of the hub that took it.
@@ -40,7 +41,7 @@ impl Stage {
             life: AtomicUsize::new(0),
             clock: AtomicU64::new(0),
             is_ending: AtomicBool::new(false),
-            deadline: Instant::now() + patience,
+            deadline: Mutex::new(Instant::now() + patience),
         }
     }
 
@@ -58,7 +59,12 @@ impl Stage {
     }
 
     pub(crate) fn is_out_of_patience(&self) -> bool {
-        Instant::now() > self.deadline
+        Instant::now() > *self.deadline.lock().expect("nobody panics with it")
+    }
+
+    /// Waits once more, from now on.
+    pub(crate) fn be_patient_for(&self, patience: Duration) {
+        *self.deadline.lock().expect("nobody panics with it") = Instant::now() + patience;
     }
 
     /// Connects to the hub, if it listens.

@@ -19,6 +19,10 @@ pub(super) fn check(history: &History, sent: &Sent<'_>, violations: &mut Vec<Vio
         held.push(once(log, violations));
         in_order_of_time(log, sent, violations);
     }
+    if history.logs.last().is_none_or(|log| !log.whole) {
+        let sentence = "the log could not be read to its end when all was over".to_owned();
+        violations.push(Violation { promise: Promise::P4, id: None, sentence });
+    }
     for publication in &history.publications {
         let number = history.log_of(publication.life);
         if let Some(violation) = unkept(publication, &history.logs[number], &held[number]) {

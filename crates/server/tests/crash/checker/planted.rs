@@ -251,6 +251,16 @@ fn an_answer_with_another_id_than_the_logs_is_found_p4() {
 }
 
 #[test]
+fn a_log_that_cannot_be_read_to_its_end_is_found_p4() {
+    for mut history in [clean(MadeBy::Hub), clean_with_two_logs(MadeBy::Hub)] {
+        history.logs.last_mut().expect("a log").whole = false;
+        let found = check(&history);
+        assert_eq!(found.len(), 1, "{found:#?}");
+        assert_eq!(found[0].promise, Promise::P4);
+    }
+}
+
+#[test]
 fn an_absurd_answer_and_an_unasked_end_are_found_p4() {
     let mut history = clean(MadeBy::Hub);
     history.publications[4].outcome = Outcome::Absurd { answer: "500 oh".to_owned() };
