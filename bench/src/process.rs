@@ -74,6 +74,20 @@ pub(crate) fn memory(pid: u32) -> anyhow::Result<Memory> {
     Ok(sum)
 }
 
+/// How many file descriptors `pid` has open.
+pub(crate) fn descriptors(pid: u32) -> anyhow::Result<u64> {
+    count(&format!("/proc/{pid}/fd"))
+}
+
+/// How many threads `pid` has.
+pub(crate) fn threads(pid: u32) -> anyhow::Result<u64> {
+    count(&format!("/proc/{pid}/task"))
+}
+
+fn count(folder: &str) -> anyhow::Result<u64> {
+    Ok(fs::read_dir(folder).with_context(|| format!("{folder} cannot be read"))?.count() as u64)
+}
+
 /// `pid`, its children, and theirs.
 fn family(pid: u32) -> Vec<u32> {
     let mut family = vec![pid];

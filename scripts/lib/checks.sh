@@ -119,6 +119,10 @@ check_faults() {
   rm -f "$skipped"
 }
 
+check_soak() {
+  run_quietly scripts/soak --seconds "${FANFARE_SOAK_SECONDS:-120}"
+}
+
 check_loom() {
   # A target folder of its own: the flag reaches every dependency, and sharing would rebuild all of them twice a run.
   run env RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=target/loom cargo test -p fanfare-hub --release --test loom

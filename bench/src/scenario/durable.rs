@@ -18,10 +18,10 @@ use std::path::PathBuf;
 const UNDER_WAY: [u16; 3] = [1, 64, 512];
 
 /// A folder that is removed when it is dropped.
-struct Folder(PathBuf);
+pub(super) struct Folder(PathBuf);
 
 impl Folder {
-    fn new(name: &str) -> anyhow::Result<Self> {
+    pub(super) fn new(name: &str) -> anyhow::Result<Self> {
         let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
             .join("target")
             .join(format!("log-{name}-{}", std::process::id()));
@@ -30,11 +30,21 @@ impl Folder {
     }
 
     /// The hub with its log here.
-    fn hub(&self, hub: &Contestant) -> Contestant {
+    pub(super) fn hub(&self, hub: &Contestant) -> Contestant {
         let mut disk = hub.clone();
         disk.name = format!("{} on disk", hub.name);
         disk.command.extend(["--data-dir".to_owned(), self.0.display().to_string()]);
         disk
+    }
+
+    /// What its files take.
+    pub(super) fn bytes(&self) -> anyhow::Result<u64> {
+        let mut bytes = 0;
+        for file in std::fs::read_dir(self.0.join("default"))? {
+            // One that retention has removed in between takes nothing.
+            bytes += file?.metadata().map_or(0, |metadata| metadata.len());
+        }
+        Ok(bytes)
     }
 }
 

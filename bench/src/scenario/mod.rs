@@ -9,6 +9,7 @@ mod http2;
 mod outcome;
 mod patterns;
 mod rivalry;
+mod soak;
 mod stalled;
 mod storm;
 
@@ -50,6 +51,8 @@ pub(crate) enum Name {
     Restart,
     /// Publishing with the log on disk, beside the same hub with its log in memory.
     Durable,
+    /// Everything for a long time, with the log on disk: nothing grows.
+    Soak,
     /// HTTP/2, beside HTTP/1.1.
     Http2,
 }
@@ -134,6 +137,7 @@ pub(crate) fn scenario(arguments: &Arguments) -> anyhow::Result<()> {
             all.extend(durable::publish(&stage, hub)?);
             Ok(all)
         }),
+        Name::Soak => stage.each_hub(|hub| soak::soak(&stage, hub)),
         Name::Http2 => stage.each_hub(|hub| http2::http2(&stage, hub)),
     }?;
     for outcome in &outcomes {

@@ -79,6 +79,10 @@ pub(crate) struct Serve {
     #[arg(long, env = "FANFARE_MEMORY_BYTES", value_name = "BYTES", default_value = "64MiB", value_parser = value::bytes)]
     pub(crate) memory_bytes: usize,
 
+    /// How many bytes of older events all subscribers that catch up share in memory, as they are read from disk.
+    #[arg(long, env = "FANFARE_CATCH_UP_BYTES", value_name = "BYTES", default_value = "32MiB", value_parser = value::bytes)]
+    pub(crate) catch_up_bytes: usize,
+
     /// How long events are kept for replay, such as 1h or 30m. [default: without limit]
     #[arg(long, env = "FANFARE_HISTORY_AGE", value_name = "DURATION", value_parser = value::duration)]
     pub(crate) history_age: Option<Duration>,

@@ -70,6 +70,7 @@ fn on_disk(flags: &Serve) -> Result<Opened, Failure> {
         // Memory never shows what the disk does not keep.
         .history_events(flags.history_events.unwrap_or(MEMORY_EVENTS).min(MEMORY_EVENTS))
         .history_bytes(flags.memory_bytes)
+        .catch_up_bytes(flags.catch_up_bytes)
         .clock(disk.clock())
         .engine(disk.clone());
     Ok(Opened { hub: builder.build().map_err(Failure::Hub)?, disk: Some(disk) })
