@@ -72,7 +72,7 @@ pub(super) fn open(options: &DiskOptions) -> Result<DiskEngine, OpenError> {
             age: options.age,
         },
         durability: options.durability,
-        segment_bytes: options.segment_bytes(),
+        segment_bytes: options.segment_end(),
         keys: remembered(&shared, options),
         checks: CheckSource::default(),
         file,

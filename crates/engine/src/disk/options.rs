@@ -29,6 +29,7 @@ pub struct DiskOptions {
     pub(super) durability: Durability,
     pub(super) events: Option<u64>,
     pub(super) bytes: u64,
+    pub(super) segment_bytes: Option<u64>,
     pub(super) age: Option<Duration>,
     pub(super) warm_events: u64,
     pub(super) keys: KeyLimits,
@@ -43,6 +44,7 @@ impl DiskOptions {
             durability: Durability::default(),
             events: None,
             bytes: 1024 * 1024 * 1024,
+            segment_bytes: None,
             age: None,
             warm_events: 10_000,
             keys: KeyLimits::default(),
@@ -67,6 +69,14 @@ impl DiskOptions {
     /// Dropped are whole segments of at most a sixteenth of it, so at least fifteen sixteenths are kept. Never less than 2 MiB.
     pub fn history_bytes(mut self, bytes: u64) -> Self {
         self.bytes = bytes;
+        self
+    }
+
+    /// From what size on a file of entries is followed by another, between 1 KiB and 1 GiB. What retention by bytes drops is one
+    /// such file, and the newest is read whole at the start. Default: a sixteenth of [`history_bytes`](Self::history_bytes),
+    /// between 1 MiB and 32 MiB.
+    pub fn segment_bytes(mut self, bytes: u64) -> Self {
+        self.segment_bytes = Some(bytes.clamp(1024, 1024 * 1024 * 1024));
         self
     }
 
@@ -108,7 +118,7 @@ impl DiskOptions {
     }
 
     /// From what size on a segment is followed by another.
-    pub(super) fn segment_bytes(&self) -> u64 {
-        (self.bytes / 16).clamp(1024 * 1024, 32 * 1024 * 1024)
+    pub(super) fn segment_end(&self) -> u64 {
+        self.segment_bytes.unwrap_or((self.bytes / 16).clamp(1024 * 1024, 32 * 1024 * 1024))
     }
 }

@@ -96,11 +96,13 @@ impl Shared {
             };
             let to = before.min(open.next);
             let read = match self.find_in(&open, hashes.as_deref(), from, to).map_err(fault)? {
-                Found::Most if entries.is_empty() => match self.read_run(&open, from, to, bytes_left) {
-                    Ok(Stretch { entries, through }) => return Ok(Batch { entries, through, all: true }),
-                    Err(error) => Err(error),
-                },
-                // What was picked out so far goes first.
+                Found::Most if from == request.after + 1 => {
+                    match self.read_run(&open, from, to, bytes_left) {
+                        Ok(Stretch { entries, through }) => return Ok(Batch { entries, through, all: true }),
+                        Err(error) => Err(error),
+                    }
+                }
+                // What was searched so far goes first: it lacks the entries of other topics.
                 Found::Most => break,
                 Found::These { entries: places, through } => {
                     let wanted = request.topics.as_deref().unwrap_or_default();

@@ -154,3 +154,24 @@ fn a_missing_index_is_made_again() {
     assert_eq!((read.entries.len(), read.through), (1, 3_001));
     assert_eq!(files(folder.path(), "idx"), indexes);
 }
+
+/// Where entries of all topics are handed out, none may be missing: others read them as well.
+#[test]
+fn what_claims_to_be_all_entries_is_all_of_them_also_behind_a_stretch_without_any_asked_for() {
+    let folder = folder();
+    let hub = hub(small(folder.path()).segment_bytes(1_024));
+    (0..20).for_each(|_| drop(publish(&hub, "other", &"x".repeat(100))));
+    (0..20).for_each(|_| drop(publish(&hub, "dense", &"x".repeat(100))));
+    drop(hub);
+    let engine = small(folder.path()).open().expect("a log");
+    let mut after = 0;
+    while after < 40 {
+        let batch = wait(engine.read(request(after, 41, Some(&["dense"])))).expect("read");
+        assert!(batch.through > after);
+        if batch.all {
+            let positions: Vec<_> = batch.entries.iter().map(|entry| entry.position).collect();
+            assert_eq!(positions, (after + 1..=batch.through).collect::<Vec<_>>());
+        }
+        after = batch.through;
+    }
+}

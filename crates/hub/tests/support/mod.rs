@@ -10,7 +10,8 @@ use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
-use std::time::{Duration, SystemTime};
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant, SystemTime};
 
 use fanfare_hub::{Clock, Delivery, Entry, Gap, SubscribeError, Subscription, Topic};
 use fanfare_wire::{EventId, EventName};
@@ -32,9 +33,15 @@ impl Clock for TestClock {
     }
 }
 
-/// A waker that remembers whether it was woken.
-#[derive(Debug, Default)]
-pub struct Bell(AtomicBool);
+/// A waker that remembers whether it was woken, and wakes the thread that made it.
+#[derive(Debug)]
+pub struct Bell(AtomicBool, Thread);
+
+impl Default for Bell {
+    fn default() -> Self {
+        Self(AtomicBool::new(false), thread::current())
+    }
+}
 
 impl Bell {
     pub fn waker(self: &Arc<Self>) -> Waker {
@@ -44,11 +51,21 @@ impl Bell {
     pub fn was_rung(&self) -> bool {
         self.0.swap(false, Ordering::Relaxed)
     }
+
+    /// Waits until another thread rings it; one that does not within `most` never will.
+    pub fn wait(&self, most: Duration) {
+        let begun = Instant::now();
+        while !self.was_rung() {
+            assert!(begun.elapsed() < most, "nobody rings");
+            thread::park_timeout(most);
+        }
+    }
 }
 
 impl Wake for Bell {
     fn wake(self: Arc<Self>) {
         self.0.store(true, Ordering::Relaxed);
+        self.1.unpark();
     }
 }
 

@@ -257,7 +257,7 @@ impl Engine for Toy {
                 topics.is_none_or(|topics| topics.iter().any(|topic| submission.topics.contains(topic)))
             };
             // Every third batch has entries of all topics, whatever was asked for.
-            let all = request.topics.is_none() || through % 3 == 0;
+            let all = request.topics.is_none() || matches!(through % 3, 0);
             let entries = (request.after + 1..=through).filter_map(|position| state.at(position));
             Ok(Batch { entries: entries.filter(|logged| all || wanted(logged)).collect(), through, all })
         })
