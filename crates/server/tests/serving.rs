@@ -87,7 +87,17 @@ fn running_out_of_file_descriptors_is_survived() {
     command.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::piped());
     let hub = Hub::of(command, 1);
     let mut stream = hub.subscribe("match=a");
+    let mut early = hub.connect();
     let crowd: Vec<_> = (0..100).map(|_| hub.connect()).collect();
+    // Asked on a connection from before, until somebody of the crowd could not be taken.
+    let request = format!("GET /metrics HTTP/1.1\r\nHost: {}\r\n\r\n", hub.address());
+    loop {
+        std::io::Write::write_all(&mut early, request.as_bytes()).unwrap();
+        read_until(&mut early, "\nfanfare_accept_failures_total{hub=\"default\"} ");
+        if !read_until(&mut early, "\n").ends_with("0\n") {
+            break;
+        }
+    }
     drop(crowd);
     let (status, _, _) = hub.publish("topic=a&data=x");
     assert_eq!(status, 200);
