@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use fanfare_hub::engine::{AppendError, Appended, CheckSource, Content, EngineFault, Followed, Keys, Logged};
-use fanfare_hub::{Check, Place, Position};
+use fanfare_hub::{Check, Position};
 
 use super::clerks::Clerks;
 use super::error::DiskFault;
@@ -39,7 +39,7 @@ const ROOM_BYTES: usize = 256 * 1024;
 pub(super) struct Committer {
     pub(super) shared: Arc<Shared>,
     pub(super) queue: Arc<Queue<Request>>,
-    pub(super) chores: Arc<Clerks<Chore>>,
+    pub(super) chores: Clerks<Chore>,
     pub(super) retention: Retention,
     pub(super) durability: Durability,
     pub(super) segment_bytes: u64,
@@ -109,12 +109,8 @@ impl Committer {
         self.trim(true);
     }
 
-    /// Drops what is not kept, at the start.
-    pub(super) fn trim_all(&mut self) {
-        self.trim(true);
-    }
-
-    fn trim(&mut self, by_age: bool) {
+    /// Drops what is not kept. Whether something is too old is only looked at when asked for.
+    pub(super) fn trim(&mut self, by_age: bool) {
         let now = self.now();
         for removed in self.retention.trim(&self.shared, by_age.then_some(now)) {
             self.chores.hand(Chore::Remove(removed));
@@ -260,9 +256,7 @@ impl Committer {
         for Pending { submission, key, check, at, .. } in entries {
             let position = self.next;
             self.next += 1;
-            let id = submission.chosen_id.clone().unwrap_or_else(|| {
-                self.shared.id_key.encipher(Place { epoch: self.shared.epoch, position, check })
-            });
+            let id = self.shared.id_of(&submission, position, check);
             let appended = Appended { position, id, duplicate: false };
             if let Some((key, fingerprint)) = key {
                 self.keys.remember(key, fingerprint, time(at), appended.clone());

@@ -134,6 +134,12 @@ pub enum DiskFault {
     Gone,
 }
 
+impl DiskFault {
+    pub(super) fn unreadable(error: io::Error) -> Self {
+        Self::Unreadable(Arc::new(error))
+    }
+}
+
 impl fmt::Display for DiskFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

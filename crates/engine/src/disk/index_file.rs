@@ -44,7 +44,7 @@ pub(super) struct Shape {
 }
 
 /// Writes the index of a segment that is complete. It is not synced: one that is lost is made again.
-pub(super) fn write(path: &Path, outline: &Outline, index: &GrowingIndex) -> io::Result<()> {
+pub(super) fn write(path: &Path, outline: &Outline, index: &GrowingIndex) -> io::Result<Shape> {
     let items = index.sorted();
     let bits = (items.len() / BUCKET_ITEMS).max(1).ilog2();
     let keyed = index.keyed();
@@ -73,7 +73,8 @@ pub(super) fn write(path: &Path, outline: &Outline, index: &GrowingIndex) -> io:
     for count in [index.offsets().len(), items.len(), keyed.len()] {
         header.extend_from_slice(&number(count).to_le_bytes());
     }
-    header.extend_from_slice(&crc32fast::hash(&body).to_le_bytes());
+    let body_crc = crc32fast::hash(&body);
+    header.extend_from_slice(&body_crc.to_le_bytes());
     header.extend_from_slice(&outline.newest_check.bits().to_le_bytes());
     let crc = crc32fast::hash(&header);
     header.extend_from_slice(&crc.to_le_bytes());
@@ -84,7 +85,9 @@ pub(super) fn write(path: &Path, outline: &Outline, index: &GrowingIndex) -> io:
     let mut out = file::create(&new)?;
     out.write_all(&header)?;
     out.write_all(&body)?;
-    fs::rename(&new, path)
+    fs::rename(&new, path)?;
+    let (items, keyed) = (number(items.len()), number(keyed.len()));
+    Ok(Shape { outline: *outline, bits, items, keyed, crc: body_crc })
 }
 
 fn number(count: usize) -> u32 {

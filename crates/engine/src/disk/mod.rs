@@ -149,7 +149,7 @@ impl DiskEngine {
         warm_events: u64,
         lock: File,
     ) -> io::Result<Self> {
-        committer.trim_all();
+        committer.trim(true);
         let committer =
             thread::Builder::new().name("fanfare-commit".to_owned()).spawn(move || committer.run())?;
         Ok(Self {

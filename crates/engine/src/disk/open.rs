@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use fanfare_hub::engine::{CheckSource, Content, Keys, Logged};
-use fanfare_hub::{Clock, IdKey, Place, Position, SystemClock};
+use fanfare_hub::engine::{Appended, CheckSource, Content, Keys, Logged};
+use fanfare_hub::{Clock, IdKey, Position, SystemClock};
 
 use super::DiskEngine;
 use super::clerks::Clerks;
@@ -56,8 +56,7 @@ pub(super) fn open(options: &DiskOptions) -> Result<DiskEngine, OpenError> {
     });
     let system = |error| OpenError::System { what: "start a thread", error };
     let housekeeper = Housekeeper::new(folder);
-    let chores =
-        Arc::new(Clerks::start("fanfare-keep", 1, move |chore| housekeeper.work(chore)).map_err(system)?);
+    let chores = Clerks::start("fanfare-keep", 1, move |chore| housekeeper.work(chore)).map_err(system)?;
     let reading = shared.clone();
     let readers = Clerks::start("fanfare-read", READERS, move |read: super::Read| read.answer(&reading))
         .map_err(system)?;
@@ -65,7 +64,7 @@ pub(super) fn open(options: &DiskOptions) -> Result<DiskEngine, OpenError> {
     let committer = Committer {
         shared: shared.clone(),
         queue: queue.clone(),
-        chores: chores.clone(),
+        chores,
         retention: Retention {
             events: options.events,
             bytes: options.bytes.max(2 * 1024 * 1024),
@@ -161,10 +160,8 @@ fn remembered(shared: &Shared, options: &DiskOptions) -> Keys {
         else {
             continue;
         };
-        let fingerprint = submission.fingerprint();
-        let made = || shared.id_key.encipher(Place { epoch: shared.epoch, position, check });
-        let id = submission.chosen_id.unwrap_or_else(made);
-        keys.remember(key, fingerprint, at, fanfare_hub::engine::Appended { position, id, duplicate: false });
+        let id = shared.id_of(&submission, position, check);
+        keys.remember(key, submission.fingerprint(), at, Appended { position, id, duplicate: false });
     }
     keys
 }

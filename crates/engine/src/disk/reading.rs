@@ -5,7 +5,6 @@
 
 use std::collections::HashSet;
 use std::fs::File;
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
@@ -15,12 +14,12 @@ use fanfare_hub::{Check, IdempotencyKey, Position, Topic};
 use fanfare_wire::EventId;
 
 use super::error::DiskFault;
-use super::hash::Term;
+use super::hash::{Term, TermHasher};
 use super::index::Hits;
 use super::record::{self, Entry, NoEntry};
 use super::salvage::LOST;
 use super::segment;
-use super::state::{Lookup, Sealed, Shared};
+use super::state::{Lookup, Sealed, Shared, State};
 
 /// How many segments one request goes through before others have their turn.
 const SEGMENTS_MAX: usize = 64;
@@ -45,6 +44,28 @@ enum Place {
 }
 
 impl Open {
+    fn tail(state: &State) -> Self {
+        let tail = &state.tail;
+        Self {
+            file: tail.file.clone(),
+            first: tail.header.first,
+            next: tail.next(),
+            end: tail.end,
+            place: Place::Tail,
+        }
+    }
+
+    fn sealed(sealed: &Sealed, hasher: &TermHasher) -> Result<Self, DiskFault> {
+        let lookup = sealed.lookup(hasher)?;
+        Ok(Self {
+            file: Arc::new(File::open(&sealed.path).map_err(DiskFault::unreadable)?),
+            first: sealed.outline.first,
+            next: sealed.next(),
+            end: sealed.outline.segment_bytes,
+            place: Place::Sealed(lookup),
+        })
+    }
+
     /// The number of a position in this segment.
     fn number(&self, position: Position) -> u32 {
         u32::try_from(position - self.first).unwrap_or(u32::MAX)
@@ -52,6 +73,40 @@ impl Open {
 
     fn position(&self, number: u32) -> Position {
         self.first + Position::from(number)
+    }
+
+    /// Reads one entry and takes something from it.
+    ///
+    /// # Errors
+    /// It is damaged, or cannot be read.
+    fn entry<T>(&self, number: u32, offset: u32, take: impl FnOnce(&Entry<'_>) -> T) -> Result<T, DiskFault> {
+        let position = self.position(number);
+        let damaged = DiskFault::DamagedEntry { position };
+        if offset == LOST {
+            return Err(damaged);
+        }
+        let bytes = segment::read_piece(&self.file, u64::from(offset), self.end, ENTRY_GUESS_BYTES)
+            .map_err(DiskFault::unreadable)?;
+        match record::entry(&bytes) {
+            Ok(entry) if entry.position == position => Ok(take(&entry)),
+            _ => Err(damaged),
+        }
+    }
+
+    /// The first of `places` that is kept and has a publisher's id.
+    fn first_with_id(
+        &self,
+        places: &[(u32, u32)],
+        id: &str,
+        oldest: Position,
+    ) -> Result<Option<Position>, DiskFault> {
+        for &(number, offset) in places {
+            let position = self.position(number);
+            if position >= oldest && self.entry(number, offset, |entry| entry.id == Some(id))? {
+                return Ok(Some(position));
+            }
+        }
+        Ok(None)
     }
 }
 
@@ -106,7 +161,7 @@ impl Shared {
                 Found::Most => break,
                 Found::These { entries: places, through } => {
                     let wanted = request.topics.as_deref().unwrap_or_default();
-                    self.read_these(&open, &places, through, wanted, &mut bytes_left)
+                    read_these(&open, &places, through, wanted, &mut bytes_left)
                 }
             };
             match read {
@@ -134,19 +189,18 @@ impl Shared {
             let state = self.lock();
             (state.sealed.iter().cloned().collect::<Vec<_>>(), state.oldest)
         };
-        let has_id = |entry: &Entry<'_>| entry.id == Some(id.as_str());
+        let id = id.as_str();
         for segment in sealed {
-            let open = match self.open_sealed(&segment) {
+            let open = match Open::sealed(&segment, &self.hasher) {
                 Ok(open) => open,
                 Err(_) if segment.next() <= self.lock().oldest => continue,
                 Err(error) => return Err(error),
             };
             let Place::Sealed(lookup) = &open.place else { continue };
-            for number in lookup.earliest(hash, SAME_ID_MAX).map_err(unreadable)? {
-                let offset = lookup.offset(number).map_err(unreadable)?;
-                if open.position(number) >= oldest && self.entry_is(&open, number, offset, has_id)? {
-                    return Ok(Some(open.position(number)));
-                }
+            let numbers = lookup.earliest(hash, SAME_ID_MAX).map_err(DiskFault::unreadable)?;
+            let places = self.places(&open, numbers)?;
+            if let Some(found) = open.first_with_id(&places, id, oldest)? {
+                return Ok(Some(found));
             }
         }
         let (open, places) = {
@@ -154,14 +208,9 @@ impl Shared {
             let numbers = state.tail.index.all(hash).into_iter().take(SAME_ID_MAX);
             let places: Vec<_> =
                 numbers.filter_map(|number| Some((number, state.tail.index.offset(number)?))).collect();
-            (self.open_tail(&state), places)
+            (Open::tail(&state), places)
         };
-        for (number, offset) in places {
-            if open.position(number) >= oldest && self.entry_is(&open, number, offset, has_id)? {
-                return Ok(Some(open.position(number)));
-            }
-        }
-        Ok(None)
+        open.first_with_id(&places, id, oldest)
     }
 
     /// The check of the entry at a position, if it can be read.
@@ -179,16 +228,11 @@ impl Shared {
         self.one(position, |entry| Some((IdempotencyKey::new(entry.key?), logged(entry)?))).flatten()
     }
 
-    fn one<T>(&self, position: Position, take: impl Fn(&Entry<'_>) -> T) -> Option<T> {
+    fn one<T>(&self, position: Position, take: impl FnOnce(&Entry<'_>) -> T) -> Option<T> {
         let open = self.open_at(position).ok()?;
         let number = open.number(position);
         let offset = self.offset_in(&open, number).ok()?;
-        let mut taken = None;
-        let is_there = self.entry_is(&open, number, offset, |entry| {
-            taken = Some(take(entry));
-            true
-        });
-        is_there.ok().and(taken)
+        open.entry(number, offset, take).ok()
     }
 
     fn topic_hashes(&self, topics: &[Topic]) -> Vec<u64> {
@@ -200,40 +244,17 @@ impl Shared {
             let state = self.lock();
             match state.sealed_at(position) {
                 Some(sealed) => sealed.clone(),
-                None if position >= state.tail.header.first => return Ok(self.open_tail(&state)),
+                None if position >= state.tail.header.first => return Ok(Open::tail(&state)),
                 None => return Err(DiskFault::Gone),
             }
         };
-        self.open_sealed(&sealed)
-    }
-
-    fn open_sealed(&self, sealed: &Sealed) -> Result<Open, DiskFault> {
-        let lookup = sealed.lookup(&self.hasher)?;
-        Ok(Open {
-            file: Arc::new(File::open(&sealed.path).map_err(unreadable)?),
-            first: sealed.outline.first,
-            next: sealed.next(),
-            end: sealed.outline.segment_bytes,
-            place: Place::Sealed(lookup),
-        })
-    }
-
-    #[allow(clippy::unused_self)] // The one that is locked belongs to it.
-    fn open_tail(&self, state: &super::state::State) -> Open {
-        let tail = &state.tail;
-        Open {
-            file: tail.file.clone(),
-            first: tail.header.first,
-            next: tail.next(),
-            end: tail.end,
-            place: Place::Tail,
-        }
+        Open::sealed(&sealed, &self.hasher)
     }
 
     /// Where an entry of a segment begins.
     fn offset_in(&self, open: &Open, number: u32) -> Result<u32, DiskFault> {
         if let Place::Sealed(lookup) = &open.place {
-            return lookup.offset(number).map_err(unreadable);
+            return lookup.offset(number).map_err(DiskFault::unreadable);
         }
         let state = self.lock();
         if state.tail.header.first == open.first {
@@ -242,7 +263,12 @@ impl Shared {
         // It was sealed in between.
         let sealed = state.sealed_at(open.first).cloned().ok_or(DiskFault::Gone)?;
         drop(state);
-        sealed.lookup(&self.hasher)?.offset(number).map_err(unreadable)
+        sealed.lookup(&self.hasher)?.offset(number).map_err(DiskFault::unreadable)
+    }
+
+    /// Where entries of a segment begin, beside their numbers.
+    fn places(&self, open: &Open, numbers: Vec<u32>) -> Result<Vec<(u32, u32)>, DiskFault> {
+        numbers.into_iter().map(|number| Ok((number, self.offset_in(open, number)?))).collect()
     }
 
     /// Finds what is to be read of a segment from one position up to, and without, another.
@@ -257,7 +283,7 @@ impl Shared {
         if let Some(hashes) = hashes {
             let hits = match &open.place {
                 Place::Sealed(lookup) => {
-                    Some(lookup.hits(hashes, from_number, to_number).map_err(unreadable)?)
+                    Some(lookup.hits(hashes, from_number, to_number).map_err(DiskFault::unreadable)?)
                 }
                 Place::Tail => {
                     let state = self.lock();
@@ -266,8 +292,7 @@ impl Shared {
                 }
             };
             if let Some(Hits::These { numbers, through }) = hits {
-                let places = numbers.into_iter().map(|number| Ok((number, self.offset_in(open, number)?)));
-                let entries = places.collect::<Result<_, DiskFault>>()?;
+                let entries = self.places(open, numbers)?;
                 return Ok(Found::These { entries, through: open.position(through) });
             }
         }
@@ -290,7 +315,7 @@ impl Shared {
             let piece = match offset {
                 LOST => Vec::new(),
                 _ => segment::read_piece(&open.file, u64::from(offset), open.end, bytes_left)
-                    .map_err(unreadable)?,
+                    .map_err(DiskFault::unreadable)?,
             };
             let begins = next;
             let mut rest = segment::behind_group_header(&piece);
@@ -312,67 +337,39 @@ impl Shared {
         }
         Ok(Stretch { entries, through: next - 1 })
     }
+}
 
-    /// Reads single entries, as far as the bytes last; those of other topics are left out.
-    fn read_these(
-        &self,
-        open: &Open,
-        places: &[(u32, u32)],
-        through: Position,
-        wanted: &[Topic],
-        bytes_left: &mut usize,
-    ) -> Result<Stretch, DiskFault> {
-        let wanted: HashSet<&str> = wanted.iter().map(Topic::as_str).collect();
-        let mut entries: Vec<Logged> = Vec::with_capacity(places.len());
-        for &(number, offset) in places {
-            let position = open.position(number);
-            let mut read = None;
-            let is_there = self.entry_is(open, number, offset, |entry| {
-                if entry.topics().any(|topic| wanted.contains(topic)) {
-                    read = Some((logged(entry), entry.bytes));
-                }
-                true
-            });
-            match is_there {
-                Err(error @ DiskFault::DamagedEntry { .. }) if entries.is_empty() => return Err(error),
-                Err(DiskFault::DamagedEntry { .. }) => return Ok(Stretch { entries, through: position - 1 }),
-                other => other?,
-            };
-            if let Some((logged, bytes)) = read {
-                entries.push(logged.ok_or(DiskFault::DamagedEntry { position })?);
-                *bytes_left = bytes_left.saturating_sub(bytes);
-                if *bytes_left == 0 {
-                    return Ok(Stretch { entries, through: position });
-                }
+/// Reads single entries, as far as the bytes last; those of other topics are left out.
+fn read_these(
+    open: &Open,
+    places: &[(u32, u32)],
+    through: Position,
+    wanted: &[Topic],
+    bytes_left: &mut usize,
+) -> Result<Stretch, DiskFault> {
+    let wanted: HashSet<&str> = wanted.iter().map(Topic::as_str).collect();
+    let mut entries: Vec<Logged> = Vec::with_capacity(places.len());
+    for &(number, offset) in places {
+        let position = open.position(number);
+        let read = open.entry(number, offset, |entry| {
+            let is_wanted = entry.topics().any(|topic| wanted.contains(topic));
+            is_wanted.then(|| (logged(entry), entry.bytes))
+        });
+        let read = match read {
+            Err(DiskFault::DamagedEntry { .. }) if !entries.is_empty() => {
+                return Ok(Stretch { entries, through: position - 1 });
+            }
+            read => read?,
+        };
+        if let Some((logged, bytes)) = read {
+            entries.push(logged.ok_or(DiskFault::DamagedEntry { position })?);
+            *bytes_left = bytes_left.saturating_sub(bytes);
+            if *bytes_left == 0 {
+                return Ok(Stretch { entries, through: position });
             }
         }
-        Ok(Stretch { entries, through })
     }
-
-    /// Reads one entry and asks about it.
-    ///
-    /// # Errors
-    /// It is damaged, or cannot be read.
-    #[allow(clippy::unused_self)]
-    fn entry_is(
-        &self,
-        open: &Open,
-        number: u32,
-        offset: u32,
-        ask: impl FnOnce(&Entry<'_>) -> bool,
-    ) -> Result<bool, DiskFault> {
-        let position = open.position(number);
-        let damaged = DiskFault::DamagedEntry { position };
-        if offset == LOST {
-            return Err(damaged);
-        }
-        let bytes = segment::read_piece(&open.file, u64::from(offset), open.end, ENTRY_GUESS_BYTES)
-            .map_err(unreadable)?;
-        match record::entry(&bytes) {
-            Ok(entry) if entry.position == position => Ok(ask(&entry)),
-            _ => Err(damaged),
-        }
-    }
+    Ok(Stretch { entries, through })
 }
 
 /// What has been read so far, or, if that is nothing, that reading goes on at `oldest`.
@@ -395,8 +392,4 @@ fn logged(entry: &Entry<'_>) -> Option<Logged> {
 /// Microseconds since 1970 as a time.
 pub(super) fn time(micros: u64) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_micros(micros)
-}
-
-fn unreadable(error: io::Error) -> DiskFault {
-    DiskFault::Unreadable(Arc::new(error))
 }

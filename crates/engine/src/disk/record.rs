@@ -146,6 +146,13 @@ pub(super) fn group(bytes: &[u8]) -> Option<Group> {
     })
 }
 
+/// Where at `from` or behind it something begins that may be a group, by its mark.
+pub(super) fn next_mark(bytes: &[u8], from: usize) -> Option<usize> {
+    let mark = GROUP_MARK.to_le_bytes();
+    let found = bytes.get(from..)?.windows(4).position(|four| four == mark)?;
+    Some(from + found)
+}
+
 /// An entry that has not been copied out of what was read.
 #[derive(Clone, Debug)]
 pub(super) struct Entry<'a> {

@@ -44,9 +44,8 @@ pub(super) fn all(
 pub(super) fn index(outline: &Outline, bytes: &[u8], hasher: &TermHasher) -> GrowingIndex {
     let mut index = GrowingIndex::default();
     let mut at = HEADER_BYTES;
-    let mark = GROUP_MARK.to_le_bytes();
     while at < bytes.len() && index.entries() < outline.entries {
-        let is_group = bytes[at..].starts_with(&mark);
+        let is_group = u32_at(bytes, at) == Some(GROUP_MARK);
         let first = u64_at(bytes, at + 16).and_then(|first| first.checked_sub(outline.first));
         match first.and_then(|first| u32::try_from(first).ok()).filter(|_| is_group) {
             // What stands between this group and the one before it is lost.
@@ -54,15 +53,11 @@ pub(super) fn index(outline: &Outline, bytes: &[u8], hasher: &TermHasher) -> Gro
                 (index.entries()..first).for_each(|_| index.push(LOST, [], false));
                 at = entries(outline, bytes, at + GROUP_HEADER_BYTES, &mut index, hasher);
             }
-            _ => at = next_mark(bytes, at + 1, mark),
+            _ => at = record::next_mark(bytes, at + 1).unwrap_or(bytes.len()),
         }
     }
     (index.entries()..outline.entries).for_each(|_| index.push(LOST, [], false));
     index
-}
-
-fn next_mark(bytes: &[u8], from: usize, mark: [u8; 4]) -> usize {
-    bytes[from..].windows(4).position(|four| four == mark).map_or(bytes.len(), |found| from + found)
 }
 
 /// Takes in the entries from `at` on, up to where none follows; returns where that is.

@@ -149,10 +149,8 @@ pub(super) fn scan(
 ///
 /// What the disk has there may also be of a segment that was removed: such a group has earlier positions.
 fn acknowledged_behind(bytes: &[u8], place: usize, next: Position) -> bool {
-    let mark = GROUP_MARK.to_le_bytes();
     let mut from = place + 1;
-    while let Some(found) = bytes.get(from..).and_then(|rest| rest.windows(4).position(|four| four == mark)) {
-        let at = from + found;
+    while let Some(at) = record::next_mark(bytes, from) {
         let synced = place as u64 + 1..=at as u64;
         if record::group(&bytes[at..])
             .is_some_and(|group| group.first > next && synced.contains(&group.synced))

@@ -10,7 +10,8 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use fanfare_hub::engine::Follower;
-use fanfare_hub::{Check, Clock, IdKey, Position};
+use fanfare_hub::{Check, Clock, IdKey, Place, Position, Submission};
+use fanfare_wire::EventId;
 
 use super::error::DiskFault;
 use super::hash::TermHasher;
@@ -80,6 +81,12 @@ pub(super) enum Lookup {
 }
 
 impl Shared {
+    /// The id of a publication that stands at a position: its publisher's, or the one that the hub makes.
+    pub(super) fn id_of(&self, submission: &Submission, position: Position, check: Check) -> EventId {
+        let made = || self.id_key.encipher(Place { epoch: self.epoch, position, check });
+        submission.chosen_id.clone().unwrap_or_else(made)
+    }
+
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing is left half done under this lock.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -151,16 +158,13 @@ impl Sealed {
             SealedIndex::Growing(growing) => growing.clone(),
             _ => return Ok(()),
         };
-        index_file::write(&self.index_path(), &self.outline, &growing)?;
-        if let Some(shape) = index_file::shape(&File::open(self.index_path())?)? {
-            *self.lock() = SealedIndex::File(shape);
-        }
+        let shape = index_file::write(&self.index_path(), &self.outline, &growing)?;
+        *self.lock() = SealedIndex::File(shape);
         Ok(())
     }
 
     /// The index to ask; made again from the segment where its file is missing or invalid.
     pub(super) fn lookup(&self, hasher: &TermHasher) -> Result<Lookup, DiskFault> {
-        let unreadable = |error: io::Error| DiskFault::Unreadable(Arc::new(error));
         let mut index = self.lock();
         match &*index {
             SealedIndex::Growing(growing) => return Ok(Lookup::Memory(growing.clone())),
@@ -170,20 +174,18 @@ impl Sealed {
                 }
             }
             SealedIndex::Unseen => {
-                if let Some((shape, file)) = self.read_index().map_err(unreadable)? {
+                if let Some((shape, file)) = self.read_index().map_err(DiskFault::unreadable)? {
                     *index = SealedIndex::File(shape);
                     return Ok(Lookup::File(shape, file));
                 }
             }
         }
-        let bytes = fs::read(&self.path).map_err(unreadable)?;
+        let bytes = fs::read(&self.path).map_err(DiskFault::unreadable)?;
         let salvaged = Arc::new(salvage::index(&self.outline, &bytes, hasher));
         // A disk that takes no index is no reason not to read; it stays in memory then.
-        let written = index_file::write(&self.index_path(), &self.outline, &salvaged);
-        let shape = written.and_then(|()| index_file::shape(&File::open(self.index_path())?));
-        *index = match shape {
-            Ok(Some(shape)) => SealedIndex::File(shape),
-            _ => SealedIndex::Growing(salvaged.clone()),
+        *index = match index_file::write(&self.index_path(), &self.outline, &salvaged) {
+            Ok(shape) => SealedIndex::File(shape),
+            Err(_) => SealedIndex::Growing(salvaged.clone()),
         };
         Ok(Lookup::Memory(salvaged))
     }
