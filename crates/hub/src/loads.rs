@@ -337,12 +337,18 @@ impl Loads {
         if let Some(waiter) = load.waiters.get_mut(&waiter) {
             waiter.pauses = true;
         }
-        if load.waiters.values().all(|waiter| waiter.pauses) {
-            if let Some(page) = load.claim.take() {
-                self.pages.release(page, &mut after.dropped_pages);
-                self.begin_more(now, after);
-            }
+        if self.give_up_claim(number, after) {
+            self.begin_more(now, after);
         }
+    }
+
+    /// Keeps a page no longer for those who wait for a load, if none of them can take it. Whether there was one.
+    fn give_up_claim(&mut self, number: LoadNumber, after: &mut After) -> bool {
+        let load = self.by_number.get_mut(&number);
+        let load = load.filter(|load| load.waiters.values().all(|waiter| waiter.pauses));
+        let Some(page) = load.and_then(|load| load.claim.take()) else { return false };
+        self.pages.release(page, &mut after.dropped_pages);
+        true
     }
 
     /// Somebody waits no longer. With the last one a load is forgotten, done or not.
@@ -359,10 +365,8 @@ impl Loads {
             if let Some(load) = self.by_number.remove(&number) {
                 self.forget(number, load, after);
             }
-        } else if load.waiters.values().all(|waiter| waiter.pauses) {
-            if let Some(page) = load.claim.take() {
-                self.pages.release(page, &mut after.dropped_pages);
-            }
+        } else {
+            self.give_up_claim(number, after);
         }
         self.begin_more(now, after);
     }

@@ -14,12 +14,17 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// The program with `arguments`, and an environment without the variables that it obeys.
 pub(crate) fn fanfare(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_fanfare"));
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("FANFARE_")) {
-        command.env_remove(name);
-    }
+    forget_variables(&mut command);
     command.env_remove("RUST_LOG");
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
+}
+
+/// Keeps the variables that the program obeys from it.
+pub(crate) fn forget_variables(command: &mut Command) {
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("FANFARE_")) {
+        command.env_remove(name);
+    }
 }
 
 /// What the program says that does not start.

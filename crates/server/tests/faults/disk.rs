@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 
 use tempfile::TempDir;
 
-use crate::common::{Hub, PATIENCE, fanfare};
+use crate::common::{Hub, PATIENCE, fanfare, forget_variables};
 
 /// How the program ends when the power goes.
 pub(crate) const POWER_STATUS: i32 = 86;
@@ -89,9 +89,7 @@ impl Disk {
         command.args(["-c", "exec \"$0\" \"$@\" 2>>\"$SAID\""]).arg(fanfare(&[]).get_program());
         command.args(["serve", "--dev", "--listen", "127.0.0.1:0", "--io-uring", "off"]);
         command.arg("--data-dir").arg(self.data_dir()).args(more);
-        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("FANFARE_")) {
-            command.env_remove(name);
-        }
+        forget_variables(&mut command);
         command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

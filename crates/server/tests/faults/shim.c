@@ -350,6 +350,14 @@ __attribute__((constructor)) static void begin(void) {
 #define LOCKED pthread_mutex_lock(&lock)
 #define UNLOCKED pthread_mutex_unlock(&lock)
 
+/* Ends a call that holds the lock, with what the real one gave. */
+static int finished(int result) {
+    int saved = errno;
+    UNLOCKED;
+    errno = saved;
+    return result;
+}
+
 /* Fails a call that holds the lock. */
 static int failed(int error) {
     UNLOCKED;
@@ -489,10 +497,7 @@ int unlink(const char *path) {
         changed(UNLINKED, path, NULL, file, NULL);
         powered();
     }
-    int saved = errno;
-    UNLOCKED;
-    errno = saved;
-    return result;
+    return finished(result);
 }
 
 int rename(const char *path, const char *to) {
@@ -507,10 +512,7 @@ int rename(const char *path, const char *to) {
         changed(RENAMED, path, to, file, replaced);
         powered();
     }
-    int saved = errno;
-    UNLOCKED;
-    errno = saved;
-    return result;
+    return finished(result);
 }
 
 int mkdir(const char *path, mode_t mode) {
@@ -523,10 +525,7 @@ int mkdir(const char *path, mode_t mode) {
         changed(MADE, path, NULL, NULL, NULL);
         powered();
     }
-    int saved = errno;
-    UNLOCKED;
-    errno = saved;
-    return result;
+    return finished(result);
 }
 
 /* ---- the wall clock ---- */
