@@ -182,8 +182,19 @@ impl Shared {
         Ok(Batch { entries, through: from - 1, all: false })
     }
 
-    /// Finds the earliest kept entry with a publisher's id.
+    /// Finds the earliest kept entry with a publisher's id; none if that entry is damaged, for whoever went on behind a later one
+    /// with the same id would never know what was skipped.
     pub(super) fn find(&self, id: &EventId) -> Result<Option<Position>, DiskFault> {
+        match self.earliest(id) {
+            Err(DiskFault::DamagedEntry { .. }) => {
+                self.tally.damaged.fetch_add(1, Ordering::Relaxed);
+                Ok(None)
+            }
+            found => found,
+        }
+    }
+
+    fn earliest(&self, id: &EventId) -> Result<Option<Position>, DiskFault> {
         let hash = self.hasher.hash(Term::Id(id.as_str()));
         let (sealed, oldest) = {
             let state = self.lock();
