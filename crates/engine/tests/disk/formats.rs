@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 use fanfare_engine::DiskEngine;
 use fanfare_engine::disk::{DiskOptions, Durability, OpenError};
 use fanfare_hub::engine::{Content, Engine, Logged, ReadError, ReadRequest};
-use fanfare_hub::{Clock, Delivery, Grant, Hub, IdempotencyKey, Matcher, Publication, Submission};
+use fanfare_hub::{Clock, Delivery, Grant, Hub, IdempotencyKey, Matcher, Publication, Submission, Topic};
 use fanfare_wire::{Decoder, Event, EventName, Item};
 use serde_json::Value;
 
@@ -88,7 +88,7 @@ impl Told {
         };
         let is = (logged.position, logged.at, *private, chosen_id.is_some());
         assert_eq!(is, (self.position, self.at, self.private, self.publishers_id), "{}", self.position);
-        assert!(topics.iter().map(|topic| topic.as_str()).eq(self.topics.iter().map(String::as_str)));
+        assert!(topics.iter().map(Topic::as_str).eq(self.topics.iter().map(String::as_str)));
         let frame = draft.clone().stamp(chosen_id.as_ref().unwrap_or(&id(&self.fields.id)));
         assert_eq!(fields(frame.as_bytes()), self.fields);
     }
@@ -111,6 +111,10 @@ fn fields(mut frame: &[u8]) -> Fields {
     }
     assert_eq!(events, 1);
     fields
+}
+
+fn ends_in(name: &str, ending: &str) -> bool {
+    name.rsplit_once('.').is_some_and(|(_, found)| found == ending)
 }
 
 /// A folder that a release wrote.
@@ -158,7 +162,7 @@ impl Written {
 
     /// The name of the newest segment.
     fn newest(&self) -> &str {
-        self.files.keys().rfind(|name| name.ends_with(".seg")).expect("a segment")
+        self.files.keys().rfind(|name| ends_in(name, "seg")).expect("a segment")
     }
 
     /// A second after the newest entry, so that keys are remembered whenever this runs.
@@ -302,7 +306,9 @@ fn look(written: &Written, folder: &Path, with_indexes: bool) -> Damage {
     assert!(next <= written.next(), "nothing is invented");
     let (found, mut missing) = read_all(&engine, next);
     missing.extend(next..written.next());
-    found.iter().for_each(|logged| written.told(logged.position).check(logged));
+    for logged in &found {
+        written.told(logged.position).check(logged);
+    }
     let positions = found.iter().map(|logged| logged.position).chain(missing.iter().copied());
     assert_eq!(positions.collect::<BTreeSet<_>>().len(), written.told.len(), "each is there or missing");
     for told in written.told.iter().filter(|told| told.publishers_id) {
@@ -344,13 +350,13 @@ fn check_damage(written: &Written, name: &str, at: usize, damage: Damage) {
             let is_expected = matches!(error, OpenError::Damaged { .. })
                 || matches!(error, OpenError::NewerFormat { .. } if name == "log");
             assert!(is_expected, "{context}: {error}");
-            let is_sealed_body = name.ends_with(".seg") && name != written.newest() && at >= 40;
-            assert!(!is_sealed_body && !name.ends_with(".idx"), "{context}: {error}");
+            let is_sealed_body = ends_in(name, "seg") && name != written.newest() && at >= 40;
+            assert!(!is_sealed_body && !ends_in(name, "idx"), "{context}: {error}");
         }
         Damage::Missing(missing) => {
             assert_ne!(name, "log", "{context}");
             // The last group of the newest segment may be torn: nobody knows that it was acknowledged.
-            let most = if name.ends_with(".idx") {
+            let most = if ends_in(name, "idx") {
                 0
             } else if name == written.newest() {
                 3
