@@ -7,6 +7,7 @@ use std::path::Path;
 
 use fanfare_hub::Position;
 
+use super::checksum::Checksum;
 use super::error::OpenError;
 use super::hash::TermHasher;
 use super::index::GrowingIndex;
@@ -34,19 +35,25 @@ pub(super) fn all(
         newest_check: behind.check_before,
         entries: entries.ok_or_else(|| OpenError::Damaged { path: path.to_owned(), at: 0 })?,
     };
-    let index = index(&outline, bytes, hasher);
+    let checksum = hasher.checksum(header.format);
+    let index = index(&outline, checksum, bytes, hasher);
     let mut readable = index.offsets().iter().rev().filter(|&&offset| offset != LOST);
-    let newest = readable.find_map(|&offset| record::entry(bytes.get(offset as usize..)?).ok());
+    let newest = readable.find_map(|&offset| record::entry(checksum, bytes.get(offset as usize..)?).ok());
     outline.newest_at = newest.map_or(0, |newest| newest.at);
     Ok((outline, index))
 }
 
 /// Makes the index of a segment from its bytes, as far as they are whole. Headers of groups are not believed: each entry says itself
 /// which it is.
-pub(super) fn index(outline: &Outline, bytes: &[u8], hasher: &TermHasher) -> GrowingIndex {
+pub(super) fn index(
+    outline: &Outline,
+    checksum: Checksum,
+    bytes: &[u8],
+    hasher: &TermHasher,
+) -> GrowingIndex {
     let mut index = GrowingIndex::default();
     let behind = outline.first + Position::from(outline.entries);
-    let mut search = Search { bytes, bytes_left: bytes.len().saturating_mul(SEARCH_TIMES) };
+    let mut search = Search { checksum, bytes, bytes_left: bytes.len().saturating_mul(SEARCH_TIMES) };
     let mut at = HEADER_BYTES;
     loop {
         let next = outline.first + Position::from(index.entries());
@@ -67,6 +74,7 @@ const SEARCH_TIMES: usize = 16;
 
 /// Looks for entries where they should be, and where that is damaged, at every byte behind it.
 struct Search<'a> {
+    checksum: Checksum,
     bytes: &'a [u8],
     bytes_left: usize,
 }
@@ -112,7 +120,7 @@ impl<'a> Search<'a> {
     }
 
     fn entry_at(&self, at: usize, position: Position) -> Option<Entry<'a>> {
-        record::entry(self.bytes.get(at..)?).ok().filter(|entry| entry.position == position)
+        record::entry(self.checksum, self.bytes.get(at..)?).ok().filter(|entry| entry.position == position)
     }
 }
 
@@ -127,11 +135,11 @@ mod tests {
 
     /// A segment of groups of some entries each, from position 100 on, and where its entries begin.
     fn segment(groups: &[usize]) -> (Vec<u8>, Vec<usize>) {
-        let header = Header { epoch: 1, first: 100, check_before: Check::START };
+        let header = Header { format: 1, epoch: 1, first: 100, check_before: Check::START };
         let mut bytes = header.bytes().to_vec();
         let mut begins = Vec::new();
         for &entries in groups {
-            let mut writer = GroupWriter::begin(Vec::new(), 100 + begins.len() as Position);
+            let mut writer = GroupWriter::begin(Checksum::PLAIN, Vec::new(), 100 + begins.len() as Position);
             let places: Vec<_> = (0..entries).map(|_| writer.push(1, Check::START, &ENTRY)).collect();
             begins.extend(places.into_iter().map(|place| bytes.len() + place));
             bytes.extend(writer.finish(0));
@@ -139,17 +147,20 @@ mod tests {
         (bytes, begins)
     }
 
-    /// The numbers of the entries that are found; they have to be where they are.
-    fn found(bytes: &[u8], begins: &[usize]) -> Vec<usize> {
-        let outline = Outline {
+    fn outline(bytes: &[u8], entries: usize) -> Outline {
+        Outline {
             epoch: 1,
             first: 100,
             segment_bytes: bytes.len() as u64,
             newest_at: 1,
             newest_check: Check::START,
-            entries: u32::try_from(begins.len()).expect("few"),
-        };
-        let index = index(&outline, bytes, &TermHasher::new([0; 16]));
+            entries: u32::try_from(entries).expect("few"),
+        }
+    }
+
+    /// The numbers of the entries that are found; they have to be where they are.
+    fn found(bytes: &[u8], begins: &[usize]) -> Vec<usize> {
+        let index = index(&outline(bytes, begins.len()), Checksum::PLAIN, bytes, &TermHasher::new([0; 16]));
         assert_eq!(index.offsets().len(), begins.len());
         let places = index.offsets().iter().zip(begins).enumerate();
         let found = places.filter(|(_, (offset, _))| **offset != LOST);
@@ -178,6 +189,28 @@ mod tests {
             let expected: Vec<_> = (0..begins.len()).filter(|number| Some(*number) != lost).collect();
             assert_eq!(found(&bytes, &begins), expected, "bit {bit}");
         }
+    }
+
+    /// Goal: what a publisher put into an event is never handed out as an entry.
+    /// Method: an event that holds the next entry, in an entry whose length is damaged.
+    #[test]
+    fn an_entry_in_an_event_is_none() {
+        let keyed = Checksum::keyed(77);
+        let forged = |checksum: Checksum| {
+            let mut inner = GroupWriter::begin(checksum, Vec::new(), 101);
+            inner.push(1, Check::START, &ENTRY);
+            let mut outer = GroupWriter::begin(keyed, Vec::new(), 100);
+            let begins = outer.push(1, Check::START, &[&ENTRY[..], &inner.finish(0)].concat());
+            let mut bytes = [&[0; HEADER_BYTES][..], &outer.finish(0)].concat();
+            bytes[HEADER_BYTES + begins] ^= 1;
+            bytes
+        };
+        let found = |bytes: &[u8]| {
+            let outline = outline(bytes, 2);
+            index(&outline, keyed, bytes, &TermHasher::new([0; 16])).offset(1)
+        };
+        assert_eq!(found(&forged(Checksum::PLAIN)), Some(LOST));
+        assert_ne!(found(&forged(keyed)), Some(LOST));
     }
 
     #[test]

@@ -16,7 +16,7 @@ use fanfare_hub::{Clock, Delivery, Grant, Hub, IdempotencyKey, Matcher, Publicat
 use fanfare_wire::{Decoder, Event, EventName, Item};
 use serde_json::Value;
 
-use crate::support::{folder, id, next, publish, topic, wait};
+use crate::support::{files, folder, id, next, publish, topic, wait};
 
 /// What stands in a frame.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -290,6 +290,38 @@ fn a_hub_goes_on_with_a_log_of_every_format() {
     }
 }
 
+/// Nothing is added to a segment of an earlier format; what it begins with changes only where nothing is in it.
+#[test]
+fn a_log_of_an_earlier_format_goes_on_in_this_one_s() {
+    let format = |path: &Path| fs::read(path).expect("read")[8];
+    let newest = |folder: &Path| files(folder, "seg").pop().expect("a segment");
+    let ours = {
+        let folder = folder();
+        drop(DiskEngine::options(folder.path()).open().expect("a log"));
+        format(&newest(folder.path()))
+    };
+    for written in all_written() {
+        let folder = folder();
+        let earlier = folder.path().join("default").join(written.newest());
+        for is_empty in [false, true] {
+            written.lay(folder.path(), &BTreeMap::new(), "nothing");
+            if is_empty {
+                fs::write(&earlier, &fs::read(&earlier).expect("read")[..40]).expect("written");
+            }
+            let before = fs::read(&earlier).expect("read");
+            let first: u64 = written.newest()[..20].parse().expect("a position");
+            let next = if is_empty { first } else { written.next() };
+            for more in 0..2 {
+                let hub = written.hub(folder.path());
+                assert_eq!(publish(&hub, "more", "").position, next + more, "{}, {is_empty}", written.name);
+            }
+            assert_eq!(format(&newest(folder.path())), ours);
+            let grew = fs::read(&earlier).expect("read") != before;
+            assert_eq!(grew, is_empty || before[8] == ours, "{}, {is_empty}", written.name);
+        }
+    }
+}
+
 /// What changing one byte did to a log.
 enum Damage {
     Refused(OpenError),
@@ -324,19 +356,20 @@ fn look(written: &Written, folder: &Path, with_indexes: bool) -> Damage {
 }
 
 /// Goal: no byte can be changed so that anything wrong is handed out, or more is lost than must be.
-/// Method: change every byte of every file, one at a time, with the indexes there and without them.
+/// Method: change every byte of every file, one at a time, with the indexes there and without them; of the earlier formats, one byte in
+/// seven.
 #[test]
 fn a_changed_byte_costs_what_it_is_part_of_and_is_never_handed_out() {
-    for written in all_written() {
-        let folder = folder();
+    let (all, folder) = (all_written(), folder());
+    for (earlier, written) in all.iter().rev().enumerate() {
         for left_out in ["nothing", ".idx"] {
             for (name, whole) in written.files.iter().filter(|(name, _)| !name.ends_with(left_out)) {
-                for at in 0..whole.len() {
+                for at in (0..whole.len()).step_by(if earlier == 0 { 1 } else { 7 }) {
                     let mut bytes = whole.clone();
                     bytes[at] ^= 1 << (at % 8);
                     written.lay(folder.path(), &BTreeMap::from([(name.clone(), bytes)]), left_out);
-                    let damage = look(&written, folder.path(), left_out != ".idx");
-                    check_damage(&written, name, at, damage);
+                    let damage = look(written, folder.path(), left_out != ".idx");
+                    check_damage(written, name, at, damage);
                 }
             }
         }
