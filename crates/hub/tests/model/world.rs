@@ -43,6 +43,15 @@ pub trait Disk {
     fn oldest(&self) -> Position;
     /// Gives up what it holds of the engine.
     fn close(&mut self);
+    /// Copies the log as it is now.
+    fn back_up(&mut self);
+    /// Puts that copy in the place of the log, which is closed.
+    fn go_back(&mut self);
+    /// Remembers the end: what is behind it from now on may be torn.
+    fn note_end(&mut self);
+    /// Copies the log while it is open, torn somewhere behind that end, and goes on with the copy once this one is closed:
+    /// after `cut` of 255 parts of what is there in the newest file.
+    fn tear(&mut self, cut: u8);
 }
 
 #[derive(Clone, Debug)]
@@ -75,6 +84,14 @@ pub enum Op {
     Restart {
         without_indexes: bool,
     },
+    /// Everything ends at once, while the newest publications are on their way to the disk.
+    Kill {
+        under_way: u8,
+        cut: u8,
+    },
+    BackUp,
+    /// The log goes on as it was when it was backed up.
+    GoBack,
     Engine(EngineOp),
 }
 
@@ -131,6 +148,9 @@ pub fn op() -> impl Strategy<Value = Op> {
         1 => (1..20u64).prop_map(|seconds| Op::Advance { seconds }),
         6 => engine_op().prop_map(Op::Engine),
         1 => any::<bool>().prop_map(|without_indexes| Op::Restart { without_indexes }),
+        1 => (0..4u8, any::<u8>()).prop_map(|(under_way, cut)| Op::Kill { under_way, cut }),
+        1 => Just(Op::BackUp),
+        1 => Just(Op::GoBack),
     ]
 }
 
@@ -189,8 +209,10 @@ struct World {
     clock: Arc<TestClock>,
     /// What the present log has accepted: the entry at position `n` is at `n - 1`.
     log: Vec<Accepted>,
-    /// How many logs there were before this one.
+    /// How many logs there were before this one; one that went back is another, but for what it kept.
     epoch: u32,
+    /// How long the log was when it was backed up.
+    backup: Option<usize>,
     /// How often each publisher's id was used, over all logs.
     uses: HashMap<EventId, u32>,
     /// The newest attempt with a key.
@@ -298,6 +320,7 @@ impl World {
             clock,
             log: Vec::new(),
             epoch: 0,
+            backup: None,
             uses: HashMap::new(),
             attempt: None,
             attempts: 0,
@@ -351,20 +374,88 @@ impl World {
                 self.clients[client].waiting = false;
             }
             Op::Advance { seconds } => self.clock.advance(Duration::from_secs(seconds)),
-            Op::Restart { without_indexes } => self.restart(without_indexes),
+            Op::Restart { without_indexes } => {
+                if let Some(disk) = self.close() {
+                    self.open(disk, without_indexes);
+                }
+            }
+            Op::Kill { under_way, cut } => self.kill(under_way, cut),
+            Op::BackUp => {
+                if let Some(disk) = &mut self.disk {
+                    disk.back_up();
+                    self.backup = Some(self.log.len());
+                }
+            }
+            Op::GoBack => self.go_back(),
             Op::Engine(op) => self.disturb(op),
         }
     }
 
-    fn restart(&mut self, without_indexes: bool) {
-        let Some(mut disk) = self.disk.take() else { return };
+    /// Ends the hub and all subscriptions, if the log outlives them.
+    fn close(&mut self) -> Option<Box<dyn Disk>> {
+        let mut disk = self.disk.take()?;
         for client in &mut self.clients {
             client.subscription = None;
         }
         self.hub = Hub::builder().build().expect("a hub");
         disk.close();
+        Some(disk)
+    }
+
+    fn open(&mut self, mut disk: Box<dyn Disk>, without_indexes: bool) {
         self.hub = build(self.history, &self.clock, Some(disk.open(self.clock.clone(), without_indexes)));
+        // Who opens a log looks for keys only among what is kept.
+        let oldest = disk.oldest();
+        self.attempt.take_if(|attempt| attempt.stored.is_some_and(|(_, position)| position < oldest));
         self.disk = Some(disk);
+    }
+
+    fn kill(&mut self, under_way: u8, cut: u8) {
+        let Some(disk) = &mut self.disk else { return };
+        disk.note_end();
+        let acknowledged = self.log.len();
+        for topics in 0..under_way {
+            self.run(Op::Publish { topics: topics + 1, private: false, chosen: None, with_key: true });
+        }
+        if let Some(disk) = &mut self.disk {
+            disk.tear(cut);
+        }
+        let Some(disk) = self.close() else { return };
+        self.open(disk, false);
+        let left = index(self.told());
+        assert!((acknowledged..=self.log.len()).contains(&left), "P4: {left} of {acknowledged} are left");
+        self.shorten(left);
+    }
+
+    fn go_back(&mut self) {
+        let Some(length) = self.backup else { return };
+        let Some(mut disk) = self.close() else { return };
+        disk.go_back();
+        self.shorten(length);
+        self.open(disk, false);
+        assert_eq!(index(self.told()), length, "the log is as long as it was");
+    }
+
+    /// The log goes on behind its first entries. Whoever has seen more than these has seen another log.
+    fn shorten(&mut self, length: usize) {
+        if length == self.log.len() {
+            return;
+        }
+        self.log.truncate(length);
+        let (before, now) = (self.epoch, self.epoch + 1);
+        self.epoch = now;
+        let stay = |place: &mut (u32, Position)| {
+            if place.0 == before && place.1 <= length as Position {
+                place.0 = now;
+            }
+        };
+        for client in &mut self.clients {
+            client.frontier.iter_mut().for_each(stay);
+            client.seen.iter_mut().filter_map(|(_, place)| place.as_mut()).for_each(stay);
+            stay(&mut client.came_to);
+        }
+        self.published.iter_mut().for_each(|(_, place)| stay(place));
+        self.attempt.iter_mut().filter_map(|attempt| attempt.stored.as_mut()).for_each(stay);
     }
 
     fn publish(&mut self, mut attempt: Attempt) {
@@ -570,6 +661,9 @@ impl World {
         let known = &self.clients[client];
         let from = match known.frontier {
             Some((of, frontier)) if of == self.epoch => frontier + 1,
+            // It has seen another log, and is told so if what it saw last can still be looked up.
+            Some((_, frontier)) if frontier >= self.oldest() => return true,
+            Some(_) => 1,
             None if known.asked_earliest => 1,
             _ => return false,
         };
@@ -667,6 +761,8 @@ impl World {
                 let left_out = wanted(frontier + 1, to);
                 assert!(left_out.is_empty(), "P2: {left_out:?} were left out before {to}");
             }
+            // What stood there is not kept, so nobody can tell whether it was another entry.
+            (Some((_, lost)), None) if client.is_new && lost < oldest => {}
             (Some(_), None) => panic!("P6: the log was rewound and nobody was told"),
             (None, _) if client.asked_earliest => {
                 let left_out = wanted(oldest, to.max(oldest));
