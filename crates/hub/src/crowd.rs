@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use crate::batch::{Batch, Kind, Share};
+use crate::endings::{self, EndingNumber};
 use crate::feed::{Cursor, State};
 use crate::hub::Shared;
 use crate::router::{Found, Seat};
@@ -47,6 +48,8 @@ pub struct Member {
     pub(crate) client_at: Position,
     bookmarks: bool,
     pub(crate) bookmark_soon: bool,
+    /// What is to be done when it ends.
+    ending: Option<EndingNumber>,
 }
 
 /// What a look at the log gave for one member.
@@ -115,7 +118,7 @@ impl Crowd {
     #[allow(clippy::result_large_err)] // It is the subscription itself, and it was on the stack before.
     pub fn admit(&mut self, mut subscription: Subscription) -> Result<Member, Subscription> {
         let Some(seated) = subscription.seated(&self.shared) else { return Err(subscription) };
-        let (seat, Cursor { epoch, next, client_at, bookmark_soon, bookmarks, .. }) = seated;
+        let (seat, Cursor { epoch, next, client_at, bookmark_soon, bookmarks, .. }, ending) = seated;
         let mut state = self.shared.feed.lock();
         let State { log, router, .. } = &mut *state;
         let Some(log) = log.as_ref().filter(|log| epoch == Some(log.epoch())) else {
@@ -141,6 +144,7 @@ impl Crowd {
             client_at: client_at.unwrap_or(Position::MAX),
             bookmarks,
             bookmark_soon,
+            ending,
         })
     }
 
@@ -166,7 +170,8 @@ impl Crowd {
         let log = state.log.as_ref().filter(|log| log.epoch() == member.epoch);
         let client_id = log.and_then(|log| log.id_at(cursor.client_at?));
         drop(state);
-        Subscription::standing(self.shared.clone(), selection, grant, seat, Cursor { client_id, ..cursor })
+        let cursor = Cursor { client_id, ..cursor };
+        Subscription::standing(self.shared.clone(), selection, grant, seat, cursor, member.ending)
     }
 
     /// Ends a member's subscription.
@@ -177,9 +182,11 @@ impl Crowd {
         state.router.leave_crowd(seat, self.id);
         let bell = state.router.leave(seat);
         state.counts.subscribers -= 1;
+        let ending = state.endings.take(member.ending);
         drop(state);
         drop(bell);
         self.members -= 1;
+        endings::call(ending);
     }
 
     /// Lists the groups that have something to read since the last call, each once, in place of what `news` holds.

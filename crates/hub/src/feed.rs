@@ -11,6 +11,7 @@ use fanfare_wire::{EventId, EventName};
 
 use crate::arrivals::Arrivals;
 use crate::clock::Clock;
+use crate::endings::Endings;
 use crate::engine::{EngineFault, Followed, Follower};
 use crate::id::Place;
 use crate::log::{Entry, Log, Retention};
@@ -37,6 +38,8 @@ pub(crate) struct State {
     pub(crate) stalled: Option<EngineFault>,
     /// Who waits for the log to reach a position, or to be another one.
     pub(crate) arrivals: Arrivals,
+    /// What is to be done when subscriptions end.
+    pub(crate) endings: Endings,
     rung: Vec<Waker>,
 }
 
@@ -102,6 +105,7 @@ impl Feed {
                 closed: false,
                 stalled: None,
                 arrivals: Arrivals::default(),
+                endings: Endings::default(),
                 rung: Vec::new(),
             }),
         }

@@ -19,6 +19,7 @@ mod counts;
 mod crowd;
 mod crowds;
 mod delivery;
+mod endings;
 pub mod engine;
 mod feed;
 mod hub;

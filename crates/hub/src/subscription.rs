@@ -13,6 +13,7 @@ use fanfare_wire::EventId;
 use futures_core::Stream;
 
 use crate::catch_up::{Got, NothingRead, Wanted};
+use crate::endings::{self, EndingNumber};
 use crate::engine::{Answer, EngineFault, ReadError};
 use crate::feed::{Cursor, DueGap, Step};
 use crate::hub::Shared;
@@ -46,6 +47,8 @@ struct Held {
     seat: Seat,
     joined: Option<Joined>,
     cursor: Cursor,
+    /// What is to be done when it ends.
+    ending: Option<EndingNumber>,
     /// Whether the seat was handed on, so that it is not ours to give back.
     handed_on: bool,
 }
@@ -155,8 +158,8 @@ impl Subscription {
             };
             (state.router.join(&selection, &Grant::nothing(), next), joined, cursor)
         };
-        let held =
-            Held { shared, selection, grant: Grant::nothing(), seat, joined, cursor, handed_on: false };
+        let (grant, ending, handed_on) = (Grant::nothing(), None, false);
+        let held = Held { shared, selection, grant, seat, joined, cursor, ending, handed_on };
         Ok(Self { unknown_id, ..Self::at(Some(held)) })
     }
 
@@ -213,6 +216,39 @@ impl Subscription {
         self
     }
 
+    /// Has `ending` called when the subscription ends, whoever has it then and why ever it does.
+    ///
+    /// It travels with the subscription, into a [`Crowd`](crate::Crowd) and out of it, and is called once, after the hub counts
+    /// one subscriber less, in the thread that ends it: so it must not wait for anything. One that was given before is called
+    /// first. If the subscription was refused, or has ended already, it is called at once.
+    ///
+    /// ```
+    /// # use std::sync::mpsc;
+    /// # use fanfare_hub::Hub;
+    /// let hub = Hub::builder().build()?;
+    /// let (tell, told) = mpsc::channel();
+    /// let subscription = hub.subscribe("rooms/7").on_end(move || drop(tell.send("gone")));
+    /// assert!(told.try_recv().is_err());
+    /// drop(subscription);
+    /// assert_eq!(told.try_recv(), Ok("gone"));
+    /// # Ok::<(), fanfare_hub::BuildError>(())
+    /// ```
+    pub fn on_end(mut self, ending: impl FnOnce() + Send + 'static) -> Self {
+        let Some(place) = &mut self.place else {
+            ending();
+            return self;
+        };
+        let mut state = place.shared.feed.lock();
+        let before = state.endings.take(place.ending.take());
+        let kept = state.endings.keep(Box::new(move || {
+            endings::call(before);
+            ending();
+        }));
+        drop(state);
+        place.ending = Some(kept);
+        self
+    }
+
     /// A subscription at a seat that was taken before, open at `cursor`.
     pub(crate) fn standing(
         shared: Arc<Shared>,
@@ -220,20 +256,21 @@ impl Subscription {
         grant: Grant,
         seat: Seat,
         cursor: Cursor,
+        ending: Option<EndingNumber>,
     ) -> Self {
-        let held = Held { shared, selection, grant, seat, joined: None, cursor, handed_on: false };
+        let held = Held { shared, selection, grant, seat, joined: None, cursor, ending, handed_on: false };
         Self { stage: Stage::Open, ..Self::at(Some(held)) }
     }
 
-    /// Seat and cursor, if this is a subscription of `shared` that needs nothing but the log in memory.
-    pub(crate) fn seated(&mut self, shared: &Arc<Shared>) -> Option<(Seat, Cursor)> {
+    /// Seat, cursor and ending, if this is a subscription of `shared` that needs nothing but the log in memory.
+    pub(crate) fn seated(&mut self, shared: &Arc<Shared>) -> Option<(Seat, Cursor, Option<EndingNumber>)> {
         let place = self.place.as_mut().filter(|place| Arc::ptr_eq(&place.shared, shared))?;
         if matches!(self.stage, Stage::New) && self.requested.is_none() {
             self.resume = Some(place.open(Opened::fresh()));
             self.stage = Stage::Open;
         }
         let is_live = matches!(self.stage, Stage::Open) && place.cursor.gap.is_none();
-        is_live.then(|| (place.seat, place.cursor.clone()))
+        is_live.then(|| (place.seat, place.cursor.clone(), place.ending))
     }
 
     /// Ends without giving the seat back: somebody else has it now.
@@ -434,8 +471,10 @@ impl Drop for Held {
         let mut state = self.shared.feed.lock();
         let bell = state.router.leave(self.seat);
         state.counts.subscribers -= 1;
+        let ending = state.endings.take(self.ending);
         drop(state);
         drop(bell);
+        endings::call(ending);
     }
 }
 
