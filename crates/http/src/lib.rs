@@ -21,6 +21,7 @@ mod serve;
 mod stream;
 mod subscribe;
 mod text;
+pub mod token;
 
 pub use bookmarks::Bookmarks;
 pub use drain::Drain;

@@ -1,0 +1,6 @@
+//! Which tokens the hub takes, and why it refuses the others; hostile ones above all.
+//!
+//! Each test names the requirement that it checks. Nothing here speaks HTTP, but for what fetches key sets.
+
+mod genuine;
+mod stage;
