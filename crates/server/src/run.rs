@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use axum::{Router, middleware};
 use fanfare_engine::disk::OpenError;
 use fanfare_fanout::{Fanout, NoIoUring, Settings};
-use fanfare_http::{ConnectionLimits, Drain, Mercure, RequestLimits, ServeCounts, listen, serve};
+use fanfare_http::{Access, ConnectionLimits, Drain, Mercure, RequestLimits, ServeCounts, listen, serve};
 use fanfare_hub::{BuildError, Hub};
 use http::StatusCode;
 use tokio::net::TcpListener;
@@ -165,6 +165,7 @@ fn fanout(flags: &Serve, limits: &ConnectionLimits) -> io::Result<Fanout> {
 fn mercure(flags: &Serve, hub: Hub, drain: &Drain, addresses: &[SocketAddr]) -> Mercure {
     let limits = RequestLimits { body_bytes_max: flags.max_body_bytes, ..RequestLimits::default() };
     let mercure = Mercure::new(hub)
+        .access(Access::open())
         .bookmarks(flags.bookmarks.into())
         .keep_alive(Some(flags.keep_alive).filter(|after| !after.is_zero()))
         .limits(limits)

@@ -18,6 +18,7 @@ use fanfare_stream::{Offer, Sse, SseParts};
 use http::{HeaderName, HeaderValue, Method, Request, StatusCode, Version, header, response};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
+use tokio::time::Instant;
 
 use super::lent::Owner;
 use crate::drain::UntilDrained;
@@ -70,7 +71,7 @@ impl Handover {
         }
         let Some(offer) = response.extensions().get::<Offer>().cloned() else { return Some(response) };
         let Some(sse) = offer.take() else { return Some(response) };
-        let (subscription, parts) = match subscription(sse) {
+        let (subscription, ends_at, parts) = match subscription(sse) {
             Ok(taken) => taken,
             Err(sse) => {
                 offer.give_back(sse);
@@ -81,7 +82,7 @@ impl Handover {
         let mut head = head(asked.version, &shaped);
         head.extend_from_slice(parts.opening.as_ref().map_or(&[], |opening| opening.as_bytes()));
         let keep_alive = parts.keep_alive.interval().map(|after| (after, parts.keep_alive.to_frame()));
-        let terms = Terms { keep_alive, ..Terms::default() };
+        let terms = Terms { keep_alive, ends_at: ends_at.map(Instant::into_std) };
         self.0.socket.await_flush();
         *self.stream() = Some(Stream { head, subscription, terms });
         None
@@ -129,16 +130,19 @@ fn is_plain_stream(response: &Response) -> bool {
         && reshaped.iter().all(|name| !headers.contains_key(name))
 }
 
-/// Takes the subscription out of a stream that is nothing else; otherwise gives the stream back.
+/// Takes the subscription out of a stream that is nothing else, and when it ends; otherwise gives the stream back.
 #[allow(clippy::result_large_err)] // It is what the caller had before.
-fn subscription(sse: Sse) -> Result<(Subscription, SseParts), Sse> {
+fn subscription(sse: Sse) -> Result<(Subscription, Option<Instant>, SseParts), Sse> {
     let sse = match sse.into_source::<UntilDrained<Subscription>>() {
         // The fan-out is drained by itself, and counts how its connections end.
-        Ok((frames, parts)) => return Ok((frames.into_inner(), parts)),
+        Ok((frames, parts)) => {
+            let (subscription, ends_at) = frames.into_inner();
+            return Ok((subscription, ends_at, parts));
+        }
         Err(sse) => sse,
     };
     let (subscription, mut parts) = sse.into_source::<Subscription>()?;
-    let Some(on_error) = parts.on_error.take() else { return Ok((subscription, parts)) };
+    let Some(on_error) = parts.on_error.take() else { return Ok((subscription, None, parts)) };
     // Somebody wants to hear of its errors.
     let sse = Sse::new(subscription).keep_alive(parts.keep_alive).on_error(on_error);
     Err(match parts.opening {

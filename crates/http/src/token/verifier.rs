@@ -137,6 +137,12 @@ impl Verifier {
         self.0.legacy.of(role).is_some() || self.0.issuers.values().any(|keys| keys.of(role).is_some())
     }
 
+    /// The hub's resource identifier, by the first of its names; what clients ask their tokens for.
+    #[must_use]
+    pub fn audience(&self) -> Option<&str> {
+        self.0.audiences.first().map(String::as_str)
+    }
+
     /// The names of the trusted issuers, in no order.
     pub fn issuers(&self) -> impl Iterator<Item = &str> {
         self.0.issuers.keys().map(String::as_str)
