@@ -26,4 +26,9 @@ pub use bookmarks::Bookmarks;
 pub use drain::Drain;
 pub use limits::RequestLimits;
 pub use mercure::Mercure;
-pub use serve::{ConnectionLimits, Listeners, Serve, ServeCounts, listen, serve};
+pub use serve::{
+    ClientInfo, ConnectionLimits, ForwardedHeaders, Listeners, Serve, ServeCounts, TrustedProxies,
+    TrustedProxiesError, listen, serve,
+};
+#[cfg(feature = "tls")]
+pub use serve::{Tls, TlsError};

@@ -44,6 +44,11 @@ impl Refusal {
         Self::new(StatusCode::REQUEST_TIMEOUT, sentence)
     }
 
+    /// 429: this client has enough for now; what was sent had no effect.
+    pub(crate) fn too_many(sentence: impl Into<Cow<'static, str>>, after: Duration) -> Self {
+        Self { retry_after: Some(after), ..Self::new(StatusCode::TOO_MANY_REQUESTS, sentence) }
+    }
+
     /// 405: nothing is served by this method.
     pub(crate) fn method(allow: &'static str) -> Self {
         let sentence = format!("This URL answers only {allow}.");
