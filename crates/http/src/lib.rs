@@ -34,5 +34,10 @@ pub use drain::Drain;
 pub use limits::RequestLimits;
 pub use mercure::Mercure;
 pub use rate::PublishRate;
-pub use serve::{ConnectionLimits, Listeners, Serve, ServeCounts, listen, serve};
+pub use serve::{
+    ClientInfo, ConnectionLimits, ForwardedHeaders, Listeners, Serve, ServeCounts, TrustedProxies,
+    TrustedProxiesError, listen, serve,
+};
+#[cfg(feature = "tls")]
+pub use serve::{Tls, TlsError};
 pub use token::Role;

@@ -69,7 +69,7 @@ impl Refusal {
         Self::new(StatusCode::FORBIDDEN, sentence).challenge(Challenge::InsufficientScope)
     }
 
-    /// 429: too often, or too many; again `after` some time.
+    /// 429: this client has enough for now, but perhaps not `after` some time; what was sent had no effect.
     pub(crate) fn too_many(sentence: impl Into<Cow<'static, str>>, after: Duration) -> Self {
         Self { retry_after: Some(after), ..Self::new(StatusCode::TOO_MANY_REQUESTS, sentence) }
     }
@@ -144,6 +144,12 @@ impl Refusal {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
         }
         response
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        self.respond(None)
     }
 }
 

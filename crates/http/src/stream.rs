@@ -94,14 +94,19 @@ fn refuse(error: SubscribeError, headers: &HeaderMap) -> Result<Response, Refusa
 
 /// A native `EventSource` gives up for good on any status but 200, so it gets a stream that sends it away for a while.
 fn overloaded(headers: &HeaderMap, sentence: &'static str) -> Result<Response, Refusal> {
+    sent_away(headers).ok_or_else(|| Refusal::unavailable(sentence, jitter::reconnection_time()))
+}
+
+/// The stream that sends its client away for a while, if the request accepts a stream.
+pub(crate) fn sent_away(headers: &HeaderMap) -> Option<Response> {
     if !accepts_event_stream(headers) {
-        return Err(Refusal::unavailable(sentence, jitter::reconnection_time()));
+        return None;
     }
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
         (header::CACHE_CONTROL, HeaderValue::from_static(NEVER_KEPT)),
     ];
-    Ok((headers, jitter::come_back().into_bytes()).into_response())
+    Some((headers, jitter::come_back().into_bytes()).into_response())
 }
 
 fn accepts_event_stream(headers: &HeaderMap) -> bool {
