@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::access::AccessFlags;
 use crate::value;
 
 // The groups of --help and of the file that `config init` prints, in the order of their first flags.
@@ -176,6 +177,17 @@ pub(crate) struct Serve {
     /// The largest event, in bytes as it is sent to subscribers, such as 256KiB. Larger: 413.
     #[arg(long, help_heading = LIMITS, value_name = "BYTES", default_value = "256KiB", value_parser = value::bytes)]
     pub(crate) max_event_bytes: usize,
+
+    /// How many topics a publication may have. More: 413.
+    #[arg(long, help_heading = LIMITS, value_name = "COUNT", default_value = "1000")]
+    pub(crate) max_topics: NonZeroUsize,
+
+    /// How many matchers a subscription may have. More: 400.
+    #[arg(long, help_heading = LIMITS, value_name = "COUNT", default_value = "100")]
+    pub(crate) max_matchers: NonZeroUsize,
+
+    #[command(flatten)]
+    pub(crate) access: AccessFlags,
 
     /// Over what time streams are ended on shutdown, so that clients do not all come back at once, such as 5s; 0 ends
     /// them at once. What is left 5 s later is cut.

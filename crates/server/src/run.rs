@@ -64,7 +64,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoKeys => f.write_str(
-                "keys for publishers and subscribers are not built yet, so only a hub for developing can be started: add --dev",
+                "tokens are not checked yet, so only a hub for developing can be started: add --dev",
             ),
             Self::NotLoopback { address } => write!(
                 f,
@@ -88,7 +88,10 @@ impl fmt::Display for Failure {
                     write!(f, "cannot listen on {address}: this machine has no such address")
                 }
                 io::ErrorKind::PermissionDenied => {
-                    write!(f, "cannot listen on {address}: this user may not; ports above 1023 need no privilege")
+                    write!(
+                        f,
+                        "cannot listen on {address}: this user may not; ports above 1023 need no privilege"
+                    )
                 }
                 _ => write!(f, "cannot listen on {address}: {error}"),
             },
@@ -177,7 +180,12 @@ fn fanout(flags: &Serve, limits: &ConnectionLimits) -> io::Result<Fanout> {
 }
 
 fn mercure(flags: &Serve, hub: Hub, drain: &Drain, addresses: &[SocketAddr]) -> Mercure {
-    let limits = RequestLimits { body_bytes_max: flags.max_body_bytes, ..RequestLimits::default() };
+    let limits = RequestLimits {
+        body_bytes_max: flags.max_body_bytes,
+        topics_max: flags.max_topics.get(),
+        matchers_max: flags.max_matchers.get(),
+        ..RequestLimits::default()
+    };
     let mercure = Mercure::new(hub)
         .bookmarks(flags.bookmarks.into())
         .keep_alive(Some(flags.keep_alive).filter(|after| !after.is_zero()))

@@ -16,8 +16,12 @@ pub(crate) enum Failure {
     Together(clap::Error),
     /// The file cannot be read.
     Unreadable { path: PathBuf, error: io::Error },
-    /// A setting is not understood.
-    Setting { origin: Origin, reason: String },
+    /// A setting is not understood, or cannot be what it is.
+    Setting { origin: Origin, long: String, reason: String },
+    /// What cannot be used as a whole.
+    File { path: PathBuf, line: usize, reason: String },
+    /// Something has to be set that is not. A whole sentence.
+    Missing(String),
 }
 
 impl Failure {
@@ -47,7 +51,14 @@ impl fmt::Display for Failure {
                 write!(f, "the settings do not go together: {}", text.trim_end())
             }
             Self::Unreadable { path, error } => write!(f, "{} cannot be read: {error}", path.display()),
-            Self::Setting { origin, reason } => write!(f, "{origin}: {reason}"),
+            Self::Setting { origin, long, reason } => match origin {
+                Origin::Flag => write!(f, "--{long}: {reason}"),
+                Origin::File { .. } => write!(f, "{origin}: {long}: {reason}"),
+                // Its name says what it is.
+                Origin::Variable(_) | Origin::Reference(_) => write!(f, "{origin}: {reason}"),
+            },
+            Self::File { path, line, reason } => write!(f, "{}, line {line}: {reason}", path.display()),
+            Self::Missing(sentence) => f.write_str(sentence),
         }
     }
 }

@@ -12,37 +12,49 @@ use toml::Spanned;
 use toml::de::{DeInteger, DeTable, DeValue};
 
 use super::command::{CONFIG, is_list, is_secret, is_switch, settings as flags};
+use super::issuer::{self, IssuerTable};
 use super::setting::Setting;
 use super::{Failure, Origin};
 
-/// What the printed file says about issuers.
-pub(super) const ISSUER_EXAMPLE: &str = "";
+/// What stands in the file.
+#[derive(Default)]
+pub(super) struct Content {
+    /// In its order.
+    pub(super) settings: Vec<Setting>,
+    pub(super) issuers: Vec<IssuerTable>,
+}
 
-/// The settings of the file, in its order.
+/// Reads the file.
 ///
 /// # Errors
 /// It is not TOML, a key is not known, or a value has not the type that its flag needs.
-pub(super) fn settings(path: &Path, text: &str, command: &Command) -> Result<Vec<Setting>, Failure> {
+pub(super) fn read(path: &Path, text: &str, command: &Command) -> Result<Content, Failure> {
+    let refuse = |start: usize, reason: String| Failure::File {
+        path: path.to_owned(),
+        line: line(text, start),
+        reason,
+    };
     let origin = |start: usize| Origin::File { path: path.to_owned(), line: line(text, start) };
-    let table = DeTable::parse(text).map_err(|error| Failure::Setting {
-        origin: origin(error.span().map_or(0, |span| span.start)),
-        reason: format!("this is not TOML: {}", error.message()),
+    let table = DeTable::parse(text).map_err(|error| {
+        refuse(error.span().map_or(0, |span| span.start), format!("this is not TOML: {}", error.message()))
     })?;
     let mut entries: Vec<_> = table.get_ref().iter().collect();
     entries.sort_by_key(|(key, _)| key.span().start);
-    let mut found: Vec<Setting> = Vec::new();
+    let mut content = Content::default();
     for (key, value) in entries {
-        let origin = origin(key.span().start);
-        match setting(key.get_ref(), value, command) {
-            Ok((long, _)) if found.iter().any(|earlier| earlier.long == long) => {
-                let reason = format!("{long} stands here for the second time, with - and with _");
-                return Err(Failure::Setting { origin, reason });
-            }
-            Ok((long, values)) => found.push(Setting { long, values, origin }),
-            Err(reason) => return Err(Failure::Setting { origin, reason }),
+        let start = key.span().start;
+        if key.get_ref() == issuer::NAME {
+            content.issuers = issuer::tables(value.get_ref(), start, &origin)?;
+            continue;
         }
+        let (long, values) =
+            setting(key.get_ref(), value, command).map_err(|reason| refuse(start, reason))?;
+        if content.settings.iter().any(|earlier| earlier.long == long) {
+            return Err(refuse(start, format!("{long} stands here for the second time, with - and with _")));
+        }
+        content.settings.push(Setting { long, values, origin: origin(start) });
     }
-    Ok(found)
+    Ok(content)
 }
 
 fn line(text: &str, start: usize) -> usize {
@@ -62,13 +74,15 @@ fn setting(
     let Some(flag) = flags(command).find(|flag| flag.get_long() == Some(&long)) else {
         return Err(unknown(key, &long, value.get_ref(), command));
     };
-    let values = values(flag, value.get_ref()).map_err(|expected| format!("{key} takes {expected}"))?;
+    let values = values(flag, value.get_ref()).map_err(|expected| format!("{key}: it takes {expected}"))?;
     Ok((long, values))
 }
 
 fn unknown(key: &str, long: &str, value: &DeValue<'_>, command: &Command) -> String {
     if value.is_table() {
-        return format!("there is no table [{key}]; the keys of all settings stand at the top of the file");
+        return format!(
+            "there is no table [{key}]; settings stand at the top of the file, without one, and issuers below [[issuer]]"
+        );
     }
     match similar(long, command) {
         Some(flag) => format!("there is no setting {key}; did you mean {flag}?"),

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::ffi::{OsStr, OsString};
-use std::num::ParseIntError;
+use std::num::{IntErrorKind, ParseIntError};
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
@@ -50,6 +50,11 @@ impl<'a> Layers<'a> {
         Ok(())
     }
 
+    /// Where this is set, if it is.
+    pub(super) fn origin(&self, long: &str) -> Option<&Origin> {
+        self.origins.get(long)
+    }
+
     /// The file that a variable names.
     pub(super) fn added_file(&self) -> Option<&OsStr> {
         let setting = self.added.iter().find(|setting| setting.long == CONFIG)?;
@@ -90,17 +95,13 @@ impl<'a> Layers<'a> {
             _ => return Ok(()),
         };
         let reason = reason.unwrap_or_else(|| "it is not understood".to_owned());
-        let name = match &setting.origin {
-            Origin::File { .. } => format!("{} = ", setting.long),
-            Origin::Flag | Origin::Variable(_) => String::new(),
-        };
         let reason = match error.get(ContextKind::InvalidValue) {
             Some(ContextValue::String(value)) if !self.is_secret(setting) => {
-                format!("{name}\"{value}\" is not understood: {reason}")
+                format!("\"{value}\" is not understood: {reason}")
             }
-            _ => format!("{name}{reason}"),
+            _ => reason,
         };
-        Err(Failure::Setting { origin: setting.origin.clone(), reason })
+        Err(Failure::Setting { origin: setting.origin.clone(), long: setting.long.clone(), reason })
     }
 
     fn is_secret(&self, setting: &Setting) -> bool {
@@ -109,8 +110,13 @@ impl<'a> Layers<'a> {
 }
 
 fn expected(cause: &(dyn Error + 'static)) -> String {
-    // Its own sentence is about digits in strings.
-    if cause.is::<ParseIntError>() { "write a whole number".to_owned() } else { cause.to_string() }
+    // Its own sentences are about digits in strings.
+    match cause.downcast_ref::<ParseIntError>().map(ParseIntError::kind) {
+        Some(IntErrorKind::Zero) => "write a whole number, 1 or more".to_owned(),
+        Some(IntErrorKind::PosOverflow) => "write a smaller number".to_owned(),
+        Some(_) => "write a whole number".to_owned(),
+        None => cause.to_string(),
+    }
 }
 
 fn allowed(error: &clap::Error) -> String {

@@ -6,11 +6,14 @@
 mod command;
 mod failure;
 mod file;
+mod issuer;
 mod layers;
+mod reference;
 mod setting;
 mod template;
 mod variables;
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::io;
@@ -20,10 +23,13 @@ use clap::error::ErrorKind;
 use clap::{ArgMatches, Command, FromArgMatches};
 
 pub(crate) use failure::Failure;
-pub(crate) use setting::{Origin, Set};
+pub(crate) use issuer::IssuerTable;
+pub(crate) use setting::{Note, Origin, Set};
 pub(crate) use template::init;
 
+use self::command::CONFIG;
 use self::layers::Layers;
+use self::variables::Variables;
 use crate::flags::{self, Flags, Init, Serve};
 
 /// The file that is read without being asked for.
@@ -43,8 +49,23 @@ pub(crate) struct Config {
     pub(crate) file: Option<PathBuf>,
     /// What is not left at its default, in the order of the flags.
     pub(crate) set: Vec<Set>,
-    /// What whoever wrote the settings should know, in whole sentences.
-    pub(crate) notes: Vec<String>,
+    /// The tables `[[issuer]]` of the file.
+    pub(crate) issuers: Vec<IssuerTable>,
+    /// What whoever wrote the settings should know.
+    pub(crate) notes: Vec<Note>,
+}
+
+impl Config {
+    /// Where the setting of the flag `--long` stands; none if it is left at its default.
+    pub(crate) fn origin(&self, long: &str) -> Option<&Origin> {
+        self.set.iter().find(|set| set.long == long).map(|set| &set.origin)
+    }
+
+    /// Says that the flag `--long` cannot be what it is, with the place where it is set.
+    pub(crate) fn refuse(&self, long: &str, reason: &str) -> Failure {
+        let origin = self.origin(long).cloned().unwrap_or(Origin::Flag);
+        Failure::Setting { origin, long: long.to_owned(), reason: reason.to_owned() }
+    }
 }
 
 /// Reads the command line, the environment and the file.
@@ -59,37 +80,41 @@ pub(crate) fn read(
     let given =
         parse(&command, arguments).map_err(|error| Failure::CommandLine(explained(error, arguments)))?;
     let Some((subcommand @ ("serve" | "check"), matches)) = given.subcommand() else {
-        return ask(&given, None);
+        return ask(&given, Found::default());
     };
+    let environment: BTreeMap<OsString, OsString> = environment.into_iter().collect();
     let mut layers = Layers::over(&command, matches);
-    let variables = variables::settings(environment, &command);
-    layers.add(variables.settings)?;
-    let file =
-        match layers.added_file().map(Path::new).or(matches.get_one(command::CONFIG).map(PathBuf::as_path)) {
-            Some(path) => Some((path.to_owned(), content(path)?)),
-            None => content_if_there(Path::new(FILE))?.map(|text| (PathBuf::from(FILE), text)),
-        };
-    if let Some((path, text)) = &file {
-        layers.add(file::settings(path, text, &command)?)?;
-    }
+    let Variables { settings, mut notes } = variables::settings(&environment, &command);
+    layers.add(settings)?;
+    reference::add(&environment, &mut layers, &mut notes)?;
+    let named = layers.added_file().map(Path::new).or(matches.get_one(CONFIG).map(PathBuf::as_path));
+    let file = match named {
+        Some(path) => Some((path.to_owned(), content(path)?)),
+        None => content_if_there(Path::new(FILE))?.map(|text| (PathBuf::from(FILE), text)),
+    };
+    let content = match &file {
+        Some((path, text)) => file::read(path, text, &command)?,
+        None => file::Content::default(),
+    };
+    layers.add(content.settings)?;
 
     let all = parse(&command, &layers.arguments(arguments, subcommand)).map_err(Failure::Together)?;
     let set = all.subcommand().map_or_else(Vec::new, |(_, matches)| layers.set(matches));
     let file = file.map(|(path, _)| path);
-    ask(&all, Some(Found { file, set, notes: variables.notes }))
+    ask(&all, Found { file, set, issuers: content.issuers, notes })
 }
 
+#[derive(Default)]
 struct Found {
     file: Option<PathBuf>,
     set: Vec<Set>,
-    notes: Vec<String>,
+    issuers: Vec<IssuerTable>,
+    notes: Vec<Note>,
 }
 
-fn ask(matches: &ArgMatches, found: Option<Found>) -> Result<Ask, Failure> {
+fn ask(matches: &ArgMatches, Found { file, set, issuers, notes }: Found) -> Result<Ask, Failure> {
     let flags = Flags::from_arg_matches(matches).map_err(Failure::CommandLine)?;
-    let Found { file, set, notes } =
-        found.unwrap_or(Found { file: None, set: Vec::new(), notes: Vec::new() });
-    let config = |serve: Box<Serve>| Box::new(Config { serve: *serve, file, set, notes });
+    let config = |serve: Box<Serve>| Box::new(Config { serve: *serve, file, set, issuers, notes });
     Ok(match flags.command {
         flags::Command::Serve(serve) => Ask::Serve(config(serve)),
         flags::Command::Check(serve) => Ask::Check(config(serve)),

@@ -30,6 +30,8 @@ pub(crate) enum Origin {
     Flag,
     /// In the environment, under this name.
     Variable(String),
+    /// In the environment, under a name of the reference hub.
+    Reference(String),
     /// In a file. Lines are counted from 1.
     File { path: PathBuf, line: usize },
 }
@@ -38,7 +40,7 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Flag => f.write_str("command line"),
-            Self::Variable(name) => f.write_str(name),
+            Self::Variable(name) | Self::Reference(name) => f.write_str(name),
             Self::File { path, line } => write!(f, "{}, line {line}", path.display()),
         }
     }
@@ -51,4 +53,21 @@ pub(crate) struct Set {
     /// The values as they were written; of a secret, only that there is one.
     pub(crate) shown: String,
     pub(crate) origin: Origin,
+}
+
+/// Something that whoever wrote the settings should know, in a whole sentence.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Note {
+    pub(crate) is_warning: bool,
+    pub(crate) sentence: String,
+}
+
+impl Note {
+    pub(crate) fn warning(sentence: impl Into<String>) -> Self {
+        Self { is_warning: true, sentence: sentence.into() }
+    }
+
+    pub(crate) fn info(sentence: impl Into<String>) -> Self {
+        Self { is_warning: false, sentence: sentence.into() }
+    }
 }

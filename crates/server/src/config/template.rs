@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use clap::{Arg, Command};
 
 use super::command::{CONFIG, command, is_list, is_switch, settings, variable};
-use super::file::ISSUER_EXAMPLE;
+use super::issuer;
 use crate::flags::Init;
 
 const WIDTH: usize = 110;
@@ -27,12 +27,21 @@ const HEAD: &str = "\
 /// What a value may look like where there is no default, by the name that its flag gives it.
 const EXAMPLES: &[(&str, &str)] = &[
     ("ADDR", "127.0.0.1:9090"),
+    ("ALG", "HS256"),
     ("BYTES", "1GiB"),
+    ("COUNT", "1000"),
     ("DIR", "./fanfare-data"),
     ("DURATION", "24h"),
     ("EVENTS", "100000"),
     ("FILE", "./file.pem"),
+    ("ID", "https://hub.example.com/.well-known/mercure"),
+    ("ISSUER", "https://app.example.com"),
+    ("JWKS", "https://idp.example.com/.well-known/jwks.json"),
+    ("KEY", "@./secret.key"),
+    ("ORIGIN", "https://app.example.com"),
+    ("RATE", "100/s"),
     ("THREADS", "2"),
+    ("URL", "https://hub.example.com"),
 ];
 
 /// Prints the file, or writes it where `init` says.
@@ -81,7 +90,7 @@ fn text(command: &Command) -> String {
             }
         }
     }
-    text.push_str(ISSUER_EXAMPLE);
+    text.push_str(issuer::EXAMPLE);
     text
 }
 
@@ -161,10 +170,10 @@ mod tests {
         let arguments = ["fanfare".into(), "serve".into()];
         let given = parse(&command, &arguments).expect("no flags");
         let mut layers = Layers::over(&command, given.subcommand().expect("serve").1);
-        let read = file::settings(Path::new("fanfare.toml"), text, &command)
+        let read = file::read(Path::new("fanfare.toml"), text, &command)
             .unwrap_or_else(|failure| panic!("{failure}"));
-        let names = read.iter().map(|setting| setting.long.clone()).collect();
-        layers.add(read).unwrap_or_else(|failure| panic!("{failure}"));
+        let names = read.settings.iter().map(|setting| setting.long.clone()).collect();
+        layers.add(read.settings).unwrap_or_else(|failure| panic!("{failure}"));
         names
     }
 
