@@ -5,6 +5,7 @@
 use std::fmt;
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use axum::{Router, middleware};
 use fanfare_engine::disk::OpenError;
@@ -22,7 +23,7 @@ use crate::log::{self, Opened};
 use crate::page;
 use crate::signals::Signals;
 
-const HUB_PATH: &str = "/.well-known/mercure";
+pub(crate) const HUB_PATH: &str = "/.well-known/mercure";
 
 /// Why the program could not start, or go on.
 #[derive(Debug)]
@@ -33,6 +34,8 @@ pub(crate) enum Failure {
     NotLoopback { address: SocketAddr },
     /// The flags contradict each other or ask for nothing.
     Hub(BuildError),
+    /// What should be the folder of the log is something else.
+    NoFolder { path: PathBuf },
     /// The log on disk cannot be used.
     Log(OpenError),
     /// `--io-uring on`, and there is none.
@@ -47,7 +50,11 @@ impl Failure {
     /// 2 for what another command line would change, as for a flag that does not exist.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
-            Self::NoKeys | Self::NotLoopback { .. } | Self::Hub(_) | Self::NoIoUring(_) => 2,
+            Self::NoKeys
+            | Self::NotLoopback { .. }
+            | Self::Hub(_)
+            | Self::NoFolder { .. }
+            | Self::NoIoUring(_) => 2,
             Self::Log(_) | Self::Listen { .. } | Self::System(_) => 1,
         }
     }
@@ -57,13 +64,16 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoKeys => f.write_str(
-                "keys for publishers and subscribers are not built yet, so only a hub for developing can be started: add --dev",
+                "tokens are not checked yet, so only a hub for developing can be started: add --dev",
             ),
             Self::NotLoopback { address } => write!(
                 f,
                 "--dev lets everybody publish, so it takes loopback addresses such as 127.0.0.1:8080 only, not {address}"
             ),
             Self::Hub(error) => write!(f, "the hub cannot be configured like this: {error}"),
+            Self::NoFolder { path } => {
+                write!(f, "{} is not a folder; choose another one with --data-dir", path.display())
+            }
             Self::Log(error) => match std::error::Error::source(error) {
                 Some(cause) => write!(f, "{error}: {cause}"),
                 None => write!(f, "{error}"),
@@ -78,7 +88,10 @@ impl fmt::Display for Failure {
                     write!(f, "cannot listen on {address}: this machine has no such address")
                 }
                 io::ErrorKind::PermissionDenied => {
-                    write!(f, "cannot listen on {address}: this user may not; ports above 1023 need no privilege")
+                    write!(
+                        f,
+                        "cannot listen on {address}: this user may not; ports above 1023 need no privilege"
+                    )
                 }
                 _ => write!(f, "cannot listen on {address}: {error}"),
             },
@@ -98,7 +111,11 @@ pub(crate) fn run(flags: &Serve) -> Result<(), Failure> {
     runtime.block_on(run_until_signalled(flags))
 }
 
-fn check(flags: &Serve) -> Result<(), Failure> {
+/// Whether these flags may be served.
+///
+/// # Errors
+/// What would have to be said differently.
+pub(crate) fn check(flags: &Serve) -> Result<(), Failure> {
     if !flags.dev {
         return Err(Failure::NoKeys);
     }
@@ -163,7 +180,12 @@ fn fanout(flags: &Serve, limits: &ConnectionLimits) -> io::Result<Fanout> {
 }
 
 fn mercure(flags: &Serve, hub: Hub, drain: &Drain, addresses: &[SocketAddr]) -> Mercure {
-    let limits = RequestLimits { body_bytes_max: flags.max_body_bytes, ..RequestLimits::default() };
+    let limits = RequestLimits {
+        body_bytes_max: flags.max_body_bytes,
+        topics_max: flags.max_topics.get(),
+        matchers_max: flags.max_matchers.get(),
+        ..RequestLimits::default()
+    };
     let mercure = Mercure::new(hub)
         .access(Access::open())
         .bookmarks(flags.bookmarks.into())
