@@ -19,6 +19,7 @@ use super::file;
 use super::group::{Group, Pending, Request, Stamps, Waiting};
 use super::housekeeping::Chore;
 use super::index::GrowingIndex;
+use super::manifest::FORMAT;
 use super::options::Durability;
 use super::queue::{Queue, Taken};
 use super::reading::time;
@@ -125,7 +126,11 @@ impl Committer {
             }
             return;
         }
-        let mut writer = GroupWriter::begin(std::mem::take(&mut self.room), self.next);
+        let mut writer = GroupWriter::begin(
+            self.shared.hasher.checksum(FORMAT),
+            std::mem::take(&mut self.room),
+            self.next,
+        );
         let bytes_max = GROUP_BYTES_MAX.min(self.segment_bytes / 2);
         let mut stamps = Stamps { at: self.now(), checks: &mut self.checks, keys: &mut self.keys };
         let group = Group::gather(items, &mut writer, bytes_max, &mut stamps);
@@ -212,7 +217,8 @@ impl Committer {
         // A complete segment is always on the disk, all of it and nothing behind, so that only the newest one can be torn.
         self.cut(self.end)?;
         self.file.sync_data()?;
-        let header = Header { epoch: self.shared.epoch, first: self.next, check_before: self.newest_check };
+        let (epoch, check_before) = (self.shared.epoch, self.newest_check);
+        let header = Header { format: FORMAT, epoch, first: self.next, check_before };
         let file = Arc::new(create_segment(&self.shared.folder, &header)?);
         let mut state = self.shared.lock();
         let tail = Tail {
@@ -224,8 +230,8 @@ impl Committer {
             newest_check: self.newest_check,
         };
         let full = std::mem::replace(&mut state.tail, tail);
-        let outline = full.outline();
-        let sealed = Arc::new(Sealed::with_growing(&self.shared.folder, outline, full.index));
+        let (outline, checksum) = (full.outline(), self.shared.hasher.checksum(full.header.format));
+        let sealed = Arc::new(Sealed::with_growing(&self.shared.folder, outline, checksum, full.index));
         state.sealed.push_back(sealed.clone());
         drop(state);
         self.chores.hand(Chore::Index(sealed));

@@ -3,6 +3,7 @@
 //! An append is answered when its group is on the disk, and shown to nobody before. What stands in the files is laid down in
 //! `docs/log-format.md`, and why they are files of our own in `docs/decisions/0001-disk-engine.md`.
 
+mod checksum;
 mod clerks;
 mod committer;
 mod error;

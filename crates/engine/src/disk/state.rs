@@ -13,6 +13,7 @@ use fanfare_hub::engine::Follower;
 use fanfare_hub::{Check, Clock, IdKey, Place, Position, Submission};
 use fanfare_wire::EventId;
 
+use super::checksum::Checksum;
 use super::error::DiskFault;
 use super::hash::TermHasher;
 use super::index::{GrowingIndex, Hits};
@@ -61,6 +62,7 @@ pub(super) struct Tail {
 /// A segment that is complete.
 pub(super) struct Sealed {
     pub(super) path: PathBuf,
+    pub(super) checksum: Checksum,
     pub(super) outline: Outline,
     index: Mutex<SealedIndex>,
 }
@@ -129,14 +131,19 @@ impl Tail {
 
 impl Sealed {
     /// A segment that has just been completed.
-    pub(super) fn with_growing(folder: &Path, outline: Outline, index: GrowingIndex) -> Self {
+    pub(super) fn with_growing(
+        folder: &Path,
+        outline: Outline,
+        checksum: Checksum,
+        index: GrowingIndex,
+    ) -> Self {
         let path = segment::path(folder, outline.first);
-        Self { path, outline, index: Mutex::new(SealedIndex::Growing(Arc::new(index))) }
+        Self { path, checksum, outline, index: Mutex::new(SealedIndex::Growing(Arc::new(index))) }
     }
 
     /// A segment that was completed by an earlier process.
-    pub(super) fn found(path: PathBuf, outline: Outline) -> Self {
-        Self { path, outline, index: Mutex::new(SealedIndex::Unseen) }
+    pub(super) fn found(path: PathBuf, outline: Outline, checksum: Checksum) -> Self {
+        Self { path, checksum, outline, index: Mutex::new(SealedIndex::Unseen) }
     }
 
     pub(super) fn next(&self) -> Position {
@@ -181,7 +188,7 @@ impl Sealed {
             }
         }
         let bytes = fs::read(&self.path).map_err(DiskFault::unreadable)?;
-        let salvaged = Arc::new(salvage::index(&self.outline, &bytes, hasher));
+        let salvaged = Arc::new(salvage::index(&self.outline, self.checksum, &bytes, hasher));
         // A disk that takes no index is no reason not to read; it stays in memory then.
         *index = match index_file::write(&self.index_path(), &self.outline, &salvaged) {
             Ok(shape) => SealedIndex::File(shape),

@@ -2,6 +2,7 @@
 
 #![allow(missing_docs, unreachable_pub)]
 
+mod formats;
 mod opening;
 mod reading;
 mod restarts;
