@@ -35,6 +35,9 @@ pub(crate) fn answer(access: &TokenAccess, subscriptions: bool) -> Response {
         "mercure_cookie": access.cookie,
         "mercure_matcher_types_supported": ["exact", "urlpattern"],
     });
+    if !access.authorization_servers.is_empty() {
+        document["authorization_servers"] = access.authorization_servers.clone().into();
+    }
     if subscriptions {
         document["mercure_subscriptions"] = true.into();
     }

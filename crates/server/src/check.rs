@@ -6,6 +6,8 @@ use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use fanfare_http::Origins;
+
 use crate::access::{Access, PublishRate};
 use crate::config::Config;
 use crate::flags::Serve;
@@ -22,7 +24,7 @@ pub(crate) fn check(mut config: Config) -> ExitCode {
         Ok(access) => access,
         Err(failure) => return failure.report(),
     };
-    if let Err(failure) = run::check(&config.serve).and_then(|()| log::check(&config.serve)) {
+    if let Err(failure) = run::check(&config.serve, &access).and_then(|()| log::check(&config.serve)) {
         eprintln!("fanfare: {failure}");
         return ExitCode::from(2);
     }
@@ -73,8 +75,8 @@ fn allowed(access: &Access) -> Vec<(&'static str, String)> {
     let anonymous = if access.anonymous { "may read what is public" } else { "are refused" };
     lines.push(("anonymous", format!("subscribers without a token {anonymous}")));
     lines.push(("public URLs", list(&access.public_urls, "wherever clients ask")));
-    lines.push(("CORS", list(&access.cors_origins, "no origin")));
-    lines.push(("with cookies", list(&access.publish_origins, "no page publishes")));
+    lines.push(("CORS", origins(&access.cors_origins, "no origin")));
+    lines.push(("with cookies", origins(&access.publish_origins, "only the hub's own pages publish")));
     let told = if access.subscriptions { "are told" } else { "are not told" };
     lines.push(("subscriptions", told.to_owned()));
     let lifetime = access.connection_lifetime_max;
@@ -89,6 +91,10 @@ fn allowed(access: &Access) -> Vec<(&'static str, String)> {
         .map(|PublishRate { rate, burst }| format!("{rate} for each subject, {burst} at once"));
     lines.push(("publishing", rate.unwrap_or_else(|| "without a limit".to_owned())));
     lines
+}
+
+fn origins(origins: &Origins, none: &str) -> String {
+    if origins.is_empty() { none.to_owned() } else { origins.to_string() }
 }
 
 fn list<T: ToString>(values: &[T], none: &str) -> String {

@@ -11,6 +11,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::access::AccessFlags;
+use crate::secret::Secret;
 use crate::value;
 
 // The groups of --help and of the file that `config init` prints, in the order of their first flags.
@@ -77,8 +78,15 @@ pub(crate) struct Serve {
 
     /// For trying out and developing: everybody who reaches the address may publish and subscribe, and a page is served
     /// at /. Takes loopback addresses only.
+    ///
+    /// Tokens are checked where they are sent: without keys of your own, with the key that the documentation of Mercure gives
+    /// to everybody.
     #[arg(long, help_heading = GENERAL)]
     pub(crate) dev: bool,
+
+    /// With --dev, takes addresses that others reach, who may then publish and read everything, too.
+    #[arg(long, help_heading = GENERAL)]
+    pub(crate) dev_on_network: bool,
 
     /// Address and port to serve on; port 0 takes a free one. May be given several times (in the environment: separated
     /// by commas).
@@ -94,6 +102,11 @@ pub(crate) struct Serve {
     /// Address and port for /healthz, /readyz and /metrics. Without it they are served only with --dev, beside the hub.
     #[arg(long, help_heading = ADDRESSES, value_name = "ADDR")]
     pub(crate) admin_listen: Option<SocketAddr>,
+
+    /// What operators have to send, as `Authorization: Bearer`, to all but /healthz; @FILE reads it from a file. Without it
+    /// --admin-listen takes loopback addresses only.
+    #[arg(long, help_heading = ADDRESSES, value_name = "TOKEN")]
+    pub(crate) admin_token: Option<Secret>,
 
     /// Where the log lives. [default: disk; with --dev and without --data-dir: memory]
     #[arg(long, help_heading = LOG, value_enum)]

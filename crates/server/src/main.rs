@@ -6,6 +6,7 @@ mod access;
 mod admin;
 mod check;
 mod config;
+mod endpoint;
 mod flags;
 mod guard;
 mod log;
@@ -54,11 +55,11 @@ fn serve(mut config: Config) -> ExitCode {
     for Note { is_warning, sentence } in &notes {
         if *is_warning { tracing::warn!("{sentence}") } else { tracing::info!("{sentence}") }
     }
-    let _access = match access {
+    let access = match access {
         Ok(access) => access,
         Err(failure) => return failure.report(),
     };
-    match run::run(&config.serve) {
+    match run::run(&config.serve, &access) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("fanfare: {failure}");

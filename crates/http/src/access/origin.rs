@@ -3,6 +3,7 @@
 //! Rules: M-174 to M-179.
 
 use std::fmt;
+use std::str::FromStr;
 
 use http::{HeaderMap, header};
 use url::Url;
@@ -68,6 +69,11 @@ impl Origins {
         texts.into_iter().map(|text| Pattern::parse(text.as_ref())).collect::<Result<_, _>>().map(Self)
     }
 
+    /// Each of them, as a list of its own.
+    pub fn iter(&self) -> impl Iterator<Item = Self> {
+        self.0.iter().map(|pattern| Self(vec![pattern.clone()]))
+    }
+
     /// Whether every origin is one of them.
     #[must_use]
     pub fn is_any(&self) -> bool {
@@ -84,6 +90,36 @@ impl Origins {
     #[must_use]
     pub fn contains(&self, origin: &str) -> bool {
         self.0.iter().any(|pattern| pattern.matches(origin))
+    }
+}
+
+/// One of them, as in a list.
+impl FromStr for Origins {
+    type Err = OriginError;
+
+    fn from_str(text: &str) -> Result<Self, OriginError> {
+        Self::parse([text])
+    }
+}
+
+impl FromIterator<Origins> for Origins {
+    fn from_iter<I: IntoIterator<Item = Origins>>(lists: I) -> Self {
+        Self(lists.into_iter().flat_map(|list| list.0).collect())
+    }
+}
+
+/// Separated by commas, as a browser would write them.
+impl fmt::Display for Origins {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, pattern) in self.0.iter().enumerate() {
+            let comma = if number == 0 { "" } else { ", " };
+            match pattern {
+                Pattern::Any => write!(f, "{comma}*"),
+                Pattern::Exact(origin) => write!(f, "{comma}{origin}"),
+                Pattern::Below { scheme, domain } => write!(f, "{comma}{scheme}*{domain}"),
+            }?;
+        }
+        Ok(())
     }
 }
 
@@ -187,6 +223,19 @@ mod tests {
             check(&["https://*.shop.test"], origin, false);
         }
         check(&["http://*.shop.test:81"], "http://a.shop.test:81", true);
+    }
+
+    #[test]
+    fn an_origin_is_kept_as_browsers_write_it() {
+        for (text, written) in [
+            ("HTTPS://App.Example.com:443/", "https://app.example.com"),
+            ("http://localhost:3000", "http://localhost:3000"),
+            ("https://*.Shop.test:8443", "https://*.shop.test:8443"),
+            ("https://bücher.example", "https://xn--bcher-kva.example"),
+            ("*", "*"),
+        ] {
+            assert_eq!(text.parse::<Origins>().expect(text).to_string(), written);
+        }
     }
 
     #[test]

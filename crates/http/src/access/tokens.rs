@@ -26,6 +26,7 @@ pub struct TokenAccess {
     anonymous: bool,
     open_publishing: bool,
     publish_origins: Origins,
+    pub(crate) authorization_servers: Vec<String>,
 }
 
 impl TokenAccess {
@@ -38,6 +39,7 @@ impl TokenAccess {
             anonymous: false,
             open_publishing: false,
             publish_origins: Origins::none(),
+            authorization_servers: Vec::new(),
         }
     }
 
@@ -66,6 +68,13 @@ impl TokenAccess {
     #[must_use]
     pub fn publish_origins(mut self, origins: Origins) -> Self {
         self.publish_origins = origins;
+        self
+    }
+
+    /// Names the issuers that clients can ask for a token, in the hub's metadata (M-172). Default: none.
+    #[must_use]
+    pub fn authorization_servers<T: Into<String>>(mut self, issuers: impl IntoIterator<Item = T>) -> Self {
+        self.authorization_servers = issuers.into_iter().map(Into::into).collect();
         self
     }
 

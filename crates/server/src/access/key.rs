@@ -90,7 +90,8 @@ pub(super) fn algorithm(name: &str) -> Result<Algorithm, String> {
         .ok_or_else(|| format!("there is no such algorithm; write one of {}", Algorithm::all()))
 }
 
-fn read(text: &Secret) -> Result<Secret, String> {
+/// The secret itself, or what stands in the file that it names.
+pub(super) fn read(text: &Secret) -> Result<Secret, String> {
     let path = match text.expose() {
         "" => return Err("a key cannot be empty".to_owned()),
         text if text.starts_with('@') => PathBuf::from(&text[1..]),

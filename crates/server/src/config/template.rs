@@ -41,6 +41,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("ORIGIN", "https://app.example.com"),
     ("RATE", "100/s"),
     ("THREADS", "2"),
+    ("TOKEN", "@./admin.token"),
     ("URL", "https://hub.example.com"),
 ];
 
