@@ -3,4 +3,8 @@
 //! Each test names the requirement that it checks. Nothing here speaks HTTP, but for what fetches key sets.
 
 mod genuine;
+mod hostile;
+mod keys;
+mod legacy;
+mod properties;
 mod stage;
