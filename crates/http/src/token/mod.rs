@@ -9,11 +9,14 @@ mod claims;
 mod crypto;
 mod details;
 mod error;
+#[cfg(feature = "jwks")]
+mod fetch;
 mod json;
 mod jwk;
 mod jws;
 mod key;
 mod key_set;
+mod key_source;
 mod keys;
 mod legacy;
 mod limits;
@@ -25,9 +28,12 @@ pub use algorithm::{Algorithm, UnknownAlgorithm};
 pub use claims::Claims;
 pub use details::{DETAIL_TYPE, Detail, DetailFault, Language, TopicMatcher};
 pub use error::{Counted, Part, TokenError};
+#[cfg(feature = "jwks")]
+pub use fetch::{Fetch, FetchError, FetchSetupError};
 pub use jwk::JwksError;
 pub use key::{Key, KeyError, SECRET_BYTES_MIN};
 pub use key_set::KeySet;
+pub use key_source::KeySetError;
 pub use keys::Keys;
 pub use limits::TokenLimits;
 pub use mint::{Mint, MintError};

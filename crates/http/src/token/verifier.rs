@@ -8,9 +8,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use tokio::task::JoinSet;
+
 use super::claims::{self, Claims};
 use super::error::TokenError;
 use super::jws::Unverified;
+use super::key_set::KeySet;
+use super::key_source::KeySetError;
 use super::keys::{self, Keys};
 use super::limits::TokenLimits;
 use super::{details, legacy};
@@ -129,6 +133,46 @@ impl Verifier {
         } else {
             trust.verify_modern(&token, role, now).await
         }
+    }
+
+    /// Reads all sets of keys that are not part of the configuration, once, and returns which could not be read and why.
+    ///
+    /// Their tokens are refused until they could. A hub may start all the same: its other issuers are not to blame.
+    pub async fn load(&self) -> Vec<(String, KeySetError)> {
+        let mut failures = Vec::new();
+        for set in self.sets() {
+            if let Err(error) = set.load().await {
+                failures.push((set.source(), error));
+            }
+        }
+        failures
+    }
+
+    /// Keeps all sets of keys like their sources, until it is dropped: files every ten seconds, others as often as their
+    /// servers say. Runs in the background of a server; without it, a set is read when a token names a key that it lacks.
+    pub async fn keep_fresh(&self) {
+        let mut tasks = JoinSet::new();
+        for set in self.sets() {
+            tasks.spawn(set.keep_fresh());
+        }
+        while tasks.join_next().await.is_some() {}
+    }
+
+    /// Each set once, also if several roles and issuers share it.
+    fn sets(&self) -> Vec<KeySet> {
+        let all = self
+            .0
+            .issuers
+            .values()
+            .chain([&self.0.legacy])
+            .flat_map(|keys| keys.publisher.iter().chain(&keys.subscriber));
+        let mut sets: Vec<KeySet> = Vec::new();
+        for set in all.filter_map(Keys::set) {
+            if !sets.iter().any(|known| known.is_same(set)) {
+                sets.push(set.clone());
+            }
+        }
+        sets
     }
 
     /// Whether any token can be accepted for `role`.

@@ -2,5 +2,12 @@
 //!
 //! Each test names the requirement that it checks. Nothing here speaks HTTP, but for what fetches key sets.
 
+#[cfg(feature = "jwks")]
+mod fetching;
 mod genuine;
+mod hostile;
+mod key_sets;
+mod keys;
+mod legacy;
+mod properties;
 mod stage;
