@@ -70,7 +70,7 @@ fn allowed(access: &Access) -> Vec<(&'static str, String)> {
         lines.push(("JWK sets", "may be at loopback and private addresses".to_owned()));
     }
     let audience = access.resource_identifier.clone();
-    lines.push(("audience", audience.unwrap_or_else(|| "the hub's URL, as the client wrote it".to_owned())));
+    lines.push(("audience", audience.unwrap_or_else(|| list(&access.public_urls, "none"))));
     lines.push(("cookie", access.cookie_name.clone()));
     let anonymous = if access.anonymous { "may read what is public" } else { "are refused" };
     lines.push(("anonymous", format!("subscribers without a token {anonymous}")));

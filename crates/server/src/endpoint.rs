@@ -2,10 +2,11 @@
 //!
 //! It only puts together what the flags came to; what it means is the library's matter.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::net::SocketAddr;
 
-use fanfare_http::token::{self, Algorithm, Key, KeyError, Verifier};
+use fanfare_http::token::{self, Fetch, FetchSetupError, KeySet, Verifier};
 use fanfare_http::{Drain, Mercure, PublishRate, RequestLimits, TokenAccess};
 use fanfare_hub::Hub;
 use url::Url;
@@ -17,8 +18,8 @@ use crate::run::HUB_PATH;
 /// Why tokens cannot be checked as configured.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// A key is none.
-    Key { whose: String, error: KeyError },
+    /// A JWK set cannot be fetched as configured.
+    KeySet { whose: String, error: FetchSetupError },
     /// There are issuers, and nothing says what their tokens call this hub.
     NoAudience,
     /// The parts do not fit together.
@@ -28,7 +29,7 @@ pub(crate) enum Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Key { whose, error } => write!(f, "the key of {whose} cannot be used: {error}"),
+            Self::KeySet { whose, error } => write!(f, "the JWK set of {whose} cannot be fetched: {error}"),
             Self::NoAudience => f.write_str(
                 "a token names the hub that it is for in its claim aud, and nothing says what that is here: set --public-url to \
                  where clients reach the hub, or --resource-identifier to what stands in the tokens",
@@ -44,9 +45,8 @@ impl fmt::Display for Failure {
 /// [`Failure`]: another configuration is needed.
 pub(crate) fn verifier(access: &Access) -> Result<Verifier, Failure> {
     let mut builder = Verifier::builder();
-    let named = access.resource_identifier.iter().cloned();
-    let audiences: Vec<String> = match access.resource_identifier {
-        Some(_) => named.collect(),
+    let audiences: Vec<String> = match &access.resource_identifier {
+        Some(identifier) => vec![identifier.clone()],
         None => access.public_urls.iter().map(Url::to_string).collect(),
     };
     if audiences.is_empty() && !access.issuers.is_empty() {
@@ -55,39 +55,64 @@ pub(crate) fn verifier(access: &Access) -> Result<Verifier, Failure> {
     for audience in audiences {
         builder = builder.audience(audience);
     }
+    let mut sets = KeySets { fetch: None, is_internal: access.jwks_internal, known: HashMap::new() };
     for issuer in &access.issuers {
         let mut trusted = token::Issuer::new(&issuer.id);
-        for keys in issuer.keys.publisher.iter() {
-            trusted = trusted.publisher(self::keys(keys, &issuer.id, access)?);
+        if let Some(keys) = &issuer.keys.publisher {
+            trusted = trusted.publisher(sets.keys(keys, &issuer.id)?);
         }
-        for keys in issuer.keys.subscriber.iter() {
-            trusted = trusted.subscriber(self::keys(keys, &issuer.id, access)?);
+        if let Some(keys) = &issuer.keys.subscriber {
+            trusted = trusted.subscriber(sets.keys(keys, &issuer.id)?);
         }
         builder = builder.issuer(trusted);
     }
     if let Some(Keys { publisher, subscriber }) = &access.legacy {
-        for keys in publisher.iter() {
-            builder = builder.legacy_publisher(self::keys(keys, "publishers", access)?);
+        if let Some(keys) = publisher {
+            builder = builder.legacy_publisher(sets.keys(keys, "publishers")?);
         }
-        for keys in subscriber.iter() {
-            builder = builder.legacy_subscriber(self::keys(keys, "subscribers", access)?);
+        if let Some(keys) = subscriber {
+            builder = builder.legacy_subscriber(sets.keys(keys, "subscribers")?);
         }
     }
     builder.build().map_err(Failure::Verifier)
 }
 
-fn keys(keys: &Verification, whose: &str, _access: &Access) -> Result<token::Keys, Failure> {
-    match keys {
-        Verification::Key { text, algorithm } => {
-            let algorithm = algorithm.to_string().parse().unwrap_or(Algorithm::Hs256);
-            let key = if algorithm.is_symmetric() {
-                Key::secret(algorithm, text.expose())
-            } else {
-                Key::pem(algorithm, text.expose())
-            };
-            key.map(Into::into).map_err(|error| Failure::Key { whose: whose.to_owned(), error })
+/// Where JWK sets are; one that several have is read once for all of them.
+struct KeySets {
+    fetch: Option<Fetch>,
+    is_internal: bool,
+    known: HashMap<Url, KeySet>,
+}
+
+impl KeySets {
+    fn at(&mut self, url: &Url) -> Result<KeySet, FetchSetupError> {
+        if let Some(set) = self.known.get(url) {
+            return Ok(set.clone());
         }
-        Verification::KeySet { .. } => Err(Failure::NoAudience),
+        let fetch = match &self.fetch {
+            Some(fetch) => fetch,
+            None => {
+                let fetch = Fetch::new()?;
+                self.fetch.insert(if self.is_internal { fetch.allow_internal() } else { fetch })
+            }
+        };
+        let set = KeySet::from_url(url.as_str(), fetch)?;
+        self.known.insert(url.clone(), set.clone());
+        Ok(set)
+    }
+
+    fn keys(&mut self, keys: &Verification, whose: &str) -> Result<token::Keys, Failure> {
+        match keys {
+            Verification::Key { key, .. } => Ok(key.clone().into()),
+            Verification::KeySet { url, algorithms } => {
+                let set = self.at(url);
+                let set = set.map_err(|error| Failure::KeySet { whose: whose.to_owned(), error })?;
+                Ok(match algorithms.is_empty() {
+                    true => set.into(),
+                    false => token::Keys::SetFor(set, algorithms.clone()),
+                })
+            }
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Every check of the configuration happens before the first socket is opened.
 
+use std::error::Error;
 use std::fmt;
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -158,6 +159,11 @@ async fn run_until_signalled(flags: &Serve, access: &Access) -> Result<(), Failu
         Admin { hub: hub.clone(), disk, serve: counts.clone(), fanout: fanout.clone(), drain: drain.clone() };
     let admin = admin::router(admin, access.admin_token.as_ref());
     let verifier = endpoint::verifier(access).map_err(Failure::Tokens)?;
+    for (source, error) in verifier.load().await {
+        tracing::warn!(source, %error, cause = error.source().map(tracing::field::display), "a JWK set could not be read; its tokens are refused until it can");
+    }
+    let keys = verifier.clone();
+    tokio::spawn(async move { keys.keep_fresh().await });
     let hub = endpoint::mercure(flags, access, verifier, hub, &drain, &addresses).router();
     let loopback = Guard::loopback(&[&addresses[..], &admin_addresses].concat());
     // Beside the hub they would be on the network, too, and behind a proxy everybody is loopback.

@@ -42,7 +42,10 @@ pub struct OriginError {
 impl fmt::Display for OriginError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { text, why } = self;
-        write!(f, "{text:?} is no origin: {why}; write it like https://shop.test or https://*.shop.test")
+        write!(
+            f,
+            "{text:?} is no origin: {why}; write it without a path, like https://shop.test or https://*.shop.test"
+        )
     }
 }
 
@@ -129,7 +132,10 @@ impl Pattern {
         if text == "*" {
             return Ok(Self::Any);
         }
-        let (first, second) = match text.split_once("://*.") {
+        if text == "null" {
+            return Err(refused("it is that of every sandboxed frame and local file"));
+        }
+        let (first, is_below) = match text.split_once("://*.") {
             Some((scheme, domain)) => (format!("{scheme}://any.{domain}"), true),
             None => (text.to_owned(), false),
         };
@@ -145,7 +151,7 @@ impl Pattern {
         if origin.contains('*') {
             return Err(refused("a `*` stands alone or for all that is below a domain"));
         }
-        if !second {
+        if !is_below {
             return Ok(Self::Exact(origin));
         }
         match origin.split_once("://any") {

@@ -17,6 +17,8 @@ pub enum Keys {
     Fixed(Vec<Key>),
     /// From a JSON Web Key Set, which may change.
     Set(KeySet),
+    /// From such a set, with these algorithms alone, whatever its keys could be used with.
+    SetFor(KeySet, Vec<Algorithm>),
 }
 
 impl From<Key> for Keys {
@@ -63,7 +65,7 @@ impl Keys {
     pub(super) fn set(&self) -> Option<&KeySet> {
         match self {
             Self::Fixed(_) => None,
-            Self::Set(set) => Some(set),
+            Self::Set(set) | Self::SetFor(set, _) => Some(set),
         }
     }
 }
@@ -96,7 +98,11 @@ impl<'a> Search<'a> {
         for keys in keys {
             let found = match keys {
                 Keys::Fixed(keys) => self.any(keys.iter()),
-                Keys::Set(set) => self.in_set(&set.current()),
+                Keys::SetFor(_, only) if !only.contains(&self.algorithm) => {
+                    self.allowed.extend(only);
+                    false
+                }
+                Keys::Set(set) | Keys::SetFor(set, _) => self.in_set(&set.current()),
             };
             if found {
                 return Ok(());

@@ -65,10 +65,7 @@ pub(crate) struct AccessFlags {
     #[arg(long, help_heading = KEYS, value_name = "ISSUER", value_delimiter = ',', value_parser = identifier)]
     pub(crate) trusted_issuers: Vec<String>,
 
-    /// What has to stand in the claim `aud` of a token: this hub, as its tokens name it. [default: the hub's URL, as the
-    /// client wrote it]
-    ///
-    /// Behind a proxy, and where the hub has several names, it is better said here or with --public-url.
+    /// What has to stand in the claim `aud` of a token: this hub, as its tokens name it. [default: a --public-url]
     #[arg(long, help_heading = KEYS, value_name = "ID", value_parser = identifier)]
     pub(crate) resource_identifier: Option<String>,
 

@@ -2,7 +2,6 @@
 //!
 //! [`Access`] is what the flags, the variables and the file come to, judged once. It checks no token and answers no request.
 
-mod algorithm;
 mod flags;
 mod issuer;
 mod key;
@@ -39,7 +38,7 @@ pub(crate) struct Access {
     pub(crate) legacy: Option<Keys>,
     /// Whether JWK sets may be fetched from loopback and private addresses.
     pub(crate) jwks_internal: bool,
-    /// What has to stand in `aud`. None: the hub's URL, as the client wrote it.
+    /// What has to stand in `aud`. None: one of the public URLs.
     pub(crate) resource_identifier: Option<String>,
     pub(crate) cookie_name: String,
     /// Whether subscribers without a token get what is public.
@@ -110,6 +109,9 @@ impl Access {
             if access.keys().all(Keys::is_empty) {
                 access.take_development_keys();
             }
+            if access.public_urls.is_empty() {
+                access.resource_identifier.get_or_insert_with(|| DEVELOPMENT_RESOURCE.to_owned());
+            }
             return Ok(access);
         }
         access.check_that_somebody_is_served()?;
@@ -135,7 +137,6 @@ impl Access {
         if let Some(legacy) = &mut self.legacy {
             *legacy = Keys::development();
         }
-        self.resource_identifier.get_or_insert_with(|| DEVELOPMENT_RESOURCE.to_owned());
     }
 
     fn check_that_somebody_is_served(&self) -> Result<(), Failure> {
