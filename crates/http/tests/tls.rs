@@ -11,14 +11,14 @@ use axum::routing::get;
 use axum::{Extension, Router};
 use common::socket::{Client, Server};
 use common::{HUB, PATIENCE, app, hub};
-use fanfare_http::{ClientInfo, ConnectionLimits, Drain, Mercure, Tls};
+use fanfare_http::{ClientInfo, ConnectionLimits, Drain, Mercure, Tls, TrustedProxies};
 use fanfare_hub::Hub;
 use fanfare_wire::Event;
 use http_body_util::BodyExt;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, HandshakeKind, ProtocolVersion, RootCertStore, SupportedProtocolVersion};
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -196,6 +196,25 @@ async fn a_request_knows_that_it_came_over_tls() {
     let mut client = secured.connect().await;
     client.request("/").await;
     client.until("127.0.0.1 https localhost").await;
+}
+
+#[tokio::test]
+async fn the_header_of_the_proxy_protocol_comes_before_the_handshake() {
+    let whoami =
+        async |Extension(client): Extension<ClientInfo>| format!("{} {}", client.address, client.scheme);
+    let (files, certificate) = Files::new();
+    let proxies: TrustedProxies = "127.0.0.1".parse().unwrap();
+    let app = Router::new().route("/", get(whoami));
+    let server = Server::start_with(app, ConnectionLimits::default(), Drain::new(), |serve| {
+        serve.tls(files.tls()).trusted_proxies(proxies.proxy_protocol())
+    });
+    let mut socket = TcpStream::connect(server.address).await.unwrap();
+    let header = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc6\x33\x64\x07\x0a\0\0\x01\xc3\x50\x01\xbb";
+    socket.write_all(header).await.unwrap();
+    let connector = TlsConnector::from(config(&certificate, rustls::ALL_VERSIONS, &[]));
+    let mut client = Client::on(connector.connect("localhost".try_into().unwrap(), socket).await.unwrap());
+    client.request("/").await;
+    client.until("198.51.100.7 https").await;
 }
 
 #[tokio::test]
