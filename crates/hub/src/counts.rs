@@ -36,6 +36,10 @@ pub struct Counts {
     pub resumes_exact: u64,
     /// Subscriptions that began with a gap.
     pub resumes_gap: u64,
+    /// Different patterns that subscribers ask for or are granted now.
+    pub patterns: u64,
+    /// What they take in memory, in bytes.
+    pub patterns_bytes: u64,
     /// How often a pattern was held against an entry's topics under the hub's lock.
     pub pattern_evaluations: u64,
     /// How often the engine was asked for entries that had left memory, for all who catch up together.

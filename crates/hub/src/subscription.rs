@@ -75,9 +75,14 @@ pub enum SubscribeError {
         /// [`HubBuilder::subscribers_max`](crate::HubBuilder::subscribers_max).
         limit: usize,
     },
-    /// With its patterns the hub would have to hold more than it was configured for against each publication.
+    /// With its patterns, asked for or granted, the hub would have more different ones than it was configured for.
     TooManyPatterns {
         /// [`HubBuilder::patterns_max`](crate::HubBuilder::patterns_max).
+        limit: usize,
+    },
+    /// With its patterns, asked for or granted, the hub would have to keep more of them in memory than it was configured for.
+    PatternsTooLarge {
+        /// [`HubBuilder::patterns_bytes_max`](crate::HubBuilder::patterns_bytes_max).
         limit: usize,
     },
     /// What was asked for is no topic.
@@ -94,6 +99,9 @@ impl fmt::Display for SubscribeError {
             Self::HubFull { limit } => write!(f, "the hub is full: it serves at most {limit} subscribers"),
             Self::TooManyPatterns { limit } => {
                 write!(f, "the hub is full: its subscribers may use at most {limit} different patterns")
+            }
+            Self::PatternsTooLarge { limit } => {
+                write!(f, "the hub is full: its subscribers' patterns may take at most {limit} bytes")
             }
             Self::Topic(error) => fmt::Display::fmt(error, f),
             Self::Closed => f.write_str("the hub is closed"),
@@ -123,7 +131,7 @@ impl Subscription {
     pub(crate) fn begin(shared: Arc<Shared>, selection: Selection) -> Result<Self, SubscribeError> {
         let unknown_id = shared.unknown_id;
         let now = shared.feed.clock.now();
-        let (seat, joined, cursor) = {
+        let (seat, terms, joined, cursor) = {
             let mut state = shared.feed.lock();
             if state.closed {
                 return Err(SubscribeError::Closed);
@@ -132,10 +140,7 @@ impl Subscription {
                 state.counts.subscribers_refused += 1;
                 return Err(SubscribeError::HubFull { limit: shared.subscribers_max });
             }
-            if state.router.patterns_with(&selection) > shared.patterns_max {
-                state.counts.subscribers_refused += 1;
-                return Err(SubscribeError::TooManyPatterns { limit: shared.patterns_max });
-            }
+            shared.check_patterns(&mut state, selection.matchers())?;
             state.counts.subscribers += 1;
             if let Some(log) = &mut state.log {
                 log.trim(now);
@@ -156,10 +161,12 @@ impl Subscription {
                 bookmarks: true,
                 delivered_at: now,
             };
-            (state.router.join(&selection, &Grant::nothing(), next), joined, cursor)
+            let seat = state.router.join(&selection, &Grant::nothing(), next);
+            (seat, state.router.terms(seat), joined, cursor)
         };
-        let (grant, ending, handed_on) = (Grant::nothing(), None, false);
-        let held = Held { shared, selection, grant, seat, joined, cursor, ending, handed_on };
+        // The hub's own, so that what the caller brought is not kept beside them.
+        let (selection, grant) = terms;
+        let held = Held { shared, selection, grant, seat, joined, cursor, ending: None, handed_on: false };
         Ok(Self { unknown_id, ..Self::at(Some(held)) })
     }
 
@@ -178,15 +185,20 @@ impl Subscription {
 
     /// Lets private events through that `grant` allows, in place of those allowed before. Without it the subscription sees none.
     ///
-    /// It counts from the next delivery on, whenever it comes.
+    /// It counts from the next delivery on, whenever it comes. If the hub has no room for its patterns the subscription ends with
+    /// that error.
     pub fn grant(mut self, grant: &Grant) -> Self {
         let Some(place) = &mut self.place else { return self };
         let mut state = place.shared.feed.lock();
+        if let Err(error) = place.shared.check_patterns(&mut state, grant.matchers()) {
+            drop(state);
+            return Self::refused(error);
+        }
         let next = state.log.as_ref().map_or(0, Log::next);
         let seat = state.router.join(&place.selection, grant, next);
         let bell = state.router.leave(std::mem::replace(&mut place.seat, seat));
+        (place.selection, place.grant) = state.router.terms(seat);
         drop(state);
-        place.grant = grant.clone();
         // What is under way was begun with the grant before.
         match self.stage {
             Stage::Opening(_) => self.stage = Stage::New,
