@@ -3,6 +3,7 @@
 #![allow(missing_docs, unreachable_pub)]
 
 mod opening;
+mod presence;
 mod reading;
 mod restarts;
 mod support;
