@@ -14,6 +14,8 @@ pub struct Counts {
     pub subscribers_refused: u64,
     /// Entries taken into the log.
     pub publications: u64,
+    /// Entries taken into the log that tell of presence.
+    pub announcements: u64,
     /// Publications that an earlier attempt with the same idempotency key had stored already.
     pub publications_duplicate: u64,
     /// Events handed to subscribers.
@@ -54,6 +56,10 @@ pub struct Counts {
     pub log_entries: u64,
     /// What they cost, in bytes.
     pub log_bytes: u64,
+    /// Entries of presence that are kept in memory besides.
+    pub log_presence_entries: u64,
+    /// What these cost, in bytes.
+    pub log_presence_bytes: u64,
 }
 
 impl Counts {

@@ -129,6 +129,11 @@ impl Crowd {
             drop(state);
             return Err(subscription);
         }
+        // Until it is past what is missing it has to remember what its client was told.
+        if router.may_miss_presence(log, seat, next) {
+            drop(state);
+            return Err(subscription);
+        }
         let epoch = log.epoch();
         let (group, bell) = router.join_crowd(seat, self.id);
         drop(state);
@@ -160,6 +165,7 @@ impl Crowd {
             gap: None,
             bookmark_soon: member.bookmark_soon,
             bookmarks: member.bookmarks,
+            presence_told: 0,
             delivered_at: self.shared.feed.clock.now(),
         };
         let mut state = self.shared.feed.lock();
@@ -312,6 +318,11 @@ impl Reading<'_> {
                 return Due::Elsewhere;
             }
             member.next = log.oldest();
+        }
+        // The rest of a frame goes first, if it is still there.
+        let is_amid = member.is_mid_frame() && log.get(member.next).is_some();
+        if !is_amid && router.may_miss_presence(log, member.seat(), member.next) {
+            return Due::Elsewhere;
         }
         if let Some(share) = self.batch.again(member) {
             return Due::Write(share);

@@ -12,7 +12,8 @@ use crate::engine::{AppendError, Appended, Engine, EngineFault, KeyLimits};
 use crate::feed::{Feed, State};
 use crate::log::Retention;
 use crate::memory::MemoryEngine;
-use crate::publication::Limits;
+use crate::namespace::Namespace;
+use crate::publication::{Limits, Submission};
 use crate::{
     Counts, Matcher, Position, Publication, PublishError, Selection, SubscribeError, Subscription, Topic,
     TopicError, UnknownId,
@@ -110,10 +111,61 @@ impl Hub {
                 }
                 Ok(Published { id, position, duplicate })
             }
-            Err(AppendError::Refused(fault)) => Err(PublishError::NotStored(fault)),
-            Err(AppendError::Unknown(fault)) => Err(PublishError::MaybeStored(fault)),
-            Err(AppendError::KeyReused) => Err(PublishError::KeyReused),
+            Err(error) => Err(not_appended(error)),
         }
+    }
+
+    /// Takes topics that begin with `namespace` for those that tell who is there, as [`announce`](Self::announce) does.
+    ///
+    /// What was announced over this log before, by another process, is void from now on: whoever might have been sent it and
+    /// comes back is told of a gap. Only they are: so a namespace in which nobody announces anything costs nobody anything.
+    ///
+    /// # Errors
+    /// As for [`announce`](Self::announce). The namespace counts nevertheless; call it again.
+    pub async fn begin_presence(&self, namespace: &str) -> Result<(), PublishError> {
+        self.0.feed.lock().router.presence = Some(Namespace(namespace.into()));
+        let bounds = self.0.engine.bounds().await.map_err(PublishError::NotStored)?;
+        if bounds.next > 1 {
+            self.0.engine.announce(None).await.map_err(not_appended)?;
+        }
+        Ok(())
+    }
+
+    /// Publishes that a subscriber came or went, to a topic of the namespace given to
+    /// [`begin_presence`](Self::begin_presence).
+    ///
+    /// It stands in the one order of the log and is delivered as any other event, but it is kept apart: a tenth of
+    /// [`history_events`](HubBuilder::history_events) and of [`history_bytes`](HubBuilder::history_bytes) besides all others, so
+    /// that a flood of it shortens nobody's history. Who comes back from before what is kept of it, and might have been sent it,
+    /// gets a gap and then everything else.
+    ///
+    /// The call itself hands it in, so what is handed in one after the other keeps its order although nobody has waited. A
+    /// name that publishers may not use is allowed, an id of its own is left out, and an idempotency key means nothing.
+    ///
+    /// # Errors
+    /// See [`PublishError`]. An engine may be none that keeps presence.
+    pub fn announce(
+        &self,
+        publication: Publication,
+    ) -> impl Future<Output = Result<Published, PublishError>> + Send + use<> {
+        let handed_in = self.0.limits.accept(publication).map(|(submission, _)| {
+            let submission = Submission { chosen_id: None, ..submission };
+            self.0.engine.announce(Some(submission))
+        });
+        async move {
+            let Appended { position, id, duplicate } = handed_in?.await.map_err(not_appended)?;
+            Ok(Published { id, position, duplicate })
+        }
+    }
+
+    /// A last event ID that says "has everything up to now": a place in the log that tells nothing of what stands there.
+    ///
+    /// `None` before the engine has told which log it is.
+    #[must_use]
+    pub fn bookmark(&self) -> Option<EventId> {
+        let state = self.0.feed.lock();
+        let log = state.log.as_ref()?;
+        log.id_at(log.next() - 1)
     }
 
     /// Subscribes, from this moment on.
@@ -182,6 +234,14 @@ impl Shared {
         };
         state.counts.subscribers_refused += u64::from(checked.is_err());
         checked
+    }
+}
+
+fn not_appended(error: AppendError) -> PublishError {
+    match error {
+        AppendError::Refused(fault) => PublishError::NotStored(fault),
+        AppendError::Unknown(fault) => PublishError::MaybeStored(fault),
+        AppendError::KeyReused => PublishError::KeyReused,
     }
 }
 

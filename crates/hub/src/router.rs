@@ -15,6 +15,7 @@ use crate::crowds::{Crowds, Station, Stations};
 use crate::interned::{Interned, Keyed, number};
 use crate::log::{Entry, Log};
 use crate::matcher::{Kind, Matcher};
+use crate::namespace::Namespace;
 use crate::patterns::{Amount, Patterns, Sought};
 use crate::{Grant, Position, Selection};
 
@@ -62,6 +63,8 @@ pub(crate) struct Router {
     told: SmallVec<[u32; 8]>,
     /// Room for the selections that an entry matches, kept between entries.
     matched: Vec<u32>,
+    /// Which topics tell of presence, if any do.
+    pub(crate) presence: Option<Namespace>,
 }
 
 struct Selected {
@@ -482,6 +485,15 @@ impl Router {
                 && trimmed.has(true, grant.exact_topics(), from)
     }
 
+    /// Whether an entry of presence that is missing in memory, at `from` or behind it, may have been for this seat.
+    pub(crate) fn may_miss_presence(&self, log: &Log, seat: Seat, from: Position) -> bool {
+        from <= log.presence_gone_through()
+            && self
+                .presence
+                .as_ref()
+                .is_some_and(|presence| presence.is_seen_by(&self.selected(seat).selection, self.grant(seat)))
+    }
+
     /// Bounds how long one subscriber holds the lock while it searches: so many positions, topics or patterns are looked at.
     const PATIENCE: u64 = 1_000;
 
@@ -525,8 +537,9 @@ impl Router {
     }
 
     /// Finds the first entry for a seat at `from` or behind it; `from` is not before the log's oldest.
-    pub(crate) fn find(&mut self, log: &Log, seat: Seat, mut from: Position) -> Found {
+    pub(crate) fn find(&mut self, log: &Log, seat: Seat, from: Position) -> Found {
         let mut patience = Self::PATIENCE;
+        let mut from = log.skip_gone_presence(from);
         let hole = log.first_hole(from);
         loop {
             let candidate = match self.candidate(log, seat, from, &mut patience) {
@@ -548,7 +561,7 @@ impl Router {
                     return Found::Entry(entry.clone());
                 }
             }
-            from = candidate + 1;
+            from = log.skip_gone_presence(candidate + 1);
             patience = patience.saturating_sub(self.matchers(seat));
             if patience == 0 {
                 return Found::SearchFrom(from);
@@ -573,7 +586,7 @@ impl Router {
                 if entry.is_some_and(|entry| self.patterns.evaluate_all(matchers, entry.topics())) {
                     return Candidate::At(position);
                 }
-                position += 1;
+                position = log.skip_gone_presence(position + 1);
                 *patience = patience.saturating_sub((self.patterns.evaluations() - evaluated).max(1));
                 if *patience == 0 {
                     return Candidate::SearchFrom(position);

@@ -15,7 +15,7 @@ use futures_core::Stream;
 use crate::catch_up::{Got, NothingRead, Wanted};
 use crate::endings::{self, EndingNumber};
 use crate::engine::{Answer, EngineFault, ReadError};
-use crate::feed::{Cursor, DueGap, Step};
+use crate::feed::{Cursor, DueGap, State, Step};
 use crate::hub::Shared;
 use crate::log::Log;
 use crate::opening::{self, Joined, Opened};
@@ -159,6 +159,7 @@ impl Subscription {
                 gap: None,
                 bookmark_soon: true,
                 bookmarks: true,
+                presence_told: 0,
                 delivered_at: now,
             };
             let seat = state.router.join(&selection, &Grant::nothing(), next);
@@ -438,19 +439,33 @@ impl Stream for Subscription {
 
 impl Held {
     fn open(&mut self, opened: Opened) -> Resume {
-        let Opened { resume, begin } = opened;
+        let Opened { mut resume, begin } = opened;
         let mut check = None;
         if let Some(begin) = begin {
             check = begin.check;
             self.cursor.epoch = Some(begin.epoch);
             self.cursor.next = begin.next;
         }
+        let mut state = self.shared.feed.lock();
+        let State { log, router, counts, .. } = &mut *state;
+        let log = log.as_ref().filter(|log| self.cursor.epoch == Some(log.epoch()));
         match &resume {
-            Resume::Resumed { after } => self.cursor.client_at = Some(*after),
-            Resume::Gap { reason } => self.cursor.gap = Some(DueGap { reason: *reason, check }),
-            Resume::Fresh | Resume::Earliest => {}
+            Resume::Resumed { after } => {
+                self.cursor.client_at = Some(*after);
+                if let Some(log) = log.filter(|log| self.cursor.misses_presence(log, router, self.seat)) {
+                    self.cursor.tell_of_presence(log, check);
+                    resume = Resume::Gap { reason: GapReason::Trimmed };
+                }
+            }
+            Resume::Gap { reason } => {
+                self.cursor.gap = Some(DueGap { reason: *reason, check });
+                self.cursor.presence_told = log.map_or(0, |log| log.next() - 1);
+            }
+            // It asks for what is kept, and knows that it has nothing.
+            Resume::Earliest => self.cursor.presence_told = log.map_or(0, |log| log.next() - 1),
+            Resume::Fresh => {}
         }
-        self.shared.feed.lock().counts.count_resume(&resume);
+        counts.count_resume(&resume);
         resume
     }
 

@@ -4,6 +4,7 @@
 
 mod formats;
 mod opening;
+mod presence;
 mod reading;
 mod restarts;
 mod support;
