@@ -78,6 +78,11 @@ impl Verification {
         }
     }
 
+    /// Whether a key set would be fetched by plain HTTP.
+    pub(super) fn comes_without_tls(&self) -> bool {
+        matches!(self, Self::KeySet { url, .. } if url.scheme() == "http")
+    }
+
     /// Whether everybody can look this key up.
     pub(super) fn is_well_known(&self) -> bool {
         matches!(self, Self::Key { text, .. } if text.expose() == super::DEVELOPMENT_KEY)

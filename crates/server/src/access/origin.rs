@@ -92,6 +92,8 @@ impl fmt::Display for AllowedOrigin {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -149,6 +151,27 @@ mod tests {
         ] {
             let covers = allowed.parse::<AllowedOrigin>().expect(allowed).covers(origin);
             assert_eq!(covers, expected, "{allowed} {origin}");
+        }
+    }
+
+    proptest! {
+        /// What is written the way that it is kept means the same again.
+        #[test]
+        fn an_origin_reads_back_as_itself(text in "(https?)://([*][.])?[a-zA-Z0-9.-]{1,20}(:[0-9]{1,5})?/?") {
+            if let Ok(allowed) = text.parse::<AllowedOrigin>() {
+                prop_assert_eq!(allowed.to_string().parse(), Ok(allowed));
+            }
+        }
+
+        /// Whatever follows or precedes it, an origin that is covered is of a host below the domain.
+        #[test]
+        fn a_star_covers_hosts_below_its_domain_alone(origin in "(https://)?[a-z.:/@?#]{0,12}[.]?shop[.]test[a-z.:/@?#]{0,6}") {
+            let allowed: AllowedOrigin = "https://*.shop.test".parse().expect("an origin");
+            if allowed.covers(&origin) {
+                let url = Url::parse(&origin).expect("a URL");
+                prop_assert!(url.host_str().is_some_and(|host| host.ends_with(".shop.test")), "{}", origin);
+                prop_assert_eq!(url.path(), "/");
+            }
         }
     }
 }
