@@ -4,6 +4,7 @@
 
 use std::fmt::Write as _;
 use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use fanfare_http::Origins;
@@ -36,7 +37,7 @@ pub(crate) fn check(mut config: Config) -> ExitCode {
 fn report(config: &Config, access: &Access) -> String {
     let mut text = String::new();
     let file = config.file.as_ref().map_or("none".to_owned(), |file| file.display().to_string());
-    for (name, value) in [("file", file)].into_iter().chain(served(&config.serve)).chain(allowed(access)) {
+    for (name, value) in [("file", file)].into_iter().chain(served(config)).chain(allowed(access)) {
         let _ = writeln!(text, "{name:<13} {value}");
     }
     let _ = writeln!(text, "\nset, and where; everything else is at its default (fanfare serve --help):");
@@ -49,9 +50,16 @@ fn report(config: &Config, access: &Access) -> String {
     text
 }
 
-fn served(flags: &Serve) -> Vec<(&'static str, String)> {
-    let mut lines: Vec<_> =
-        flags.listen.iter().map(|address| ("hub", format!("http://{address}{}", run::HUB_PATH))).collect();
+fn served(config: &Config) -> Vec<(&'static str, String)> {
+    let flags = &config.serve;
+    let certificate = config.set.iter().find(|set| set.long == "tls-cert");
+    let scheme = if certificate.is_some() { "https" } else { "http" };
+    let url = |address: &SocketAddr| format!("{scheme}://{address}{}", run::HUB_PATH);
+    let mut lines: Vec<_> = flags.listen.iter().map(|address| ("hub", url(address))).collect();
+    lines.push((
+        "TLS",
+        certificate.map_or("off".to_owned(), |set| format!("with the certificate in {}", set.shown)),
+    ));
     lines.push(("admin", admin(flags)));
     lines.push(("engine", log::plan(flags)));
     lines.push(("limits", limits(flags)));

@@ -132,6 +132,10 @@ fn trusted_issuers_sign_with_the_keys_at_the_top() {
         ),
         (&["--jwks-url", "https://idp.test/jwks"], "--jwks-url: set trusted-issuers, too"),
         (
+            &["--jwks-url", "http://idp.test/jwks?hunter2", "--trusted-issuers", "x"],
+            "the JWK set at http://idp.test/jwks would be fetched without TLS",
+        ),
+        (
             &["--jwks-url", "https://x:hunter2@idp.test/", "--trusted-issuers", "x"],
             "--jwks-url: write the URL of a JWK set",
         ),
@@ -292,7 +296,7 @@ fn what_clients_may_do_is_told() {
         cookie-name = 'token'
         legacy = false
         trusted-issuers = 'x'
-        jwks-url = 'https://idp.test/'
+        jwks-url = 'http://idp.test/'
         jwks-internal = true";
     let expected = [
         "anonymous subscribers without a token may read what is public",

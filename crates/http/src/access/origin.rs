@@ -195,6 +195,7 @@ pub(crate) fn may_publish(headers: &HeaderMap, hub: &Url, allowed: &Origins) -> 
 mod tests {
     use super::*;
     use http::{HeaderName, HeaderValue};
+    use proptest::prelude::*;
 
     #[track_caller]
     fn check(list: &[&str], origin: &str, expected: bool) {
@@ -289,5 +290,28 @@ mod tests {
         publishes(&[("origin", "https://evil.test"), ("referer", "https://shop.test/")], false);
         publishes(&[("origin", "https://shop.test"), ("origin", "https://evil.test")], false);
         publishes(&[("referer", "https://evil.test/https://shop.test/")], false);
+    }
+
+    proptest! {
+        /// What is written the way that it is kept means the same again.
+        #[test]
+        fn an_origin_reads_back_as_itself(text in "(https?)://([*][.])?[a-zA-Z0-9.-]{1,20}(:[0-9]{1,5})?/?") {
+            if let Ok(origins) = text.parse::<Origins>() {
+                prop_assert_eq!(origins.to_string().parse(), Ok(origins));
+            }
+        }
+
+        /// Whatever follows or precedes it, an origin that is covered is of a host below the domain.
+        #[test]
+        fn a_star_covers_hosts_below_its_domain_alone(
+            origin in "(https://)?[a-z.:/@?#]{0,12}[.]?shop[.]test[a-z.:/@?#]{0,6}",
+        ) {
+            let origins: Origins = "https://*.shop.test".parse().expect("an origin");
+            if origins.contains(&origin) {
+                let url = Url::parse(&origin).expect("a URL");
+                let host = url.host_str().expect("a host");
+                prop_assert!(host.ends_with(".shop.test") && url.scheme() == "https" && url.port().is_none(), "{}", host);
+            }
+        }
     }
 }

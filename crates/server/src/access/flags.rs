@@ -52,8 +52,10 @@ pub(crate) struct AccessFlags {
     #[arg(long, help_heading = KEYS, value_name = "JWKS")]
     pub(crate) jwks_url: Option<Secret>,
 
-    /// Lets JWK sets be fetched from loopback and private addresses. Without it such an address is refused, so that whoever
-    /// can change a DNS record cannot make the hub read inside your network.
+    /// Lets JWK sets be fetched from loopback and private addresses, and without TLS.
+    ///
+    /// Without it such an address is refused, so that whoever can change a DNS record cannot make the hub read inside your
+    /// network, and so is http://, where whoever is on the way could put in a key of their own.
     #[arg(long, help_heading = KEYS)]
     pub(crate) jwks_internal: bool,
 
@@ -76,7 +78,7 @@ pub(crate) struct AccessFlags {
     /// mercureAuthorization and the parameter `authorization`. Such tokens are only ever checked with --publisher-jwt-key and
     /// --subscriber-jwt-key, never with the keys below [[issuer]].
     #[arg(long, help_heading = KEYS, value_enum)]
-    pub(crate) legacy: Option<OnOff>,
+    pub(crate) legacy: Option<Legacy>,
 
     /// The cookie in which browsers bring their token. Over plain HTTP, browsers refuse a name that begins with __Secure-.
     #[arg(
@@ -138,9 +140,9 @@ pub(crate) struct AccessFlags {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum OnOff {
-    /// Yes.
+pub(crate) enum Legacy {
+    /// Both are understood.
     On,
-    /// No.
+    /// Version 1.0 alone.
     Off,
 }

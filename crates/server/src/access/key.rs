@@ -74,6 +74,11 @@ impl Verification {
             None => Ok(Self::KeySet { url, algorithms: algorithms.to_vec() }),
         }
     }
+
+    /// Whether a key set would be fetched by plain HTTP.
+    pub(super) fn comes_without_tls(&self) -> bool {
+        matches!(self, Self::KeySet { url, .. } if url.scheme() == "http")
+    }
 }
 
 /// The algorithm of this name. It may be a key that was written into the wrong setting, so it is not repeated.

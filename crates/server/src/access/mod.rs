@@ -18,7 +18,7 @@ pub(crate) use issuer::{Issuer, Keys};
 pub(crate) use key::Verification;
 pub(crate) use rate::Rate;
 
-use self::flags::OnOff;
+use self::flags::Legacy;
 use self::issuer::Top;
 use crate::config::{Config, Failure, Note};
 use crate::run::HUB_PATH;
@@ -75,7 +75,7 @@ impl Access {
         let dev = config.serve.dev;
         let top = Top::read(config)?;
         let issuers = issuer::all(config, &top)?;
-        let legacy = flags.legacy.map_or(dev || issuers.is_empty(), |legacy| legacy == OnOff::On);
+        let legacy = flags.legacy.map_or(dev || issuers.is_empty(), |legacy| legacy == Legacy::On);
         if issuers.is_empty() && !legacy && !top.keys.is_empty() {
             return Err(config.refuse(
                 "legacy",
@@ -105,6 +105,7 @@ impl Access {
             publish_rate: publish_rate(config)?,
             admin_token: admin_token(config)?,
         };
+        access.check_that_key_sets_come_safely()?;
         if dev {
             if access.keys().all(Keys::is_empty) {
                 access.take_development_keys();
@@ -136,6 +137,17 @@ impl Access {
         }];
         if let Some(legacy) = &mut self.legacy {
             *legacy = Keys::development();
+        }
+    }
+
+    fn check_that_key_sets_come_safely(&self) -> Result<(), Failure> {
+        let mut all = self.keys().flat_map(|keys| [&keys.publisher, &keys.subscriber]).flatten();
+        match all.find(|keys| keys.comes_without_tls()) {
+            Some(keys) if !self.jwks_internal => Err(Failure::Missing(format!(
+                "{keys} would be fetched without TLS, and whoever is on the way could put in a key of their own: write https://, or \
+                 set --jwks-internal if the way is inside your network"
+            ))),
+            _ => Ok(()),
         }
     }
 

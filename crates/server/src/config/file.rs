@@ -140,3 +140,35 @@ fn on_or_off(flag: &Arg, is_on: bool) -> Option<OsString> {
     let word = if is_on { "on" } else { "off" };
     flag.get_possible_values().iter().any(|value| value.matches(word, false)).then(|| word.into())
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::config::command::command;
+
+    const SECRET: &str = "correct-horse-battery-staple";
+
+    proptest! {
+        /// Whatever is around a secret, and however it breaks the file.
+        #[test]
+        fn an_error_never_repeats_the_value_of_a_key(
+            before in "[\"'\\[\\]{}#.,=\\\\ tx0\n]{0,6}",
+            after in "[\"'\\[\\]{}#.,=\\\\ tx0\n]{0,6}",
+            key in prop::sample::select(vec!["publisher-jwt-key", "jwks-url", "dev", "workers", "listen", "nothing", "[[issuer]]\nid"]),
+        ) {
+            let text = format!("{key} = {before}{SECRET}{after}");
+            // Where it is a key itself, it has to be named.
+            prop_assume!(!before.contains('\n') && !before.contains('#'));
+            if let Err(failure) = read(Path::new("fanfare.toml"), &text, &command()) {
+                prop_assert!(!failure.to_string().contains(SECRET), "{}", failure);
+            }
+        }
+
+        #[test]
+        fn no_text_is_too_much(text in "(\\PC|\n){0,60}") {
+            let _ = read(Path::new("fanfare.toml"), &text, &command());
+        }
+    }
+}

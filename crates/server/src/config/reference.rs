@@ -188,6 +188,8 @@ fn directives(text: &str) -> Note {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -225,5 +227,12 @@ mod tests {
              anonymous is --anonymous, cors_origins is --cors-origin"
         );
         assert!(note.is_warning);
+    }
+
+    proptest! {
+        #[test]
+        fn no_site_is_too_much(site in "(https?://)?\\PC{0,12}(:[0-9]{0,6})?/?") {
+            let _ = address(&site);
+        }
     }
 }
