@@ -9,6 +9,7 @@ mod claims;
 mod crypto;
 mod details;
 mod error;
+mod explain;
 #[cfg(feature = "jwks")]
 mod fetch;
 mod json;
@@ -28,6 +29,7 @@ pub use algorithm::{Algorithm, UnknownAlgorithm};
 pub use claims::Claims;
 pub use details::{DETAIL_TYPE, Detail, DetailFault, Language, TopicMatcher};
 pub use error::{Counted, Part, TokenError};
+pub use explain::{Explanation, Parts};
 #[cfg(feature = "jwks")]
 pub use fetch::{Fetch, FetchError, FetchSetupError};
 pub use jwk::JwksError;

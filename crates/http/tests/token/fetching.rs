@@ -211,7 +211,11 @@ async fn a_bad_answer_is_an_error_and_the_old_keys_are_kept_m106() {
     let keys = KeySet::from_url(&server.url("/keys"), &inside()).expect("a set");
     let hub = trusting(keys.clone());
     assert!(keys.load().await.is_ok());
-    let large = json!({ "keys": [], "x": "y".repeat(300_000) }).to_string();
+    // A usable set, but for its size; also where nobody says how long it is.
+    let mut large: serde_json::Value = serde_json::from_str(&set(&["p256"])).expect("JSON");
+    large["x"] = json!("y".repeat(300_000));
+    let large = large.to_string();
+    let unannounced = format!("HTTP/1.1 200 OK\r\n\r\n{large}");
     let endless = format!(
         "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{}",
         format!("fff\r\n{}\r\n", "x".repeat(4095)).repeat(100)
@@ -222,6 +226,7 @@ async fn a_bad_answer_is_an_error_and_the_old_keys_are_kept_m106() {
         ok(r#"{"keys":[]}"#),
         ok(&large),
         endless,
+        unannounced,
         "HTTP/1.1 500 Oops\r\ncontent-length: 0\r\n\r\n".to_owned(),
         "HTTP/1.1 204 No Content\r\n\r\n".to_owned(),
         "HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\ncut".to_owned(),

@@ -2,6 +2,7 @@
 //!
 //! Each test names the requirement that it checks. Nothing here speaks HTTP, but for what fetches key sets.
 
+mod explaining;
 #[cfg(feature = "jwks")]
 mod fetching;
 mod genuine;
