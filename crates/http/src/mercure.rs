@@ -232,7 +232,7 @@ async fn answer(State(mercure): State<Mercure>, request: Request) -> Response {
 
 async fn described(State(mercure): State<Mercure>) -> Response {
     match mercure.settings.access.token_access() {
-        Some(access) => metadata::answer(access, false),
+        Some(access) => metadata::answer(access, &mercure.settings.hub_url, false),
         None => StatusCode::NOT_FOUND.into_response(),
     }
 }

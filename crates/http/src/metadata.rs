@@ -27,9 +27,9 @@ pub(crate) fn url(hub: &Url) -> Url {
 }
 
 /// The document.
-pub(crate) fn answer(access: &TokenAccess, subscriptions: bool) -> Response {
+pub(crate) fn answer(access: &TokenAccess, hub: &Url, subscriptions: bool) -> Response {
     let mut document = json!({
-        "resource": access.resource(),
+        "resource": access.resource().unwrap_or(hub.as_str()),
         "bearer_methods_supported": ["header"],
         "authorization_details_types_supported": [crate::token::DETAIL_TYPE],
         "mercure_cookie": access.cookie,

@@ -79,8 +79,8 @@ impl TokenAccess {
     }
 
     /// What the hub calls itself in tokens; clients learn it from the metadata.
-    pub(crate) fn resource(&self) -> &str {
-        self.verifier.audience().unwrap_or_default()
+    pub(crate) fn resource(&self) -> Option<&str> {
+        self.verifier.audience()
     }
 
     pub(super) async fn rights(
