@@ -109,7 +109,7 @@ impl KeySets {
                 let set = set.map_err(|error| Failure::KeySet { whose: whose.to_owned(), error })?;
                 Ok(match algorithms.is_empty() {
                     true => set.into(),
-                    false => token::Keys::SetFor(set, algorithms.clone()),
+                    false => set.only(algorithms).into(),
                 })
             }
         }

@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
+use super::algorithm::Algorithm;
 use super::jwk::{self, JwksError};
 use super::key::Key;
 use super::key_source::{KeySetError, Source};
@@ -22,7 +23,10 @@ use super::key_source::{KeySetError, Source};
 /// [`Verifier::keep_fresh`](super::Verifier::keep_fresh) do, and every token that names a key which is not there, once in
 /// 30 seconds at most.
 #[derive(Clone)]
-pub struct KeySet(Arc<Shared>);
+pub struct KeySet {
+    shared: Arc<Shared>,
+    allowed: Option<Arc<[Algorithm]>>,
+}
 
 struct Shared {
     source: Source,
@@ -70,13 +74,22 @@ impl KeySet {
     }
 
     pub(super) fn new(source: Source, keys: Vec<Key>) -> Self {
-        Self(Arc::new(Shared { source, keys: RwLock::new(keys.into()), reading: Mutex::default() }))
+        let shared = Shared { source, keys: RwLock::new(keys.into()), reading: Mutex::default() };
+        Self { shared: Arc::new(shared), allowed: None }
+    }
+
+    /// Takes only tokens that are signed with one of `algorithms`, whatever the keys could be used for. Clones that were
+    /// made before are not affected.
+    #[must_use]
+    pub fn only(mut self, algorithms: &[Algorithm]) -> Self {
+        self.allowed = Some(algorithms.into());
+        self
     }
 
     /// Where the keys come from, for logs: a path, or a URL without its query.
     #[must_use]
     pub fn source(&self) -> String {
-        self.0.source.to_string()
+        self.shared.source.to_string()
     }
 
     /// Reads the source now.
@@ -85,19 +98,19 @@ impl KeySet {
     ///
     /// Why it could not be read; the keys are those of before.
     pub async fn load(&self) -> Result<(), KeySetError> {
-        let mut reading = self.0.reading.lock().await;
+        let mut reading = self.shared.reading.lock().await;
         self.read(&mut reading).await.map(|_| ())
     }
 
     /// Reads the source again and again, for ever: as often as it says, within bounds, and soon after a failure.
     pub(super) async fn keep_fresh(self) {
-        if matches!(self.0.source, Source::Inline) {
+        if matches!(self.shared.source, Source::Inline) {
             return;
         }
         let mut retry = RETRY;
         loop {
             let read = {
-                let mut reading = self.0.reading.lock().await;
+                let mut reading = self.shared.reading.lock().await;
                 self.read(&mut reading).await
             };
             let pause = match read {
@@ -110,7 +123,7 @@ impl KeySet {
                     let pause = retry;
                     retry = (retry * 2).min(RETRY_MAX);
                     // A file costs nothing to look at, and somebody is just writing it.
-                    if matches!(self.0.source, Source::File(_)) { RETRY } else { pause }
+                    if matches!(self.shared.source, Source::File(_)) { RETRY } else { pause }
                 }
             };
             tokio::time::sleep(pause).await;
@@ -119,12 +132,16 @@ impl KeySet {
 
     /// The keys as they are now; empty if they could not be read yet.
     pub(super) fn current(&self) -> Arc<[Key]> {
-        self.0.keys.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.shared.keys.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn allowed(&self) -> Option<&[Algorithm]> {
+        self.allowed.as_deref()
     }
 
     /// Whether there may be newer keys, of which one has this id.
     pub(super) fn lacks(&self, id: Option<&str>) -> bool {
-        if matches!(self.0.source, Source::Inline) {
+        if matches!(self.shared.source, Source::Inline) {
             return false;
         }
         let keys = self.current();
@@ -136,7 +153,7 @@ impl KeySet {
     pub(super) async fn refetch(&self) -> bool {
         let before = self.current();
         // Most of a flood of made-up ids ends here.
-        if self.0.reading.try_lock().is_ok_and(|reading| reading.cools_down()) {
+        if self.shared.reading.try_lock().is_ok_and(|reading| reading.cools_down()) {
             return false;
         }
         let set = self.clone();
@@ -146,7 +163,7 @@ impl KeySet {
     }
 
     async fn reread(&self, before: &Arc<[Key]>) -> bool {
-        let mut reading = self.0.reading.lock().await;
+        let mut reading = self.shared.reading.lock().await;
         // Somebody else was first.
         if !Arc::ptr_eq(before, &self.current()) {
             return true;
@@ -163,10 +180,10 @@ impl KeySet {
 
     /// Returns after what time to read again.
     async fn read(&self, reading: &mut Reading) -> Result<Duration, KeySetError> {
-        let Some((json, pause)) = self.0.source.read().await? else { return Ok(Duration::MAX) };
+        let Some((json, pause)) = self.shared.source.read().await? else { return Ok(Duration::MAX) };
         if json != reading.json {
             let keys = jwk::keys(&json).map_err(KeySetError::Jwks)?;
-            *self.0.keys.write().unwrap_or_else(PoisonError::into_inner) = keys.into();
+            *self.shared.keys.write().unwrap_or_else(PoisonError::into_inner) = keys.into();
             reading.json = json;
         }
         Ok(pause)
@@ -179,7 +196,7 @@ impl KeySet {
     }
 
     pub(super) fn is_same(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
+        Arc::ptr_eq(&self.shared, &other.shared)
     }
 }
 

@@ -17,8 +17,6 @@ pub enum Keys {
     Fixed(Vec<Key>),
     /// From a JSON Web Key Set, which may change.
     Set(KeySet),
-    /// From such a set, with these algorithms alone, whatever its keys could be used with.
-    SetFor(KeySet, Vec<Algorithm>),
 }
 
 impl From<Key> for Keys {
@@ -65,7 +63,7 @@ impl Keys {
     pub(super) fn set(&self) -> Option<&KeySet> {
         match self {
             Self::Fixed(_) => None,
-            Self::Set(set) | Self::SetFor(set, _) => Some(set),
+            Self::Set(set) => Some(set),
         }
     }
 }
@@ -97,12 +95,8 @@ impl<'a> Search<'a> {
     fn among(mut self, keys: &[Keys], role: Role) -> Result<(), TokenError> {
         for keys in keys {
             let found = match keys {
-                Keys::Fixed(keys) => self.any(keys.iter()),
-                Keys::SetFor(_, only) if !only.contains(&self.algorithm) => {
-                    self.allowed.extend(only);
-                    false
-                }
-                Keys::Set(set) | Keys::SetFor(set, _) => self.in_set(&set.current()),
+                Keys::Fixed(keys) => self.any(keys.iter(), None),
+                Keys::Set(set) => self.in_set(&set.current(), set.allowed()),
             };
             if found {
                 return Ok(());
@@ -123,29 +117,28 @@ impl<'a> Search<'a> {
     }
 
     /// A key without an id of its own is one that any `kid` may mean, where none bears that.
-    fn in_set(&mut self, keys: &[Key]) -> bool {
+    fn in_set(&mut self, keys: &[Key], allowed: Option<&[Algorithm]>) -> bool {
         if keys.is_empty() {
             self.unavailable = true;
             return false;
         }
-        let Some(id) = self.id else { return self.any(keys.iter()) };
+        let Some(id) = self.id else { return self.any(keys.iter(), allowed) };
         if keys.iter().any(|key| key.id() == Some(id)) {
-            return self.any(keys.iter().filter(|key| key.id() == Some(id)));
+            return self.any(keys.iter().filter(|key| key.id() == Some(id)), allowed);
         }
         self.unknown_id = true;
-        self.any(keys.iter().filter(|key| key.id().is_none()))
+        self.any(keys.iter().filter(|key| key.id().is_none()), allowed)
     }
 
-    fn any<'k>(&mut self, keys: impl Iterator<Item = &'k Key>) -> bool {
+    /// Tries those of `keys` that are for the token's algorithm, of which all must be among `allowed`, if that is said.
+    fn any<'k>(&mut self, keys: impl Iterator<Item = &'k Key>, allowed: Option<&[Algorithm]>) -> bool {
         for key in keys {
-            if !key.algorithms().contains(&self.algorithm) {
-                self.allowed.extend(
-                    key.algorithms()
-                        .iter()
-                        .filter(|allowed| !self.allowed.contains(allowed))
-                        .copied()
-                        .collect::<Vec<_>>(),
-                );
+            let allowed = |algorithm: &&Algorithm| allowed.is_none_or(|allowed| allowed.contains(algorithm));
+            let algorithms = || key.algorithms().iter().filter(allowed).copied();
+            if !algorithms().any(|algorithm| algorithm == self.algorithm) {
+                let news: Vec<_> =
+                    algorithms().filter(|algorithm| !self.allowed.contains(algorithm)).collect();
+                self.allowed.extend(news);
                 continue;
             }
             self.tried = true;

@@ -5,6 +5,7 @@
 //! by whoever asks. Source: requirements M-095 to M-119 and M-196 to M-201.
 
 mod algorithm;
+mod builder;
 mod claims;
 mod crypto;
 mod details;
@@ -26,6 +27,7 @@ mod signing_key;
 mod verifier;
 
 pub use algorithm::{Algorithm, UnknownAlgorithm};
+pub use builder::{BuildError, Issuer, VerifierBuilder};
 pub use claims::Claims;
 pub use details::{DETAIL_TYPE, Detail, DetailFault, Language, TopicMatcher};
 pub use error::{Counted, Part, TokenError};
@@ -40,4 +42,4 @@ pub use keys::Keys;
 pub use limits::TokenLimits;
 pub use mint::{Mint, MintError};
 pub use signing_key::SigningKey;
-pub use verifier::{BuildError, Issuer, Role, Verifier, VerifierBuilder};
+pub use verifier::{Role, Verifier};

@@ -127,6 +127,20 @@ fn a_key_that_says_its_algorithm_is_for_that_one_alone_m096() {
 }
 
 #[test]
+fn a_set_may_be_held_to_some_algorithms_m096() {
+    let set =
+        KeySet::from_json(SET).expect("a set").only(&[Algorithm::Ps384, Algorithm::EdDsa, Algorithm::Hs256]);
+    for (algorithm, name, signing, _) in pairs() {
+        for mint in [mint(), mint().key_id(name)] {
+            let token = mint.sign(&signing, now()).expect("a token");
+            let answer = verify(trusting(set.clone()), &token, Role::Publisher);
+            let expected = matches!(algorithm, Algorithm::Ps384 | Algorithm::EdDsa);
+            assert_eq!(answer.is_ok(), expected, "{algorithm}: {answer:?}");
+        }
+    }
+}
+
+#[test]
 fn what_is_not_for_checking_signatures_is_left_out_of_a_set_m098() {
     let set: Value = serde_json::from_str(SET).expect("JSON");
     let rsa = &set["keys"][0];

@@ -10,5 +10,6 @@ mod hostile;
 mod key_sets;
 mod keys;
 mod legacy;
+mod minting;
 mod properties;
 mod stage;
