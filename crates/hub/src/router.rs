@@ -161,7 +161,7 @@ impl Readership {
 /// The selections that an entry matches, each once.
 struct Matched<'a> {
     selections: &'a mut Interned<Selected>,
-    matched: &'a mut Vec<u32>,
+    found: &'a mut Vec<u32>,
     position: Position,
 }
 
@@ -175,7 +175,7 @@ impl Sought for Matched<'_> {
             let at = &mut self.selections[selected].matched_at;
             if *at != self.position {
                 *at = self.position;
-                self.matched.push(selected);
+                self.found.push(selected);
             }
         }
     }
@@ -370,7 +370,7 @@ impl Router {
     fn find_selections(&mut self, entry: &Entry) {
         let Self { selections, topics, any, patterns, matched, told, .. } = self;
         matched.clear();
-        let mut found = Matched { selections, matched, position: entry.position() };
+        let mut found = Matched { selections, found: matched, position: entry.position() };
         found.add(any);
         for topic in entry.topics() {
             let Some(topic) = topics.find(topic.as_str()) else { continue };

@@ -121,8 +121,8 @@ mod tests {
         let places = places(2);
         let standings: Vec<_> = (0..5).map(|_| take(&places, "192.0.2.1")).collect();
         let standings: Vec<_> = standings.iter().map(Place::standing).collect();
-        use Standing::{FarOver, Over, Within};
-        assert_eq!(standings, [Within, Within, Over, Over, FarOver]);
+        let (within, over) = (Standing::Within, Standing::Over);
+        assert_eq!(standings, [within, within, over, over, Standing::FarOver]);
     }
 
     #[test]
