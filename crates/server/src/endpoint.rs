@@ -107,10 +107,7 @@ impl KeySets {
             Verification::KeySet { url, algorithms } => {
                 let set = self.at(url);
                 let set = set.map_err(|error| Failure::KeySet { whose: whose.to_owned(), error })?;
-                Ok(match algorithms.is_empty() {
-                    true => set.into(),
-                    false => set.only(algorithms).into(),
-                })
+                Ok(if algorithms.is_empty() { set } else { set.only(algorithms) }.into())
             }
         }
     }
@@ -123,6 +120,7 @@ pub(crate) fn mercure(
     verifier: Verifier,
     hub: Hub,
     drain: &Drain,
+    scheme: &str,
     addresses: &[SocketAddr],
 ) -> Mercure {
     let limits = RequestLimits {
@@ -143,7 +141,7 @@ pub(crate) fn mercure(
         burst: bucket.burst.get(),
     });
     Mercure::new(hub)
-        .hub_url(hub_url(access, addresses))
+        .hub_url(hub_url(access, scheme, addresses))
         .access(fanfare_http::Access::tokens(tokens))
         .cors(access.cors_origins.clone())
         .legacy(access.legacy.is_some())
@@ -156,10 +154,10 @@ pub(crate) fn mercure(
 }
 
 /// Where the world finds the hub; if nobody said so, where it listens.
-fn hub_url(access: &Access, addresses: &[SocketAddr]) -> Url {
+fn hub_url(access: &Access, scheme: &str, addresses: &[SocketAddr]) -> Url {
     let listening = || {
         let address = addresses.first()?;
-        Url::parse(&format!("http://{address}{HUB_PATH}")).ok()
+        Url::parse(&format!("{scheme}://{address}{HUB_PATH}")).ok()
     };
     let usual = || Url::parse(&format!("http://localhost{HUB_PATH}")).expect("a URL");
     access.public_urls.first().cloned().or_else(listening).unwrap_or_else(usual)

@@ -11,6 +11,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::access::AccessFlags;
+use crate::network::NetworkFlags;
 use crate::secret::Secret;
 use crate::value;
 
@@ -198,6 +199,9 @@ pub(crate) struct Serve {
     /// How many matchers a subscription may have. More: 400.
     #[arg(long, help_heading = LIMITS, value_name = "COUNT", default_value = "100")]
     pub(crate) max_matchers: NonZeroUsize,
+
+    #[command(flatten)]
+    pub(crate) network: NetworkFlags,
 
     #[command(flatten)]
     pub(crate) access: AccessFlags,

@@ -12,7 +12,7 @@ use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use fanfare_http::ClientInfo;
-use http::uri::Authority;
+use http::uri::{Authority, Scheme};
 use http::{Method, StatusCode, header};
 use url::Url;
 
@@ -102,8 +102,9 @@ fn not_of_this_machine(configured: &[IpAddr], request: &Request) -> Option<(Stat
         let sentence = "Here only localhost and loopback addresses are answered to (header Host).";
         return Some((StatusCode::MISDIRECTED_REQUEST, sentence));
     }
+    let scheme = request.extensions().get::<ClientInfo>().map_or(&Scheme::HTTP, |client| &client.scheme);
     if request.method() == Method::POST
-        && !request.headers().get_all(header::ORIGIN).iter().all(|o| is_of(host, o.as_bytes()))
+        && !request.headers().get_all(header::ORIGIN).iter().all(|o| is_of(scheme, host, o.as_bytes()))
     {
         let sentence = "Here a web page may post only if it was served from here (header Origin).";
         return Some((StatusCode::FORBIDDEN, sentence));
@@ -111,9 +112,9 @@ fn not_of_this_machine(configured: &[IpAddr], request: &Request) -> Option<(Stat
     None
 }
 
-/// Whether `origin` is that of a page that `host` served without TLS.
-fn is_of(host: &Authority, origin: &[u8]) -> bool {
-    origin.strip_prefix(b"http://").is_some_and(|rest| rest.eq_ignore_ascii_case(host.as_str().as_bytes()))
+/// Whether `origin` is that of a page that `host` served.
+fn is_of(scheme: &Scheme, host: &Authority, origin: &[u8]) -> bool {
+    origin.eq_ignore_ascii_case(format!("{scheme}://{host}").as_bytes())
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ mod flags;
 mod guard;
 mod log;
 mod metrics;
+mod network;
 mod page;
 mod run;
 mod secret;

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use axum::{Router, middleware};
 use fanfare_engine::disk::OpenError;
 use fanfare_fanout::{Fanout, NoIoUring, Settings};
-use fanfare_http::{ConnectionLimits, Drain, ServeCounts, listen, serve};
+use fanfare_http::{ConnectionLimits, Drain, ServeCounts, Tls, listen, serve};
 use fanfare_hub::BuildError;
 use http::StatusCode;
 use tokio::net::TcpListener;
@@ -22,8 +22,9 @@ use crate::endpoint;
 use crate::flags::Serve;
 use crate::guard::{self, Guard};
 use crate::log::{self, Opened};
+use crate::network::{self, Network};
 use crate::page;
-use crate::signals::Signals;
+use crate::signals::{HangUps, Signals};
 
 pub(crate) const HUB_PATH: &str = "/.well-known/mercure";
 
@@ -36,6 +37,8 @@ pub(crate) enum Failure {
     OpenAdmin { address: SocketAddr },
     /// Tokens cannot be checked.
     Tokens(endpoint::Failure),
+    /// Clients cannot reach the hub as configured.
+    Network(network::Failure),
     /// The flags contradict each other or ask for nothing.
     Hub(BuildError),
     /// What should be the folder of the log is something else.
@@ -57,6 +60,7 @@ impl Failure {
             Self::NotLoopback { .. }
             | Self::OpenAdmin { .. }
             | Self::Tokens(_)
+            | Self::Network(_)
             | Self::Hub(_)
             | Self::NoFolder { .. }
             | Self::NoIoUring(_) => 2,
@@ -79,6 +83,7 @@ impl fmt::Display for Failure {
                  address such as 127.0.0.1:9090 with --admin-listen"
             ),
             Self::Tokens(error) => write!(f, "{error}"),
+            Self::Network(error) => write!(f, "{error}"),
             Self::Hub(error) => write!(f, "the hub cannot be configured like this: {error}"),
             Self::NoFolder { path } => {
                 write!(f, "{} is not a folder; choose another one with --data-dir", path.display())
@@ -137,18 +142,21 @@ pub(crate) fn check(flags: &Serve, access: &Access) -> Result<(), Failure> {
     {
         return Err(Failure::OpenAdmin { address });
     }
+    Network::of(&flags.network).map_err(Failure::Network)?;
     endpoint::verifier(access).map(drop).map_err(Failure::Tokens)
 }
 
 async fn run_until_signalled(flags: &Serve, access: &Access) -> Result<(), Failure> {
     // Before anybody can know that we are there: a signal that comes early must end us in order, too.
     let mut signals = Signals::catch().map_err(Failure::System)?;
+    let network = Network::of(&flags.network).map_err(Failure::Network)?;
     let Opened { hub, disk } = log::open(flags)?;
     let (drain, counts) = (Drain::new(), ServeCounts::default());
     let (listeners, addresses) = open(&flags.listen)?;
     let (admin_listeners, admin_addresses) = open(flags.admin_listen.as_slice())?;
 
     let limits = ConnectionLimits { write_timeout: flags.write_timeout, ..ConnectionLimits::default() };
+    let limits = Network::limits(&flags.network, limits);
     let fanout = fanout(flags, &limits).map_err(|error| {
         let is_its_lack = matches!(error.get_ref(), Some(inner) if inner.is::<NoIoUring>());
         if is_its_lack { Failure::NoIoUring(error) } else { Failure::System(error) }
@@ -164,7 +172,7 @@ async fn run_until_signalled(flags: &Serve, access: &Access) -> Result<(), Failu
     }
     let keys = verifier.clone();
     tokio::spawn(async move { keys.keep_fresh().await });
-    let hub = endpoint::mercure(flags, access, verifier, hub, &drain, &addresses).router();
+    let hub = endpoint::mercure(flags, access, verifier, hub, &drain, network.scheme(), &addresses).router();
     let loopback = Guard::loopback(&[&addresses[..], &admin_addresses].concat());
     // Beside the hub they would be on the network, too, and behind a proxy everybody is loopback.
     let (app, guard) = match flags.dev {
@@ -180,11 +188,19 @@ async fn run_until_signalled(flags: &Serve, access: &Access) -> Result<(), Failu
             .counts(counts)
             .fanout(fanout.clone())
     };
-    let public = limited(listeners, app, counts.clone(), guard).into_future();
+    let (scheme, tls) = (network.scheme(), network.tls.clone());
+    let public = network.applied_to(limited(listeners, app, counts.clone(), guard)).into_future();
     let private = limited(admin_listeners, admin, ServeCounts::default(), loopback).into_future();
     let mut serving = std::pin::pin!(async { tokio::try_join!(public, private) });
     // Nobody has to listen: a closed standard output is no reason to stop.
-    let _ = announce(flags, &addresses, &admin_addresses);
+    let _ = announce(flags, scheme, &addresses, &admin_addresses);
+
+    let mut hang_ups = HangUps::catch().map_err(Failure::System)?;
+    tokio::spawn(async move {
+        while hang_ups.next().await {
+            reload(tls.as_ref());
+        }
+    });
 
     tokio::select! {
         // It ends only when it is drained.
@@ -199,6 +215,18 @@ async fn run_until_signalled(flags: &Serve, access: &Access) -> Result<(), Failu
         signal = signals.next() => tracing::warn!(signal, "ended at once"),
     }
     Ok(())
+}
+
+/// Does what a daemon does on SIGHUP. The files are small.
+fn reload(tls: Option<&Tls>) {
+    match tls.map(Tls::reload) {
+        Some(Ok(true)) => tracing::info!("took the new certificate"),
+        Some(Ok(false)) => tracing::info!("the certificate has not changed"),
+        Some(Err(error)) => {
+            tracing::warn!(%error, cause = error.source().map(tracing::field::display), "kept the certificate from before");
+        }
+        None => {}
+    }
 }
 
 fn fanout(flags: &Serve, limits: &ConnectionLimits) -> io::Result<Fanout> {
@@ -227,14 +255,22 @@ fn finish(app: Router, guard: Guard) -> Router {
 }
 
 /// Says where we are, for scripts that wait for it and for people who try it out.
-fn announce(flags: &Serve, addresses: &[SocketAddr], admin_addresses: &[SocketAddr]) -> io::Result<()> {
+fn announce(
+    flags: &Serve,
+    scheme: &str,
+    addresses: &[SocketAddr],
+    admin_addresses: &[SocketAddr],
+) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    for address in addresses.iter().chain(admin_addresses) {
+    for address in addresses {
+        writeln!(out, "listening on {scheme}://{address}")?;
+    }
+    for address in admin_addresses {
         writeln!(out, "listening on http://{address}")?;
     }
     if let Some(address) = addresses.first().filter(|_| flags.dev) {
-        writeln!(out, "\nOpen http://{address}/ and publish from another terminal:")?;
-        writeln!(out, "  curl -d topic=demo -d data=hello http://{address}{HUB_PATH}")?;
+        writeln!(out, "\nOpen {scheme}://{address}/ and publish from another terminal:")?;
+        writeln!(out, "  curl -d topic=demo -d data=hello {scheme}://{address}{HUB_PATH}")?;
     }
     out.flush()
 }

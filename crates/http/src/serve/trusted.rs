@@ -89,6 +89,13 @@ impl FromIterator<IpAddr> for TrustedProxies {
     }
 }
 
+/// All of them together; how they speak is said afterwards.
+impl FromIterator<TrustedProxies> for TrustedProxies {
+    fn from_iter<I: IntoIterator<Item = TrustedProxies>>(lists: I) -> Self {
+        Self { networks: lists.into_iter().flat_map(|list| list.networks).collect(), ..Self::default() }
+    }
+}
+
 impl FromStr for TrustedProxies {
     type Err = TrustedProxiesError;
 
