@@ -27,7 +27,10 @@ pub(crate) enum Command {
     /// It speaks the Mercure protocol at /.well-known/mercure and keeps its history in a folder, or with --dev in memory. Log
     /// lines go to standard error; RUST_LOG chooses which (default: info). SIGTERM and Ctrl-C end it in order, a second one at once.
     #[allow(clippy::doc_markdown)] // This is shown as it stands, in a terminal.
-    Serve(Serve),
+    Serve(Box<Serve>),
+
+    /// Makes tokens, and explains those that others made
+    Token(crate::token::Token),
 }
 
 /// What `fanfare serve` may be told.

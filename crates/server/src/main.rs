@@ -10,6 +10,7 @@ mod metrics;
 mod page;
 mod run;
 mod signals;
+mod token;
 mod value;
 
 use std::alloc::System;
@@ -30,7 +31,10 @@ pub(crate) fn heap_live_bytes() -> u64 {
 }
 
 fn main() -> ExitCode {
-    let Flags { command: Command::Serve(serve) } = Flags::parse();
+    let serve = match Flags::parse().command {
+        Command::Serve(serve) => serve,
+        Command::Token(token) => return token::run(&token),
+    };
     log_to_stderr(serve.log_format);
     match run::run(&serve) {
         Ok(()) => ExitCode::SUCCESS,

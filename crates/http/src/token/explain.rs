@@ -27,7 +27,7 @@ use super::verifier::{Role, Verifier};
 ///
 /// let token = "eyJhbGciOiJub25lIn0.eyJpc3MiOiJodHRwczovL3Nob3AudGVzdCJ9.";
 /// let page = Explanation::of(token, None, SystemTime::now()).await.to_string();
-/// assert!(page.contains(r#"alg      "none""#));
+/// assert!(page.contains(r#"alg       "none""#));
 /// # });
 /// ```
 #[derive(Clone, Debug)]
@@ -111,11 +111,11 @@ impl Parts {
     fn show(&self, f: &mut fmt::Formatter<'_>, now: SystemTime) -> fmt::Result {
         writeln!(f, "Header")?;
         for (name, value) in &self.header {
-            writeln!(f, "  {:<8} {}", shown(name), json(value))?;
+            writeln!(f, "  {:<9} {}", shown(name), json(value))?;
         }
         writeln!(f, "Claims")?;
         for (name, value) in self.claims.iter().filter(|(name, _)| !is_grant(name)) {
-            write!(f, "  {:<8} {}", shown(name), json(value))?;
+            write!(f, "  {:<9} {}", shown(name), json(value))?;
             match name.as_str() {
                 "exp" => show_date(f, &self.claims, "exp", now)?,
                 "nbf" => show_date(f, &self.claims, "nbf", now)?,
