@@ -48,6 +48,9 @@ pub(crate) enum Command {
     /// Prints or writes the configuration file
     #[command(subcommand)]
     Config(Config),
+
+    /// Makes tokens, and explains those that others made
+    Token(crate::token::Token),
 }
 
 #[derive(Debug, Subcommand)]

@@ -16,6 +16,7 @@ mod page;
 mod run;
 mod secret;
 mod signals;
+mod token;
 mod value;
 
 use std::alloc::System;
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
         Ok(Ask::Serve(config)) => serve(*config),
         Ok(Ask::Check(config)) => check::check(*config),
         Ok(Ask::Init(init)) => config::init(&init),
+        Ok(Ask::Token(token)) => token::run(&token),
         Err(failure) => failure.report(),
     }
 }

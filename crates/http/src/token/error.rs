@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::algorithm::Algorithm;
 use super::details::DetailFault;
+use super::span::rounded;
 use super::verifier::Role;
 
 /// Why a token was refused.
@@ -190,9 +191,9 @@ impl fmt::Display for TokenError {
             Self::Signature { role } => {
                 write!(f, "the signature was not made with a {role} key that is configured")
             }
-            Self::Expired { ago } => write!(f, "the token expired {ago:?} ago (claim \"exp\")"),
+            Self::Expired { ago } => write!(f, "the token expired {} ago (claim \"exp\")", rounded(*ago)),
             Self::NotYetValid { ahead } => {
-                write!(f, "the token becomes valid only in {ahead:?} (claim \"nbf\")")
+                write!(f, "the token becomes valid only in {} (claim \"nbf\")", rounded(*ahead))
             }
             Self::Audience { expected } => {
                 f.write_str("the claim \"aud\" does not contain this hub's resource identifier, ")?;

@@ -13,7 +13,7 @@ use super::crypto;
 use super::details::{DETAIL_TYPE, Detail, Language, TopicMatcher};
 use super::signing_key::SigningKey;
 
-/// What a new token says. See [`mint`].
+/// What a new token says.
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};

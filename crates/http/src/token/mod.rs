@@ -24,6 +24,7 @@ mod legacy;
 mod limits;
 mod mint;
 mod signing_key;
+mod span;
 mod verifier;
 
 pub use algorithm::{Algorithm, UnknownAlgorithm};

@@ -276,6 +276,51 @@ async fn a_new_key_is_found_by_its_name_and_a_flood_of_made_up_names_asks_once_m
     assert_eq!(server.times_asked(), 3);
 }
 
+/// Lets virtual time pass, and what is due then happen on the real socket.
+async fn pass(seconds: u64) {
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(seconds)).await;
+    tokio::time::resume();
+}
+
+#[tokio::test]
+async fn a_set_is_fetched_again_when_its_server_says_m106() {
+    let server = Server::start(None).await;
+    let body = set(&["ed25519"]);
+    let cached = |seconds: u64| {
+        format!(
+            "HTTP/1.1 200 OK\r\ncache-control: max-age={seconds}\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        )
+    };
+    server.says("/keys", cached(3600));
+    let hub = trusting(KeySet::from_url(&server.url("/keys"), &inside()).expect("a set"));
+    let keeping = {
+        let hub = hub.clone();
+        tokio::spawn(async move { hub.keep_fresh().await })
+    };
+    let asked = |times| {
+        let server = server.clone();
+        async move {
+            while server.times_asked() < times {
+                tokio::task::yield_now().await;
+            }
+            assert_eq!(server.times_asked(), times);
+        }
+    };
+    asked(1).await;
+    while verify(&hub, &token("ed25519")).await.is_err() {
+        tokio::task::yield_now().await;
+    }
+    pass(3590).await;
+    asked(1).await;
+    server.says("/keys", "HTTP/1.1 503 Busy\r\ncontent-length: 0\r\n\r\n");
+    pass(20).await;
+    asked(2).await;
+    assert_eq!(verify(&hub, &token("ed25519")).await, Ok(()));
+    keeping.abort();
+}
+
 #[tokio::test]
 async fn whoever_hangs_up_does_not_end_the_attempt_for_the_others_m106() {
     let server = Server::start(None).await;
