@@ -25,10 +25,11 @@ mod reserved;
 mod serve;
 mod stream;
 mod subscribe;
+mod subscriptions;
 mod text;
 pub mod token;
 
-pub use access::{Access, Answer, Authorize, Denied, OriginError, Origins, Payload, Rights, TokenAccess};
+pub use access::{Access, Answer, Authorize, Denied, OriginError, Origins, Payloads, Rights, TokenAccess};
 pub use bookmarks::Bookmarks;
 pub use drain::Drain;
 pub use limits::RequestLimits;

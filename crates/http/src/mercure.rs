@@ -24,6 +24,7 @@ use crate::patterns::Patterns;
 use crate::rate::{Buckets, PublishRate};
 use crate::refusal::Refusal;
 use crate::subscribe::{self, Rules};
+use crate::subscriptions::{self, Subscriptions};
 use crate::token::Role;
 use crate::{Access, Bookmarks, Origins, body, cors, idempotency, metadata, publish, stream};
 
@@ -78,6 +79,8 @@ pub(crate) struct Settings {
     pub(crate) cors: Origins,
     pub(crate) lifetime: Option<Duration>,
     pub(crate) rate: Option<Buckets>,
+    /// None if they are neither announced nor listed.
+    pub(crate) subscriptions: Option<Arc<Subscriptions>>,
 }
 
 impl Mercure {
@@ -100,6 +103,7 @@ impl Mercure {
             cors: Origins::none(),
             lifetime: Some(LIFETIME),
             rate: None,
+            subscriptions: None,
         };
         Self { hub, settings: Arc::new(settings) }
     }
@@ -112,6 +116,7 @@ impl Mercure {
     pub fn hub_url(mut self, url: Url) -> Self {
         let settings = Arc::make_mut(&mut self.settings);
         settings.patterns = Patterns::new(url.clone());
+        settings.subscriptions = settings.subscriptions.is_some().then(|| Subscriptions::new(&url));
         settings.hub_url = url;
         self
     }
@@ -138,6 +143,23 @@ impl Mercure {
     #[must_use]
     pub fn legacy(mut self, served: bool) -> Self {
         Arc::make_mut(&mut self.settings).legacy = served;
+        self
+    }
+
+    /// Says whether it is announced and listed who is subscribed to what. Default: no.
+    ///
+    /// For each matcher of a connection a private event tells that it has come or gone, on a topic below the path of the
+    /// [hub's URL](Self::hub_url), and `GET …/subscriptions` lists those who are there, for whoever's
+    /// rights to read match that path. These events have a history of their own, a tenth of what is kept
+    /// besides; see [`Hub::announce`](fanfare_hub::Hub::announce).
+    ///
+    /// It costs some 300 bytes for each connection, and 200 more for each matcher.
+    ///
+    /// Source: sections 13 and 14 of the Mercure protocol.
+    #[must_use]
+    pub fn subscriptions(mut self, told: bool) -> Self {
+        let settings = Arc::make_mut(&mut self.settings);
+        settings.subscriptions = told.then(|| Subscriptions::new(&settings.hub_url));
         self
     }
 
@@ -190,7 +212,10 @@ impl Mercure {
     /// The endpoint at the path of the hub's URL, and what belongs to it, to be merged into an application.
     pub fn router<S: Clone + Send + Sync + 'static>(&self) -> Router<S> {
         let hub_url = &self.settings.hub_url;
-        let router = Router::new().route(hub_url.path(), self.endpoint());
+        let mut router = Router::new().route(hub_url.path(), self.endpoint());
+        if self.settings.subscriptions.is_some() {
+            router = router.merge(subscriptions::routes(self));
+        }
         if self.settings.access.token_access().is_none() {
             return router;
         }
@@ -204,7 +229,7 @@ impl Mercure {
     }
 
     /// Nothing, unless pages of other origins are let in.
-    fn cors_layer(&self) -> Either<CorsLayer, Identity> {
+    pub(crate) fn cors_layer(&self) -> Either<CorsLayer, Identity> {
         let origins = &self.settings.cors;
         if origins.is_empty() { Either::Right(Identity::new()) } else { Either::Left(cors::layer(origins)) }
     }
@@ -232,7 +257,9 @@ async fn answer(State(mercure): State<Mercure>, request: Request) -> Response {
 
 async fn described(State(mercure): State<Mercure>) -> Response {
     match mercure.settings.access.token_access() {
-        Some(access) => metadata::answer(access, &mercure.settings.hub_url, false),
+        Some(access) => {
+            metadata::answer(access, &mercure.settings.hub_url, mercure.settings.subscriptions.is_some())
+        }
         None => StatusCode::NOT_FOUND.into_response(),
     }
 }
@@ -281,5 +308,5 @@ async fn subscribed(mercure: &Mercure, request: Request) -> Result<Response, Ref
     // What is cheap to judge comes before the token, and patterns come after it (M-036).
     let rights = mercure.settings.access.rights(mercure, &head, Role::Subscriber).await?;
     // For a `HEAD`, axum takes the body off and with it the subscription; the headers stay those of a `GET` (M-008).
-    stream::open(mercure, asked, &rights, &head.headers).await
+    stream::open(mercure, asked, &rights, &head).await
 }

@@ -69,6 +69,11 @@ impl Refusal {
         Self::new(StatusCode::FORBIDDEN, sentence).challenge(Challenge::InsufficientScope)
     }
 
+    /// 404: there is nothing.
+    pub(crate) fn not_found(sentence: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, sentence)
+    }
+
     /// 429: this client has enough for now, but perhaps not `after` some time; what was sent had no effect.
     pub(crate) fn too_many(sentence: impl Into<Cow<'static, str>>, after: Duration) -> Self {
         Self { retry_after: Some(after), ..Self::new(StatusCode::TOO_MANY_REQUESTS, sentence) }

@@ -9,7 +9,8 @@ use axum::response::{IntoResponse, Response};
 use fanfare_hub::{Selection, SubscribeError};
 use fanfare_stream::{KeepAlive, Sse};
 use fanfare_wire::Frame;
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use tokio::time::{Instant, timeout};
 
 use crate::access::Rights;
@@ -30,9 +31,9 @@ pub(crate) async fn open(
     mercure: &Mercure,
     asked: Asked,
     rights: &Rights,
-    headers: &HeaderMap,
+    head: &Parts,
 ) -> Result<Response, Refusal> {
-    let settings = &mercure.settings;
+    let (settings, headers) = (&mercure.settings, &head.headers);
     let bookmarks = settings.bookmarks.wanted_by(headers);
     let patterns = match settings.patterns.matchers(asked.patterns).await {
         Ok(patterns) => patterns,
@@ -47,6 +48,10 @@ pub(crate) async fn open(
         Ok(Err(error)) => return refuse(error, headers),
         Err(_) => return overloaded(headers, "The log did not answer in time."),
     };
+    // Of a `HEAD` there will be no stream.
+    if let Some(subscriptions) = settings.subscriptions.as_ref().filter(|_| head.method != Method::HEAD) {
+        subscription = subscriptions.attend(&mercure.hub, subscription, asked.in_words, &rights.payloads);
+    }
     let lives = lifetime::drawn(settings.lifetime, rights.until, SystemTime::now());
     let ends_at = lives.and_then(|lives| Instant::now().checked_add(lives));
     let frames = UntilDrained::new(subscription, settings.drain.clone()).ending(ends_at);

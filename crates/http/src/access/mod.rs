@@ -6,6 +6,7 @@
 mod bearer;
 mod denied;
 mod origin;
+mod payloads;
 mod rights;
 mod tokens;
 
@@ -16,7 +17,8 @@ use http::request::Parts;
 
 pub use denied::Denied;
 pub use origin::{OriginError, Origins};
-pub use rights::{Payload, Rights};
+pub use payloads::Payloads;
+pub use rights::Rights;
 pub use tokens::TokenAccess;
 
 use crate::Mercure;
@@ -121,8 +123,8 @@ impl Access {
             Kind::ReadOnly if role == Role::Publisher => {
                 Err(Denied::Forbidden("Nobody publishes to this hub over HTTP."))
             }
-            Kind::ReadOnly => Ok(Rights::nothing()),
-            Kind::Open => Ok(Rights::nothing().publish(fanfare_hub::Grant::everything())),
+            Kind::ReadOnly => Ok(Rights::anonymous()),
+            Kind::Open => Ok(Rights::anonymous().publish(fanfare_hub::Grant::everything())),
             Kind::Tokens(access) => access.rights(mercure, request, role).await,
             Kind::Custom(authorize) => authorize.authorize(request, role).await,
         }

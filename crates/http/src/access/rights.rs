@@ -5,6 +5,8 @@ use std::time::SystemTime;
 
 use fanfare_hub::{Grant, Topic};
 
+use crate::access::Payloads;
+
 /// What a request may do. Made by a token, or by an application's own [`Authorize`](crate::Authorize).
 ///
 /// ```
@@ -20,18 +22,13 @@ use fanfare_hub::{Grant, Topic};
 pub struct Rights {
     pub(crate) publish: Grant,
     pub(crate) read: Grant,
-    pub(crate) payloads: Vec<Payload>,
+    pub(crate) payloads: Payloads,
     pub(crate) until: Option<SystemTime>,
     pub(crate) who: Option<Arc<str>>,
-}
-
-/// What is told of a subscriber to those who may see subscriptions, and for which of its matchers.
-#[derive(Clone, Debug)]
-pub struct Payload {
-    /// It is told of a subscription whose matcher, read as a topic, is matched by this.
-    pub of: Grant,
-    /// The payload as JSON; `None` where nothing is told, which later ones do not make up for.
-    pub json: Option<Arc<str>>,
+    /// Whether it showed no token, where it needed none.
+    pub(crate) anonymous: bool,
+    /// Whether its token is of the protocol before 1.0.
+    pub(crate) legacy: bool,
 }
 
 impl Rights {
@@ -55,10 +52,10 @@ impl Rights {
         self
     }
 
-    /// Adds a payload for subscriptions; of several that fit the first counts (M-150).
+    /// Says what is told of its subscriptions to those who may see them.
     #[must_use]
-    pub fn payload(mut self, payload: Payload) -> Self {
-        self.payloads.push(payload);
+    pub fn payloads(mut self, payloads: Payloads) -> Self {
+        self.payloads = payloads;
         self
     }
 
@@ -74,6 +71,11 @@ impl Rights {
     pub fn who(mut self, name: impl Into<Arc<str>>) -> Self {
         self.who = Some(name.into());
         self
+    }
+
+    /// What somebody has who showed no token, where none is needed.
+    pub(crate) fn anonymous() -> Self {
+        Self { anonymous: true, ..Self::default() }
     }
 
     /// Whether something may be published to all of `topics` (M-118).

@@ -8,7 +8,7 @@ use http::request::Parts;
 
 use crate::Mercure;
 use crate::access::bearer::{self, Way};
-use crate::access::{Denied, Origins, Payload, Rights, origin};
+use crate::access::{Denied, Origins, Payloads, Rights, origin};
 use crate::patterns::{self, CompileError};
 use crate::token::{Claims, Language, Role, TopicMatcher, Verifier};
 
@@ -92,8 +92,10 @@ impl TokenAccess {
         let settings = &mercure.settings;
         let Some(bearer) = bearer::find(request, &self.cookie, settings.legacy)? else {
             return match role {
-                Role::Subscriber if self.anonymous => Ok(Rights::nothing()),
-                Role::Publisher if self.open_publishing => Ok(Rights::nothing().publish(Grant::everything())),
+                Role::Subscriber if self.anonymous => Ok(Rights::anonymous()),
+                Role::Publisher if self.open_publishing => {
+                    Ok(Rights::anonymous().publish(Grant::everything()))
+                }
                 _ => Err(Denied::NoToken),
             };
         };
@@ -126,12 +128,11 @@ impl fmt::Debug for TokenAccess {
 
 /// Turns what a token says into what its bearer may do.
 async fn rights(claims: Claims, patterns: &patterns::Patterns) -> Result<Rights, Denied> {
-    let (mut publish, mut read) = (Vec::new(), Vec::new());
-    let mut rights = Rights::nothing().until(claims.expires_at);
-    rights.who = who(&claims);
+    let (mut publish, mut read, mut payloads) = (Vec::new(), Vec::new(), Payloads::default());
+    let who = who(&claims);
     // The payload of an older token is its own, whatever it may read (M-204).
-    let whole = claims.details.iter().find(|detail| claims.legacy && detail.subscribe);
-    let whole = whole.and_then(|detail| detail.payload.as_ref()).map(|payload| payload.to_string().into());
+    let of_legacy = claims.details.iter().find(|detail| claims.legacy && detail.subscribe);
+    let of_legacy = of_legacy.and_then(|detail| detail.payload.clone());
     for detail in claims.details {
         let matchers = matchers(detail.topics, patterns).await?;
         if detail.publish {
@@ -139,14 +140,21 @@ async fn rights(claims: Claims, patterns: &patterns::Patterns) -> Result<Rights,
         }
         if detail.subscribe {
             read.extend(matchers.iter().cloned());
-            let json = detail.payload.map(|payload| payload.to_string().into());
-            rights = rights.payload(Payload { of: Grant::from_iter(matchers), json });
+            payloads = payloads.detail(matchers, detail.payload);
         }
     }
-    if whole.is_some() {
-        rights = rights.payload(Payload { of: Grant::everything(), json: whole });
+    if of_legacy.is_some() {
+        payloads = payloads.detail([Matcher::any()], of_legacy);
     }
-    Ok(rights.publish(Grant::from_iter(publish)).read(Grant::from_iter(read)))
+    Ok(Rights {
+        publish: Grant::from_iter(publish),
+        read: Grant::from_iter(read),
+        payloads,
+        until: claims.expires_at,
+        who,
+        anonymous: false,
+        legacy: claims.legacy,
+    })
 }
 
 /// Whoever may issue tokens for one name may do so for others of theirs, never for those of another issuer.
