@@ -74,18 +74,13 @@ pub(crate) fn asked(
 impl Asked {
     fn add(&mut self, kind: Kind, text: String) -> Result<(), Refusal> {
         match kind {
-            Some(language) if text != "*" && !is_plain(language, &text) => {
+            Some(language) if language.has_to_compile(&text) => {
                 self.patterns.push((language, text));
             }
             _ => self.exact.push(Matcher::exact(&text)?),
         }
         Ok(())
     }
-}
-
-/// Whether there is nothing to compile: a template without an expression is a text (M-187).
-fn is_plain(language: Language, text: &str) -> bool {
-    language == Language::Selector && !text.contains('{')
 }
 
 /// Which matcher a parameter names, `None` if it is none; the whole of `match…`, in any case, is ours (M-024).

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::matcher::Kind;
+use crate::matcher::{Kind, Resolved};
 use crate::{Matcher, Topic};
 
 /// What a subscriber asks for: the events of which a topic is matched by any of these matchers.
@@ -33,21 +33,29 @@ fn exact_topics(matchers: &[Matcher]) -> Option<impl Iterator<Item = &str>> {
     exact.then(|| matchers.iter().map(Matcher::as_str))
 }
 
-/// The same matchers, with the topics' texts that `known` has in place of their own.
-fn with_texts<'a>(matchers: &[Matcher], known: impl Fn(&str) -> Option<&'a Arc<str>>) -> Arc<[Matcher]> {
-    let same = |matcher: &Matcher| match &matcher.0 {
-        Kind::Exact(text) => {
-            known(text).map_or_else(|| matcher.clone(), |text| Matcher(Kind::Exact(text.clone())))
-        }
-        _ => matcher.clone(),
-    };
-    matchers.iter().map(same).collect()
+/// The same matchers, with those that `known` has in place of their equals.
+fn with_known(matchers: &[Matcher], known: impl Fn(&Matcher) -> Option<Matcher>) -> Arc<[Matcher]> {
+    matchers.iter().map(|matcher| known(matcher).unwrap_or_else(|| matcher.clone())).collect()
+}
+
+/// Whether one of `matchers` matches one of `topics`; counts how often a pattern was evaluated.
+pub(crate) fn matches_any(matchers: &[Matcher], topics: &[Topic], evaluations: &mut u64) -> bool {
+    topics.iter().any(|topic| {
+        let mut topic_once = Resolved::new(topic);
+        matchers.iter().any(|matcher| match &matcher.0 {
+            Kind::Pattern(pattern) => {
+                *evaluations += 1;
+                topic_once.is_matched_by(pattern)
+            }
+            _ => matcher.matches(topic),
+        })
+    })
 }
 
 impl Selection {
-    /// An equal one that shares the texts which `known` has.
-    pub(crate) fn with_texts<'a>(&self, known: impl Fn(&str) -> Option<&'a Arc<str>>) -> Self {
-        Self(with_texts(&self.0, known))
+    /// An equal one that shares the matchers which `known` has.
+    pub(crate) fn with_known(&self, known: impl Fn(&Matcher) -> Option<Matcher>) -> Self {
+        Self(with_known(&self.0, known))
     }
 
     /// The matchers, each once.
@@ -59,7 +67,7 @@ impl Selection {
     /// Whether one of `topics` is matched.
     #[must_use]
     pub fn matches(&self, topics: &[Topic]) -> bool {
-        self.0.iter().any(|matcher| topics.iter().any(|topic| matcher.matches(topic)))
+        matches_any(&self.0, topics, &mut 0)
     }
 
     /// The topics themselves, where every matcher names one.
@@ -89,9 +97,9 @@ impl Grant {
         &self.0
     }
 
-    /// An equal one that shares the texts which `known` has.
-    pub(crate) fn with_texts<'a>(&self, known: impl Fn(&str) -> Option<&'a Arc<str>>) -> Self {
-        Self(with_texts(&self.0, known))
+    /// An equal one that shares the matchers which `known` has.
+    pub(crate) fn with_known(&self, known: impl Fn(&Matcher) -> Option<Matcher>) -> Self {
+        Self(with_known(&self.0, known))
     }
 
     /// Whether asking it again is as cheap as remembering what it said.
@@ -102,7 +110,14 @@ impl Grant {
     /// Whether a private event with these topics may be read.
     #[must_use]
     pub fn allows(&self, topics: &[Topic]) -> bool {
-        self.0.iter().any(|matcher| topics.iter().any(|topic| matcher.matches(topic)))
+        matches_any(&self.0, topics, &mut 0)
+    }
+
+    /// The same for who knows already that none of its patterns matches.
+    pub(crate) fn allows_but_for_patterns(&self, topics: &[Topic]) -> bool {
+        let is_pattern = |matcher: &Matcher| matches!(matcher.0, Kind::Pattern(_));
+        let matches = |matcher: &Matcher| topics.iter().any(|topic| matcher.matches(topic));
+        self.0.iter().any(|matcher| !is_pattern(matcher) && matches(matcher))
     }
 
     /// The topics themselves, where every matcher names one.

@@ -2,7 +2,9 @@
 
 #![allow(missing_docs, unreachable_pub)]
 
+mod formats;
 mod opening;
+mod presence;
 mod reading;
 mod restarts;
 mod support;

@@ -25,7 +25,6 @@ pub struct Issuer {
 #[must_use]
 pub struct VerifierBuilder {
     audiences: Vec<String>,
-    audience_by_request: bool,
     issuers: Vec<Issuer>,
     legacy: RoleKeys,
     leeway: Duration,
@@ -92,14 +91,6 @@ impl VerifierBuilder {
         self
     }
 
-    /// Lets each request say what the hub is called, with [`Verifier::verify_for`]; no [`audience`](Self::audience) is needed
-    /// then. A client chooses the name by which it asks, so this is safe only where names that are not the hub's are
-    /// refused, or no other hub trusts the same issuers.
-    pub fn audience_by_request(mut self) -> Self {
-        self.audience_by_request = true;
-        self
-    }
-
     /// Trusts `issuer`.
     pub fn issuer(mut self, issuer: Issuer) -> Self {
         self.issuers.push(issuer);
@@ -141,7 +132,7 @@ impl VerifierBuilder {
         if self.issuers.is_empty() && !legacy {
             return Err(BuildError::NoKeys);
         }
-        let nameless = self.audiences.iter().all(String::is_empty) && !self.audience_by_request;
+        let nameless = self.audiences.iter().all(String::is_empty);
         if !self.issuers.is_empty() && nameless {
             return Err(BuildError::NoAudience);
         }
@@ -160,14 +151,7 @@ impl VerifierBuilder {
         let audiences = self.audiences.into_iter().filter(|audience| !audience.is_empty()).collect();
         // What the JSON reader bounds by itself is not raised by a setting.
         let limits = self.limits.json_depth(self.limits.json_depth.min(100));
-        Ok(Verifier(Arc::new(Trust {
-            audiences,
-            audience_by_request: self.audience_by_request,
-            issuers,
-            legacy: self.legacy,
-            leeway: self.leeway,
-            limits,
-        })))
+        Ok(Verifier(Arc::new(Trust { audiences, issuers, legacy: self.legacy, leeway: self.leeway, limits })))
     }
 }
 

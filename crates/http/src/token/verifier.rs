@@ -52,7 +52,6 @@ pub struct Verifier(pub(super) Arc<Trust>);
 #[derive(Debug)]
 pub(super) struct Trust {
     pub(super) audiences: Vec<String>,
-    pub(super) audience_by_request: bool,
     pub(super) issuers: HashMap<String, RoleKeys>,
     pub(super) legacy: RoleKeys,
     pub(super) leeway: Duration,
@@ -76,27 +75,14 @@ impl Verifier {
     /// The cost depends on the token's length, which is bounded, and on how many keys fit. This waits only where a set of
     /// keys has none with the token's `kid` and is read again, which happens once in a while for all tokens together.
     pub async fn verify(&self, token: &str, role: Role, now: SystemTime) -> Result<Claims, TokenError> {
-        self.verify_for(token, role, now, None).await
-    }
-
-    /// The same where the hub's resource identifier is known only from the request: `resource` is one, besides those that
-    /// were configured. It takes [`VerifierBuilder::audience_by_request`] to have an effect.
-    pub async fn verify_for(
-        &self,
-        token: &str,
-        role: Role,
-        now: SystemTime,
-        resource: Option<&str>,
-    ) -> Result<Claims, TokenError> {
         let trust = &*self.0;
-        let resource = resource.filter(|_| trust.audience_by_request);
         let token = Unverified::parse(token, &trust.limits)?;
         token.algorithm()?;
         token.refuse_critical()?;
         if trust.takes_as_legacy(&token, role)? {
             trust.verify_legacy(&token, role, now).await
         } else {
-            trust.verify_modern(&token, role, now, resource).await
+            trust.verify_modern(&token, role, now).await
         }
     }
 
@@ -146,6 +132,12 @@ impl Verifier {
         self.0.legacy.of(role).is_some() || self.0.issuers.values().any(|keys| keys.of(role).is_some())
     }
 
+    /// The hub's resource identifier, by the first of its names; what clients ask their tokens for.
+    #[must_use]
+    pub fn audience(&self) -> Option<&str> {
+        self.0.audiences.first().map(String::as_str)
+    }
+
     /// The names of the trusted issuers, in no order.
     pub fn issuers(&self) -> impl Iterator<Item = &str> {
         self.0.issuers.keys().map(String::as_str)
@@ -172,7 +164,6 @@ impl Trust {
         token: &Unverified<'_>,
         role: Role,
         now: SystemTime,
-        resource: Option<&str>,
     ) -> Result<Claims, TokenError> {
         if !token.is_access_token() {
             return Err(TokenError::NotAccessToken);
@@ -185,7 +176,7 @@ impl Trust {
             return Err(TokenError::MissingClaim { name: "exp" });
         }
         claims::check_dates(&token.claims, now, self.leeway)?;
-        claims::check_audience(&token.claims, &self.audiences, resource)?;
+        claims::check_audience(&token.claims, &self.audiences)?;
         let details = details::details(&token.claims, &self.limits)?;
         Ok(Claims { details, ..Claims::read(&token.claims, self.leeway)? })
     }

@@ -283,27 +283,6 @@ fn a_token_for_another_hub_is_refused_also_where_the_older_check_would_take_it_m
 }
 
 #[test]
-fn the_request_names_the_hub_only_where_that_is_asked_for_m102() {
-    let shop = || Issuer::new(ISSUER).publisher(secret(PUBLISHER));
-    let asked = |hub: fanfare_http::token::VerifierBuilder, resource| {
-        let hub = hub.build().expect("a verifier");
-        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-        runtime.block_on(hub.verify_for(&token(&claims()), Role::Publisher, now(), resource)).map(|_| ())
-    };
-    let other = |expected: &[&str]| {
-        Err(TokenError::Audience { expected: expected.iter().map(|&name| name.to_owned()).collect() })
-    };
-    let by_request = || Verifier::builder().audience_by_request().issuer(shop());
-    assert_eq!(asked(by_request(), Some(HUB)), Ok(()));
-    assert_eq!(asked(by_request(), Some("https://evil.test")), other(&["https://evil.test"]));
-    assert_eq!(asked(by_request(), None), other(&[]));
-    let fixed = || Verifier::builder().audience("https://other.test").issuer(shop());
-    assert_eq!(asked(fixed(), Some(HUB)), other(&["https://other.test"]));
-    assert_eq!(asked(fixed().audience_by_request(), Some(HUB)), Ok(()));
-    assert!(Verifier::builder().issuer(shop()).build().is_err());
-}
-
-#[test]
 fn nobody_chooses_the_older_weaker_check_m200() {
     let mut claims = with("aud", json!("https://evil.test"));
     claims["mercure"] = json!({ "publish": ["*"], "subscribe": ["*"] });
