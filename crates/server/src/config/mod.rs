@@ -41,7 +41,7 @@ pub(crate) enum Ask {
     Serve(Box<Config>),
     Check(Box<Config>),
     Init(Init),
-    Token(Token),
+    Token(Box<Token>),
 }
 
 /// All settings, and where they come from.
@@ -121,7 +121,7 @@ fn ask(matches: &ArgMatches, Found { file, set, issuers, notes }: Found) -> Resu
         flags::Command::Serve(serve) => Ask::Serve(config(serve)),
         flags::Command::Check(serve) => Ask::Check(config(serve)),
         flags::Command::Config(flags::Config::Init(init)) => Ask::Init(init),
-        flags::Command::Token(token) => Ask::Token(token),
+        flags::Command::Token(token) => Ask::Token(Box::new(token)),
     })
 }
 
