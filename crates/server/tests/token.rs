@@ -154,6 +154,32 @@ fn the_variables_of_the_hub_say_whom_it_trusts() {
 }
 
 #[test]
+fn a_hub_with_a_file_is_asked_by_its_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("fanfare.toml");
+    let file = format!(
+        "public-url = \"https://hub.example.com\"\npublisher-jwt-key = \"{KEY}\"\nanonymous = true\n\
+         trusted-issuers = [\"https://shop.example.com\"]\n"
+    );
+    std::fs::write(&path, file).unwrap();
+    let path = path.to_str().unwrap();
+    let token = |issuer| minted(&["--key", KEY, "--issuer", issuer, "--audience", HUB]);
+    let answer = explained(&["--config", path, &token("https://shop.example.com")]);
+    check(
+        &answer,
+        0,
+        &["As publisher: accepted.", "As subscriber: refused; the token's issuer has no subscriber key"],
+    );
+    let answer = explained(&["--config", path, &token("https://other.example.com")]);
+    check(&answer, 1, &["As publisher: refused", "Trusted issuers: https://shop.example.com."]);
+    let legacy = minted(&["--legacy", "--key", KEY, "--publish", "*"]);
+    check(&explained(&["--config", path, &legacy]), 1, &["no publisher key is configured for that"]);
+    let (code, said) = refused(&["token", "explain", "--config", "/nowhere/fanfare.toml", "x"]);
+    assert_eq!(code, Some(2));
+    assert!(said.contains("/nowhere/fanfare.toml"), "{said}");
+}
+
+#[test]
 fn every_refusal_says_what_to_do_and_shows_no_key() {
     let pem = include_str!("../../http/tests/token/keys/rsa.pub.pem");
     let cases: [(&[&str], &str); 11] = [

@@ -92,7 +92,7 @@ fn a_token_of_the_other_role_is_refused_m100() {
 }
 
 #[test]
-fn a_token_without_a_mercure_entry_is_genuine_and_grants_nothing_m116() {
+fn a_token_without_a_mercure_entry_is_genuine_and_grants_nothing_m110_m116() {
     for other in [
         json!(null),
         json!([]),

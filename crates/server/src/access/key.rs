@@ -36,8 +36,7 @@ pub(super) enum Form {
 impl Verification {
     /// A key with its algorithm, if one was named.
     pub(super) fn key(text: &Secret, form: Form, algorithms: &[Algorithm]) -> Result<Self, String> {
-        let text = if form == Form::Ours { read(text)? } else { text.clone() };
-        let text = with_line_ends(text);
+        let text = if form == Form::Ours { self::text(text)? } else { with_line_ends(text.clone()) };
         let is_pem = text.expose().trim_start().starts_with("-----BEGIN ");
         let algorithm = match *algorithms {
             [] if is_pem => {
@@ -84,6 +83,11 @@ impl Verification {
 /// The algorithm of this name. It may be a key that was written into the wrong setting, so it is not repeated.
 pub(super) fn algorithm(name: &str) -> Result<Algorithm, String> {
     name.parse().map_err(|error: UnknownAlgorithm| error.to_string())
+}
+
+/// The key itself, or what stands in the file that it names.
+pub(crate) fn text(text: &Secret) -> Result<Secret, String> {
+    read(text).map(with_line_ends)
 }
 
 /// The secret itself, or what stands in the file that it names.

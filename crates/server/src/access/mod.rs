@@ -15,7 +15,7 @@ use url::Url;
 
 pub(crate) use flags::AccessFlags;
 pub(crate) use issuer::{Issuer, Keys};
-pub(crate) use key::Verification;
+pub(crate) use key::{Verification, text as key_text};
 pub(crate) use rate::Rate;
 
 use self::flags::Legacy;
@@ -26,8 +26,8 @@ use crate::secret::Secret;
 
 /// What everybody can look up. It stands in the documentation of the reference hub, and in many a compose file.
 pub(crate) const DEVELOPMENT_KEY: &str = "!ChangeThisMercureHubJWTSecretKey!";
-const DEVELOPMENT_ISSUER: &str = "https://localhost";
-const DEVELOPMENT_RESOURCE: &str = "https://localhost/.well-known/mercure";
+pub(crate) const DEVELOPMENT_ISSUER: &str = "https://localhost";
+pub(crate) const DEVELOPMENT_RESOURCE: &str = "https://localhost/.well-known/mercure";
 
 /// Who may do what.
 #[derive(Debug)]

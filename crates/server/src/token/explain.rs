@@ -3,6 +3,7 @@
 //! It takes the flags and variables of `serve` that say whom to trust, so that it answers as the hub beside it would.
 
 use std::io::{self, Read};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::SystemTime;
 
@@ -10,7 +11,11 @@ use clap::Args;
 use clap::builder::BoolishValueParser;
 use fanfare_http::token::{Algorithm, Explanation, Fetch, Issuer, KeySet, Keys, Verifier};
 
-use super::{DEVELOPMENT_AUDIENCE, DEVELOPMENT_ISSUER, DEVELOPMENT_KEY, Refusal, at, key};
+use super::{Refusal, at, key};
+use crate::access::{Access, DEVELOPMENT_ISSUER, DEVELOPMENT_KEY, DEVELOPMENT_RESOURCE};
+use crate::config::{self, Ask};
+use crate::endpoint;
+use crate::secret::Secret;
 
 /// What `fanfare token explain` may be told.
 #[derive(Debug, Args)]
@@ -29,7 +34,7 @@ pub(super) struct Explain {
         value_name = "KEY",
         allow_hyphen_values = true
     )]
-    publisher_jwt_key: Option<String>,
+    publisher_jwt_key: Option<Secret>,
 
     /// How the tokens of publishers are signed. [default: HS256 for a secret; for a PEM key it has to be said]
     #[arg(long, env = "FANFARE_PUBLISHER_JWT_ALG", value_name = "ALG")]
@@ -43,7 +48,7 @@ pub(super) struct Explain {
         value_name = "KEY",
         allow_hyphen_values = true
     )]
-    subscriber_jwt_key: Option<String>,
+    subscriber_jwt_key: Option<Secret>,
 
     /// How the tokens of subscribers are signed; as for publishers.
     #[arg(long, env = "FANFARE_SUBSCRIBER_JWT_ALG", value_name = "ALG")]
@@ -51,7 +56,7 @@ pub(super) struct Explain {
 
     /// Where the JWK set of an identity provider is: https://…, or file:///….
     #[arg(long, env = "FANFARE_JWKS_URL", hide_env_values = true, value_name = "JWKS")]
-    jwks_url: Option<String>,
+    jwks_url: Option<Secret>,
 
     /// Lets the JWK set be fetched from loopback and private addresses, and without TLS.
     #[arg(long, env = "FANFARE_JWKS_INTERNAL", value_parser = BoolishValueParser::new(), action = clap::ArgAction::SetTrue)]
@@ -64,6 +69,11 @@ pub(super) struct Explain {
     /// What has to stand in their claim `aud`. [default: whatever stands there]
     #[arg(long, env = "FANFARE_RESOURCE_IDENTIFIER", value_name = "ID")]
     resource_identifier: Option<String>,
+
+    /// Answers as the hub would that reads this fanfare.toml and the variables that are set here; other flags do not count
+    /// then.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
 
     /// What a hub with --dev would say: the key that everybody knows, issuer https://localhost, audience
     /// https://localhost/.well-known/mercure.
@@ -131,11 +141,14 @@ impl Explain {
 
     /// A hub that trusts these keys, and whether it trusts whoever the token names; nothing without keys.
     fn hub(&self, bare: &Explanation) -> Result<Option<(Verifier, bool)>, Refusal> {
+        if let Some(file) = &self.config {
+            return configured(file).map(|hub| Some((hub, false)));
+        }
         let set = self.set()?;
         let set = set.as_ref();
-        let (key, algorithm) = (self.publisher_jwt_key.as_deref(), self.publisher_jwt_alg);
+        let (key, algorithm) = (self.publisher_jwt_key.as_ref(), self.publisher_jwt_alg);
         let publisher = self.keys(key, algorithm, set, "publisher-jwt-key")?;
-        let (key, algorithm) = (self.subscriber_jwt_key.as_deref(), self.subscriber_jwt_alg);
+        let (key, algorithm) = (self.subscriber_jwt_key.as_ref(), self.subscriber_jwt_alg);
         let subscriber = self.keys(key, algorithm, set, "subscriber-jwt-key")?;
         if publisher.is_empty() && subscriber.is_empty() {
             return Ok(None);
@@ -152,7 +165,7 @@ impl Explain {
         };
         let audience = self.resource_identifier.clone();
         let audience =
-            audience.or(self.dev.then(|| DEVELOPMENT_AUDIENCE.to_owned())).or_else(|| named("aud"));
+            audience.or(self.dev.then(|| DEVELOPMENT_RESOURCE.to_owned())).or_else(|| named("aud"));
         // A hub has a name, also where the token names none.
         let audience = audience.unwrap_or_else(|| "the hub".to_owned());
         let assumed = !self.dev && (self.trusted_issuers.is_empty() || self.resource_identifier.is_none());
@@ -174,13 +187,13 @@ impl Explain {
     /// The keys of one role: the set is everybody's.
     fn keys(
         &self,
-        given: Option<&str>,
+        given: Option<&Secret>,
         named: Option<Algorithm>,
         set: Option<&KeySet>,
         flag: &str,
     ) -> Result<Vec<Keys>, Refusal> {
-        let given = given.or(self.dev.then_some(DEVELOPMENT_KEY));
-        let key = given.map(|given| key::checking(given, named, flag)).transpose()?;
+        let given = given.cloned().or_else(|| self.dev.then(|| DEVELOPMENT_KEY.to_owned().into()));
+        let key = given.map(|given| key::checking(&given, named, flag)).transpose()?;
         Ok(key.map(Keys::from).into_iter().chain(set.cloned().map(Keys::from)).collect())
     }
 
@@ -190,6 +203,18 @@ impl Explain {
         if self.jwks_internal {
             fetch = fetch.allow_internal();
         }
-        KeySet::from_url(url, &fetch).map(Some).map_err(|error| at("jwks-url")(&error))
+        KeySet::from_url(url.expose(), &fetch).map(Some).map_err(|error| at("jwks-url")(&error))
     }
+}
+
+/// Whom the hub of this file trusts.
+fn configured(file: &Path) -> Result<Verifier, Refusal> {
+    let arguments = ["fanfare".into(), "check".into(), "--config".into(), file.as_os_str().to_owned()];
+    let asked = config::read(&arguments, std::env::vars_os()).map_err(|failure| failure.to_string())?;
+    let Ask::Check(config) = asked else {
+        return Err("--config: this is no configuration of a hub".to_owned());
+    };
+    // What its author should know, `fanfare check` tells.
+    let access = Access::of(&config, &mut Vec::new()).map_err(|failure| failure.to_string())?;
+    endpoint::verifier(&access).map_err(|failure| failure.to_string())
 }

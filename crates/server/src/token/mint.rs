@@ -8,7 +8,9 @@ use std::time::{Duration, SystemTime};
 use clap::Args;
 use fanfare_http::token::{self, Algorithm, Language, TopicMatcher};
 
-use super::{DEVELOPMENT_AUDIENCE, DEVELOPMENT_ISSUER, DEVELOPMENT_KEY, Refusal, at, key};
+use super::{Refusal, at, key};
+use crate::access::{DEVELOPMENT_ISSUER, DEVELOPMENT_KEY, DEVELOPMENT_RESOURCE};
+use crate::secret::Secret;
 use crate::value;
 
 /// What `fanfare token mint` may be told.
@@ -50,7 +52,7 @@ pub(super) struct Mint {
         allow_hyphen_values = true
     )]
     // A PEM block begins with hyphens; refused for that, it would be shown.
-    key: Option<String>,
+    key: Option<Secret>,
 
     /// What to sign with: HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384 or EdDSA.
     /// [default: HS256 for a secret; for a PEM key it has to be said]
@@ -86,14 +88,14 @@ pub(super) struct Mint {
 impl Mint {
     pub(super) fn run(&self) -> Result<ExitCode, Refusal> {
         let dev = |development: &'static str| self.dev.then_some(development);
-        let key = self.key.as_deref().or(dev(DEVELOPMENT_KEY));
+        let key = self.key.clone().or(dev(DEVELOPMENT_KEY).map(|key| key.to_owned().into()));
         let key = key.ok_or("--key is missing; --dev takes the key that everybody knows")?;
-        let key = key::signing(key, self.algorithm, "key")?;
+        let key = key::signing(&key, self.algorithm, "key")?;
         let mut mint = if self.legacy {
             token::Mint::legacy()
         } else {
             let issuer = self.issuer.as_deref().or(dev(DEVELOPMENT_ISSUER));
-            let audience = self.audience.as_deref().or(dev(DEVELOPMENT_AUDIENCE));
+            let audience = self.audience.as_deref().or(dev(DEVELOPMENT_RESOURCE));
             token::Mint::modern(
                 issuer.ok_or("--issuer is missing: who makes the token, as the hub knows them")?,
                 audience

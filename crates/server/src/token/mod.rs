@@ -11,11 +11,6 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
-/// What everybody can look up: the key of the reference hub's examples, and the names that go with it in development.
-const DEVELOPMENT_KEY: &str = "!ChangeThisMercureHubJWTSecretKey!";
-const DEVELOPMENT_ISSUER: &str = "https://localhost";
-const DEVELOPMENT_AUDIENCE: &str = "https://localhost/.well-known/mercure";
-
 /// What `fanfare token` may be told.
 #[derive(Debug, Args)]
 #[command(arg_required_else_help = true)]
@@ -46,6 +41,7 @@ enum Action {
     /// Examples:
     ///
     ///   fanfare token explain < token.txt
+    ///   fanfare token explain --config /etc/fanfare.toml < token.txt
     ///   fanfare token explain --dev eyJhbGciOiJIUzI1NiIs…
     ///   fanfare token explain --publisher-jwt-key @publisher.key \
     ///     --trusted-issuers https://shop.example.com \
