@@ -18,6 +18,7 @@ use url::Url;
 use crate::affixes::{Affixes, Empties, Side};
 use crate::matcher::{Found, Pattern, Spelling};
 use crate::router::{Slots, forget};
+use crate::topic::is_internal;
 #[cfg(feature = "urlpattern")]
 use crate::url_pattern::{HostAnchor, spell};
 
@@ -85,6 +86,10 @@ impl Candidates {
 
     /// Visits each pattern that may match `topic`, with the topic as that pattern reads it.
     pub(crate) fn each(&mut self, topic: &str, mut visit: impl FnMut(u32, Spelling<'_>)) {
+        // No pattern matches these; resolved as URLs they would be like others.
+        if is_internal(topic) {
+            return;
+        }
         each_of(&self.text, topic, topic, &mut |slot| visit(slot, Spelling::Text(topic)));
         #[cfg(feature = "urlpattern")]
         for (base, hosts) in &self.urls {

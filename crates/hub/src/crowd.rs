@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use crate::batch::{Batch, Kind, Share};
-use crate::endings::{self, EndingNumber};
+use crate::endings::{self, SubscriptionKey};
 use crate::feed::{Cursor, State};
 use crate::hub::Shared;
 use crate::router::{Found, Seat};
@@ -48,8 +48,8 @@ pub struct Member {
     pub(crate) client_at: Position,
     bookmarks: bool,
     pub(crate) bookmark_soon: bool,
-    /// What is to be done when it ends.
-    ending: Option<EndingNumber>,
+    /// Where what is to be done when it ends is kept.
+    ending: Option<SubscriptionKey>,
 }
 
 /// What a look at the log gave for one member.
@@ -113,8 +113,8 @@ impl Crowd {
     /// A new member may have something to read at once.
     ///
     /// # Errors
-    /// The subscription, unchanged: it is not open yet, has a gap to tell, has to read from the engine, was refused, or is
-    /// of another hub.
+    /// The subscription, unchanged: it is not open yet, has a gap to tell, has to read from the engine, was refused, is
+    /// of another hub, or asks for [internal](crate::Topic::internal) topics alone.
     #[allow(clippy::result_large_err)] // It is the subscription itself, and it was on the stack before.
     pub fn admit(&mut self, mut subscription: Subscription) -> Result<Member, Subscription> {
         let Some(seated) = subscription.seated(&self.shared) else { return Err(subscription) };
@@ -268,6 +268,12 @@ impl Member {
     #[must_use]
     pub fn next(&self) -> Position {
         self.next
+    }
+
+    /// The key of the subscription that it was, if that has one.
+    #[must_use]
+    pub fn key(&self) -> Option<SubscriptionKey> {
+        self.ending
     }
 
     /// Whether a part of a frame was written, so that nothing but its rest may follow.

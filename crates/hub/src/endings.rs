@@ -12,28 +12,43 @@ use crate::interned::{self, number};
 /// What is to be done when a subscription ends.
 pub(crate) type Ending = Box<dyn FnOnce() + Send>;
 
-/// Where a subscription's ending is kept.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct EndingNumber(NonZeroU32);
+/// Tells a subscription that has something to be done at its end from the others of its hub, while it lives.
+///
+/// Once it has ended another one may get its key. It is where the ending is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SubscriptionKey(NonZeroU32);
 
 #[derive(Default)]
 pub(crate) struct Endings(Slab<Ending>);
 
 impl Endings {
-    pub(crate) fn keep(&mut self, ending: Ending) -> EndingNumber {
+    /// Keeps an ending; for a subscription that has one already, behind that one and under the same key.
+    pub(crate) fn add(&mut self, key: Option<SubscriptionKey>, ending: Ending) -> SubscriptionKey {
+        if let Some((key, kept)) = key.and_then(|key| Some((key, self.0.get_mut(place(key))?))) {
+            let before = std::mem::replace(kept, Box::new(|| ()));
+            *kept = Box::new(move || {
+                before();
+                ending();
+            });
+            return key;
+        }
         let place = number(interned::insert(&mut self.0, ending));
-        EndingNumber(NonZeroU32::MIN.saturating_add(place))
+        SubscriptionKey(NonZeroU32::MIN.saturating_add(place))
     }
 
     /// Takes the ending of a subscription that ends, if it has one.
-    pub(crate) fn take(&mut self, number: Option<EndingNumber>) -> Option<Ending> {
-        self.0.try_remove(number?.0.get() as usize - 1)
+    pub(crate) fn take(&mut self, key: Option<SubscriptionKey>) -> Option<Ending> {
+        self.0.try_remove(place(key?))
     }
 
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
+}
+
+fn place(key: SubscriptionKey) -> usize {
+    key.0.get() as usize - 1
 }
 
 /// Calls an ending, if there is one. Not under the hub's lock: it may do anything but wait.
@@ -50,17 +65,32 @@ mod tests {
 
     #[test]
     fn a_number_fits_into_the_room_that_a_member_has_anyway() {
-        assert_eq!(size_of::<Option<EndingNumber>>(), 4);
+        assert_eq!(size_of::<Option<SubscriptionKey>>(), 4);
         assert!(size_of::<Member>() <= 40, "{} bytes", size_of::<Member>());
+    }
+
+    #[test]
+    fn a_second_ending_has_the_key_of_the_first_and_is_called_behind_it_p7() {
+        let (tell, told) = std::sync::mpsc::channel();
+        let telling = |number: u32| {
+            let tell = tell.clone();
+            Box::new(move || tell.send(number).expect("somebody listens"))
+        };
+        let mut endings = Endings::default();
+        let key = endings.add(None, telling(1));
+        assert_eq!(endings.add(Some(key), telling(2)), key);
+        assert_eq!(endings.len(), 1);
+        call(endings.take(Some(key)));
+        assert_eq!(told.try_iter().collect::<Vec<_>>(), [1, 2]);
     }
 
     #[test]
     fn an_ending_is_taken_once_and_its_place_is_used_again() {
         let mut endings = Endings::default();
-        let first = endings.keep(Box::new(|| ()));
+        let first = endings.add(None, Box::new(|| ()));
         assert!(endings.take(Some(first)).is_some());
         assert!(endings.take(Some(first)).is_none());
-        let second = endings.keep(Box::new(|| ()));
+        let second = endings.add(None, Box::new(|| ()));
         assert_eq!(endings.len(), 1);
         assert!(endings.take(None).is_none());
         assert!(endings.take(Some(second)).is_some());

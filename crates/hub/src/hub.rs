@@ -8,7 +8,7 @@ use fanfare_wire::{Event, EventId, EventName};
 
 use crate::catch_up::CatchUp;
 use crate::clock::{Clock, SystemClock};
-use crate::engine::{AppendError, Appended, Engine, EngineFault, KeyLimits};
+use crate::engine::{AppendError, Appended, Bounds, Engine, EngineFault, KeyLimits};
 use crate::feed::{Feed, State};
 use crate::log::Retention;
 use crate::memory::MemoryEngine;
@@ -156,6 +156,14 @@ impl Hub {
             let Appended { position, id, duplicate } = handed_in?.await.map_err(not_appended)?;
             Ok(Published { id, position, duplicate })
         }
+    }
+
+    /// Asks the engine which positions its log has now.
+    ///
+    /// # Errors
+    /// The engine does not know.
+    pub async fn bounds(&self) -> Result<Bounds, EngineFault> {
+        self.0.engine.bounds().await
     }
 
     /// A last event ID that says "has everything up to now": a place in the log that tells nothing of what stands there.

@@ -62,6 +62,7 @@ pub use clock::{Clock, SystemClock};
 pub use counts::Counts;
 pub use crowd::{Crowd, Due, Look, Member, Reading};
 pub use delivery::{Bookmark, Delivery};
+pub use endings::SubscriptionKey;
 pub use engine::EngineFault;
 pub use hub::{BuildError, Health, Hub, HubBuilder, IntoSelection, Published};
 pub use id::{Check, IdKey, Place, Position};

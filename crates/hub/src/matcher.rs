@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 #[cfg(feature = "urlpattern")]
 use crate::expression::ExpressionError;
+use crate::topic::is_internal;
 #[cfg(feature = "urlpattern")]
 use crate::url_pattern::{Anchor, UrlPattern};
 use crate::{Topic, forbidden_character};
@@ -80,6 +81,10 @@ impl<'a> Resolved<'a> {
     }
 
     pub(crate) fn is_matched_by(&mut self, pattern: &'a Pattern) -> bool {
+        // Resolved as a URL it would lose the control character that it begins with.
+        if is_internal(self.topic) {
+            return false;
+        }
         #[cfg(feature = "urlpattern")]
         if let Test::Url(url_pattern) = &pattern.test {
             let base = url_pattern.base();
@@ -328,7 +333,11 @@ impl Pattern {
         }
     }
 
+    /// Whether it matches a topic, which is no internal one where it is a URL already.
     pub(crate) fn matches(&self, topic: Spelling<'_>) -> bool {
+        if matches!(topic, Spelling::Text(text) if is_internal(text)) {
+            return false;
+        }
         match (&self.test, topic) {
             #[cfg(feature = "urlpattern")]
             (Test::Url(pattern), Spelling::Text(topic)) => pattern.matches(topic),

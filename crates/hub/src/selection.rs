@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::matcher::{Kind, Resolved};
+use crate::topic::is_internal;
 use crate::{Matcher, Topic};
 
 /// What a subscriber asks for: the events of which a topic is matched by any of these matchers.
@@ -26,6 +27,12 @@ fn distinct(matchers: impl IntoIterator<Item = Matcher>) -> Arc<[Matcher]> {
     matchers.sort_by(|a, b| a.identity().cmp(&b.identity()));
     matchers.dedup();
     matchers.into()
+}
+
+/// Whether a matcher lets a private event with this topic through. To route, `*` is every topic; to permit, it is not those
+/// that nobody outside can name.
+fn permits(matcher: &Matcher, topic: &Topic) -> bool {
+    matcher.matches(topic) && !(topic.is_internal() && matches!(matcher.0, Kind::Any))
 }
 
 fn exact_topics(matchers: &[Matcher]) -> Option<impl Iterator<Item = &str>> {
@@ -75,6 +82,12 @@ impl Selection {
         exact_topics(&self.0)
     }
 
+    /// Whether it asks for nothing but topics that nobody outside can name.
+    pub(crate) fn is_internal(&self) -> bool {
+        let is_internal = |matcher: &Matcher| matches!(&matcher.0, Kind::Exact(text) if is_internal(text));
+        !self.0.is_empty() && self.0.iter().all(is_internal)
+    }
+
     pub(crate) fn is_any(&self) -> bool {
         self.0.iter().any(|matcher| matches!(matcher.0, Kind::Any))
     }
@@ -87,7 +100,7 @@ impl Grant {
         Self::from_iter([])
     }
 
-    /// Lets every private event through.
+    /// Lets every private event through, but for those on [internal](Topic::internal) topics.
     #[must_use]
     pub fn everything() -> Self {
         Self::from_iter([Matcher::any()])
@@ -110,13 +123,19 @@ impl Grant {
     /// Whether a private event with these topics may be read.
     #[must_use]
     pub fn allows(&self, topics: &[Topic]) -> bool {
-        matches_any(&self.0, topics, &mut 0)
+        topics.iter().any(|topic| {
+            let mut topic_once = Resolved::new(topic);
+            self.0.iter().any(|matcher| match &matcher.0 {
+                Kind::Pattern(pattern) => topic_once.is_matched_by(pattern),
+                _ => permits(matcher, topic),
+            })
+        })
     }
 
     /// The same for who knows already that none of its patterns matches.
     pub(crate) fn allows_but_for_patterns(&self, topics: &[Topic]) -> bool {
         let is_pattern = |matcher: &Matcher| matches!(matcher.0, Kind::Pattern(_));
-        let matches = |matcher: &Matcher| topics.iter().any(|topic| matcher.matches(topic));
+        let matches = |matcher: &Matcher| topics.iter().any(|topic| permits(matcher, topic));
         self.0.iter().any(|matcher| !is_pattern(matcher) && matches(matcher))
     }
 
@@ -140,7 +159,17 @@ impl FromIterator<Matcher> for Selection {
 
 impl FromIterator<Matcher> for Grant {
     fn from_iter<I: IntoIterator<Item = Matcher>>(matchers: I) -> Self {
-        Self(distinct(matchers))
+        let matchers: Vec<Matcher> = matchers.into_iter().collect();
+        // What `*` does not stand for is kept beside it.
+        let is_internal = |matcher: &&Matcher| matches!(&matcher.0, Kind::Exact(text) if is_internal(text));
+        let internal: Vec<Matcher> = matchers.iter().filter(is_internal).cloned().collect();
+        let granted = distinct(matchers);
+        match &*granted {
+            [one] if matches!(one.0, Kind::Any) && !internal.is_empty() => {
+                Self(granted.iter().cloned().chain(distinct(internal).iter().cloned()).collect())
+            }
+            _ => Self(granted),
+        }
     }
 }
 
@@ -174,6 +203,43 @@ mod tests {
     #[test]
     fn a_star_swallows_the_rest() {
         assert_eq!(Selection::from_iter([exact("a"), Matcher::any()]), Selection::from(Matcher::any()));
+    }
+
+    #[test]
+    fn what_nobody_outside_can_name_needs_a_grant_of_its_own_p7() {
+        let topic = Topic::internal("x");
+        let topics = [topic.clone()];
+        let own = || Matcher::from(topic.clone());
+        assert!(!Grant::everything().allows(&topics));
+        assert!(!Grant::everything().allows_but_for_patterns(&topics));
+        for matchers in [vec![own()], vec![own(), Matcher::any()], vec![Matcher::any(), own(), exact("a")]] {
+            let grant = Grant::from_iter(matchers);
+            assert!(grant.allows(&topics) && grant.allows_but_for_patterns(&topics), "{grant:?}");
+        }
+        assert!(Selection::from(own()).is_internal());
+        assert!(!Selection::from_iter([own(), exact("a")]).is_internal());
+        assert!(!Selection::from_iter([]).is_internal());
+    }
+
+    #[cfg(feature = "urlpattern")]
+    #[test]
+    fn no_pattern_lets_what_is_internal_through_p7() {
+        let pattern = |text: &str| Matcher::url_pattern(text, "https://hub.test/").expect("a pattern");
+        for text in ["/*", "/:any", "https://hub.test/*", "/x"] {
+            let topics = [Topic::internal("x")];
+            assert!(!Grant::from_iter([pattern(text)]).allows(&topics), "{text}");
+            assert!(!Selection::from(pattern(text)).matches(&topics), "{text}");
+            assert!(!pattern(text).matches(&topics[0]), "{text}");
+        }
+    }
+
+    #[cfg(feature = "uri-template")]
+    #[test]
+    fn no_template_lets_what_is_internal_through_p7() {
+        for text in ["{any}", "{+any}", "{#any}"] {
+            let template = Matcher::topic_selector(text).expect("a template");
+            assert!(!Grant::from_iter([template]).allows(&[Topic::internal("x")]), "{text}");
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ use fanfare_wire::EventId;
 use futures_core::Stream;
 
 use crate::catch_up::{Got, NothingRead, Wanted};
-use crate::endings::{self, EndingNumber};
+use crate::endings::{self, SubscriptionKey};
 use crate::engine::{Answer, EngineFault, ReadError};
 use crate::feed::{Cursor, DueGap, State, Step};
 use crate::hub::Shared;
@@ -47,8 +47,8 @@ struct Held {
     seat: Seat,
     joined: Option<Joined>,
     cursor: Cursor,
-    /// What is to be done when it ends.
-    ending: Option<EndingNumber>,
+    /// Where what is to be done when it ends is kept.
+    ending: Option<SubscriptionKey>,
     /// Whether the seat was handed on, so that it is not ours to give back.
     handed_on: bool,
 }
@@ -136,12 +136,14 @@ impl Subscription {
             if state.closed {
                 return Err(SubscribeError::Closed);
             }
-            if state.counts.subscribers >= shared.subscribers_max as u64 {
+            // What the hub asks itself for takes nobody's place.
+            let is_counted = !selection.is_internal();
+            if is_counted && state.counts.subscribers >= shared.subscribers_max as u64 {
                 state.counts.subscribers_refused += 1;
                 return Err(SubscribeError::HubFull { limit: shared.subscribers_max });
             }
             shared.check_patterns(&mut state, selection.matchers())?;
-            state.counts.subscribers += 1;
+            state.counts.subscribers += u64::from(is_counted);
             if let Some(log) = &mut state.log {
                 log.trim(now);
             }
@@ -252,14 +254,16 @@ impl Subscription {
             return self;
         };
         let mut state = place.shared.feed.lock();
-        let before = state.endings.take(place.ending.take());
-        let kept = state.endings.keep(Box::new(move || {
-            endings::call(before);
-            ending();
-        }));
+        place.ending = Some(state.endings.add(place.ending, Box::new(ending)));
         drop(state);
-        place.ending = Some(kept);
         self
+    }
+
+    /// What tells it from the hub's other subscriptions while it lives, once [`on_end`](Self::on_end) was called: the same in a
+    /// [`Crowd`](crate::Crowd), where [`Member::key`](crate::Member::key) gives it. Without an ending, or a place in a hub, it has none.
+    #[must_use]
+    pub fn key(&self) -> Option<SubscriptionKey> {
+        self.place.as_ref()?.ending
     }
 
     /// A subscription at a seat that was taken before, open at `cursor`.
@@ -269,15 +273,18 @@ impl Subscription {
         grant: Grant,
         seat: Seat,
         cursor: Cursor,
-        ending: Option<EndingNumber>,
+        ending: Option<SubscriptionKey>,
     ) -> Self {
         let held = Held { shared, selection, grant, seat, joined: None, cursor, ending, handed_on: false };
         Self { stage: Stage::Open, ..Self::at(Some(held)) }
     }
 
-    /// Seat, cursor and ending, if this is a subscription of `shared` that needs nothing but the log in memory.
-    pub(crate) fn seated(&mut self, shared: &Arc<Shared>) -> Option<(Seat, Cursor, Option<EndingNumber>)> {
+    /// Seat, cursor and ending, if this is a subscription of `shared` that needs nothing but the log in memory, and is counted.
+    pub(crate) fn seated(&mut self, shared: &Arc<Shared>) -> Option<(Seat, Cursor, Option<SubscriptionKey>)> {
         let place = self.place.as_mut().filter(|place| Arc::ptr_eq(&place.shared, shared))?;
+        if place.selection.is_internal() {
+            return None;
+        }
         if matches!(self.stage, Stage::New) && self.requested.is_none() {
             self.resume = Some(place.open(Opened::fresh()));
             self.stage = Stage::Open;
@@ -471,7 +478,8 @@ impl Held {
 
     fn read(&self, before: Position) -> Wanted {
         let topics = self.selection.exact_topics();
-        let topics = topics.map(|topics| topics.filter_map(|topic| Topic::parse(topic).ok()).collect());
+        let topics =
+            topics.map(|topics| topics.filter_map(|topic| Topic::parse_stored(topic).ok()).collect());
         let place = Place { next: self.cursor.next, topics };
         Wanted::new(self.shared.catch_up.clone(), self.cursor.epoch.unwrap_or_default(), place, before)
     }
@@ -497,7 +505,7 @@ impl Drop for Held {
         }
         let mut state = self.shared.feed.lock();
         let bell = state.router.leave(self.seat);
-        state.counts.subscribers -= 1;
+        state.counts.subscribers -= u64::from(!self.selection.is_internal());
         let ending = state.endings.take(self.ending);
         drop(state);
         drop(bell);

@@ -112,3 +112,20 @@ fn several_endings_are_called_in_the_order_in_which_they_were_given() {
     drop(hub.subscribe("a").on_end(note(1)).on_end(note(2)).on_end(note(3)));
     assert_eq!(*order.lock().expect("no panic"), [1, 2, 3]);
 }
+
+#[test]
+fn a_key_stays_the_same_into_a_crowd_and_out_of_it_p7() {
+    let hub = hub();
+    assert_eq!(hub.subscribe("a").key(), None);
+    let other = hub.subscribe("a").on_end(|| ());
+    let mut subscription = hub.subscribe("a").bookmarks(false).on_end(|| ());
+    let key = subscription.key().expect("it has an ending");
+    assert_ne!(other.key(), Some(key));
+    subscription = subscription.on_end(|| ()).grant(&Grant::everything());
+    assert_eq!(subscription.key(), Some(key));
+    assert_waiting(&mut subscription);
+    let mut crowd = hub.crowd(Waker::noop().clone());
+    let member = crowd.admit(subscription).expect("it is live");
+    assert_eq!(member.key(), Some(key));
+    assert_eq!(crowd.release(member).key(), Some(key));
+}

@@ -278,7 +278,7 @@ impl<'a> Entry<'a> {
 
     /// Copies the publication out; `None` if a text in it is none that the hub would have let in.
     pub(super) fn submission(&self) -> Option<Submission> {
-        let topics = self.topics().map(Topic::parse).collect::<Result<Vec<_>, _>>().ok()?;
+        let topics = self.topics().map(Topic::parse_stored).collect::<Result<Vec<_>, _>>().ok()?;
         let chosen_id = self.id.map(EventId::parse).transpose().ok()?;
         let room = self.id.map_or(HUB_ID_BYTES, str::len);
         Some(Submission {

@@ -3,6 +3,7 @@
 #![allow(missing_docs, unreachable_pub)]
 
 mod formats;
+mod internal;
 mod opening;
 mod presence;
 mod reading;
