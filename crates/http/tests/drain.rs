@@ -29,7 +29,7 @@ async fn subscriber(server: &Server) -> Client {
 }
 
 #[tokio::test]
-async fn streams_end_cleanly_each_with_a_retry_of_its_own() {
+async fn streams_end_cleanly_each_with_a_retry_of_its_own_m063_m065() {
     let hub = hub();
     let server = server(&hub, ConnectionLimits::default());
     let mut clients = Vec::new();

@@ -186,7 +186,7 @@ fn with_key(key: &str, form: &str) -> Request<Body> {
 
 /// P3: one publication, however often it is sent.
 #[tokio::test]
-async fn a_publication_sent_again_with_its_key_is_stored_once_and_answered_with_the_first_id() {
+async fn a_publication_sent_again_with_its_key_is_stored_once_and_answered_with_the_first_id_m086() {
     let hub = hub();
     let app = app(&hub);
     let mut stream = Stream::open(&app, "match=a").await;

@@ -228,7 +228,7 @@ async fn bookmarks_go_to_browsers_by_default() {
 
 /// A native `EventSource` gives up for good on any status but 200.
 #[tokio::test]
-async fn a_full_hub_sends_an_event_source_away_for_a_while_and_tells_others() {
+async fn a_full_hub_sends_an_event_source_away_for_a_while_and_tells_others_m033_m038() {
     let hub = Hub::builder().subscribers_max(1).build().unwrap();
     let app = app(&hub);
     let _stream = Stream::open(&app, "match=a").await;

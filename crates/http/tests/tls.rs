@@ -143,7 +143,7 @@ async fn a_stream_arrives_over_either_version_of_tls_and_stays_with_the_http_lib
 }
 
 #[tokio::test]
-async fn http2_is_agreed_on_by_alpn_and_streams() {
+async fn http2_is_agreed_on_by_alpn_and_streams_m007() {
     let hub = hub();
     let mut secured = Secured::of(&hub);
     secured.config = config(&secured.certificate, rustls::ALL_VERSIONS, &["h2", "http/1.1"]);

@@ -418,7 +418,7 @@ mod tests {
     }
 
     #[test]
-    fn exact_compares_bytes_and_nothing_else() {
+    fn exact_compares_bytes_and_nothing_else_m017_m042() {
         let matcher = Matcher::exact("https://a.test/x").expect("a matcher");
         assert!(matcher.matches(&topic("https://a.test/x")));
         assert!(!matcher.matches(&topic("https://a.test:443/x")));
@@ -426,12 +426,12 @@ mod tests {
     }
 
     #[test]
-    fn the_empty_matcher_matches_nothing() {
+    fn the_empty_matcher_matches_nothing_m043() {
         assert!(!Matcher::exact("").expect("a matcher").matches(&topic("a")));
     }
 
     #[test]
-    fn a_star_is_every_topic_whatever_the_kind() {
+    fn a_star_is_every_topic_whatever_the_kind_m040() {
         assert_eq!(Matcher::exact("*"), Ok(Matcher::any()));
         #[cfg(feature = "urlpattern")]
         assert_eq!(Matcher::url_pattern("*", "https://hub.test/"), Ok(Matcher::any()));

@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn order_and_repetition_do_not_matter() {
+    fn order_and_repetition_do_not_matter_m028() {
         let a = Selection::from_iter([exact("a"), exact("b"), exact("a")]);
         assert_eq!(a, Selection::from_iter([exact("b"), exact("a")]));
         assert_eq!(a.matchers().len(), 2);
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn no_grant_lets_nothing_private_through() {
+    fn no_grant_lets_nothing_private_through_m031() {
         let topics = [Topic::parse("a").expect("a topic")];
         assert!(!Grant::nothing().allows(&topics));
         assert!(Grant::everything().allows(&topics));

@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_topic_is_neither_empty_nor_a_wildcard_nor_two_lines() {
+    fn a_topic_is_neither_empty_nor_a_wildcard_nor_two_lines_m041() {
         assert_eq!(Topic::parse(""), Err(TopicError::Empty));
         assert_eq!(Topic::parse("*"), Err(TopicError::Wildcard));
         assert_eq!(Topic::parse("a\rb"), Err(TopicError::Forbidden { character: '\r' }));

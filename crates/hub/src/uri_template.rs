@@ -138,7 +138,7 @@ mod tests {
 
     /// M-188.
     #[test]
-    fn templates_match_as_deployed_hubs_do() {
+    fn templates_match_as_deployed_hubs_do_m188_m189() {
         check("{id}", "", true);
         check("{id}", "a,b", true);
         check("{id}", "a/b", false);
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_template_is_a_plain_string() {
+    fn what_is_no_template_is_a_plain_string_m187() {
         for text in ["https://x.test/books/1", "{", "}", "{}", "{a b}", "a}{b", "{a:0}", "{=a}", "{a", "x{}y"]
         {
             assert!(UriTemplate::compile(text).is_none(), "{text}");

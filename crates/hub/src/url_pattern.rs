@@ -274,7 +274,7 @@ mod tests {
 
     /// M-044 to M-050, as Chromium 156 answers.
     #[test]
-    fn patterns_match_as_in_a_browser() {
+    fn patterns_match_as_in_a_browser_m044_m045_m046_m047_m050() {
         for (pattern, matched, others) in TABLE {
             matched.iter().for_each(|topic| check(pattern, topic, true));
             others.iter().for_each(|topic| check(pattern, topic, false));
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn broken_patterns_do_not_compile() {
+    fn broken_patterns_do_not_compile_m048() {
         for pattern in [
             "https://example.com/(unclosed",
             "https://example.com/{x",

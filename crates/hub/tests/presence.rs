@@ -43,7 +43,7 @@ fn expect_gap(subscription: &mut Subscription) -> Gap {
 }
 
 #[test]
-fn presence_and_events_arrive_in_one_order() {
+fn presence_and_events_arrive_in_one_order_m142() {
     let hub = hub(100);
     let mut all = hub.subscribe(Matcher::any()).grant(&Grant::everything()).bookmarks(false);
     for number in 0..5 {
