@@ -325,7 +325,7 @@ mod tests {
     #[test]
     fn of_presence_only_the_place_is_stored() {
         let bytes = written(&[presence_payload()]);
-        let read = entry(&bytes[GROUP_HEADER_BYTES..]).expect("an entry");
+        let read = entry(KEYED, &bytes[GROUP_HEADER_BYTES..]).expect("an entry");
         assert_eq!((read.position, read.check.bits(), read.bytes), (41, 77, 35));
         assert!(matches!(read.content(), Some(Content::Forgotten)));
     }
