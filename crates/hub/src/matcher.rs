@@ -85,14 +85,19 @@ impl<'a> Resolved<'a> {
         if is_internal(self.topic) {
             return false;
         }
-        #[cfg(feature = "urlpattern")]
-        if let Test::Url(url_pattern) = &pattern.test {
-            let base = url_pattern.base();
-            let known = self.last.take().filter(|(last, _)| Arc::ptr_eq(last, base) || *last == base);
-            let (_, url) = self.last.insert(known.unwrap_or_else(|| (base, base.join(self.topic).ok())));
-            return url.as_ref().is_some_and(|url| pattern.matches(Spelling::Url(url)));
+        match &pattern.test {
+            #[cfg(feature = "urlpattern")]
+            Test::Url(url_pattern) => {
+                let base = url_pattern.base();
+                let known = self.last.take().filter(|(last, _)| Arc::ptr_eq(last, base) || *last == base);
+                let (_, url) = self.last.insert(known.unwrap_or_else(|| (base, base.join(self.topic).ok())));
+                url.as_ref().is_some_and(|url| pattern.matches(Spelling::Url(url)))
+            }
+            #[cfg(feature = "uri-template")]
+            Test::Template(_) => pattern.matches(Spelling::Text(self.topic)),
+            #[cfg(not(any(feature = "urlpattern", feature = "uri-template")))]
+            Test::Never => false,
         }
-        pattern.matches(Spelling::Text(self.topic))
     }
 }
 
