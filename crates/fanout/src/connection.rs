@@ -9,10 +9,10 @@ use fanfare_hub::{Member, Subscription};
 use fanfare_wire::Frame;
 use mio::net::TcpStream;
 
-use crate::Ended;
 use crate::clock::Tick;
 use crate::collected::{Charge, Turn};
 use crate::rounds::{Link, Linked};
+use crate::{Client, Ended};
 
 pub(crate) struct Connection {
     pub(crate) socket: TcpStream,
@@ -21,6 +21,8 @@ pub(crate) struct Connection {
     /// What is rare: bytes that have to be written before anything else, a subscription that is not in memory.
     pub(crate) aside: Option<Box<Aside>>,
     pub(crate) keep_alive: Option<Rc<KeepAlive>>,
+    /// Dropped with the rest.
+    pub(crate) client: Option<Box<Client>>,
     pub(crate) room: u32,
     pub(crate) link: Link,
     pub(crate) since: Tick,

@@ -33,7 +33,7 @@ use crate::{Adoption, Counts, Settings};
 /// // Whatever the client asked for was read and found good before.
 /// let head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n".to_vec();
 /// let subscription = hub.subscribe("news");
-/// fanout.adopt(Adoption { socket, head, subscription, terms: Terms::default() }).expect("it runs");
+/// fanout.adopt(Adoption { socket, head, subscription, terms: Terms::default(), client: None }).expect("it runs");
 ///
 /// hub.close();
 /// let mut response = String::new();

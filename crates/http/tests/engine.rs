@@ -9,7 +9,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use common::{Stream, get, post, subscription};
-use fanfare_http::Mercure;
+use fanfare_http::{Access, Mercure};
 use fanfare_hub::engine::{
     Answer, AppendError, Appended, Batch, Bounds, Engine, Followed, Follower, Origin, ReadError, ReadRequest,
 };
@@ -66,7 +66,7 @@ impl Engine for Failing {
 }
 
 fn app(engine: Failing) -> Router {
-    Mercure::new(Hub::builder().engine(engine).build().unwrap()).router()
+    Mercure::new(Hub::builder().engine(engine).build().unwrap()).access(Access::open()).router()
 }
 
 /// P4: only what is logged is acknowledged.

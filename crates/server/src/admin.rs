@@ -2,18 +2,20 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Query, State};
-use axum::response::IntoResponse;
+use axum::extract::{Query, Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::{Json, Router};
+use axum::{Json, Router, middleware};
 use fanfare_engine::DiskEngine;
 use fanfare_fanout::{Fanout, Subscriber};
 use fanfare_http::{Drain, ServeCounts};
 use fanfare_hub::{Health, Hub};
-use http::{StatusCode, header};
+use http::{HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize};
 
 use crate::metrics;
+use crate::secret::Secret;
 
 /// What the answers are made of.
 #[derive(Clone, Debug)]
@@ -26,14 +28,27 @@ pub(crate) struct Admin {
     pub(crate) drain: Drain,
 }
 
-/// Serves `/healthz`, `/readyz`, `/metrics` and `/admin/subscribers`.
-pub(crate) fn router(admin: Admin) -> Router {
-    Router::new()
-        .route("/healthz", get(|| async { "ok" }))
+/// Serves `/healthz`, `/readyz`, `/metrics` and `/admin/subscribers`; with a token, but for `/healthz`, only to who has it.
+pub(crate) fn router(admin: Admin, token: Option<&Secret>) -> Router {
+    let mut asked = Router::new()
         .route("/readyz", get(readyz))
         .route("/metrics", get(counts))
         .route("/admin/subscribers", get(subscribers))
-        .with_state(admin)
+        .with_state(admin);
+    if let Some(token) = token {
+        asked = asked.route_layer(middleware::from_fn_with_state(Arc::new(token.clone()), authorized));
+    }
+    asked.route("/healthz", get(|| async { "ok" }))
+}
+
+async fn authorized(State(token): State<Arc<Secret>>, request: Request, next: Next) -> Response {
+    let sent = request.headers().get(header::AUTHORIZATION).map_or(&[][..], HeaderValue::as_bytes);
+    let sent = sent.split_at_checked(7).filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"bearer "));
+    if sent.is_some_and(|(_, sent)| token.is(sent)) {
+        return next.run(request).await;
+    }
+    let challenge = [(header::WWW_AUTHENTICATE, "Bearer")];
+    (StatusCode::UNAUTHORIZED, challenge, "Operators need the token of --admin-token.\n").into_response()
 }
 
 async fn readyz(State(admin): State<Admin>) -> impl IntoResponse {

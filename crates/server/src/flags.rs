@@ -1,16 +1,26 @@
-//! The command line, and the environment behind it.
+//! The command line.
 //!
-//! Every flag is also a variable `FANFARE_…`; the flag wins. What a flag means is decided where it is used.
+//! Every flag of `serve` is also a variable `FANFARE_…` and a key of `fanfare.toml`: [`config`](crate::config) sees to it, so
+//! nothing here says so again. What a flag means is decided where it is used.
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::access::AccessFlags;
+use crate::network::NetworkFlags;
+use crate::secret::Secret;
 use crate::value;
+
+// The groups of --help and of the file that `config init` prints, in the order of their first flags.
+const GENERAL: &str = "General";
+const ADDRESSES: &str = "Addresses";
+const LOG: &str = "The log";
+const STREAMS: &str = "Streams";
+const LIMITS: &str = "Limits";
 
 /// Server-sent events for everyone: publish by POST, subscribe with `EventSource`.
 #[derive(Debug, Parser)]
@@ -27,23 +37,66 @@ pub(crate) enum Command {
     /// It speaks the Mercure protocol at /.well-known/mercure and keeps its history in a folder, or with --dev in memory. Log
     /// lines go to standard error; RUST_LOG chooses which (default: info). SIGTERM and Ctrl-C end it in order, a second one at once.
     #[allow(clippy::doc_markdown)] // This is shown as it stands, in a terminal.
-    Serve(Serve),
+    Serve(Box<Serve>),
+
+    /// Says what serve would do with the same flags, variables and file, and where each setting comes from
+    ///
+    /// It opens no port, and neither locks nor creates the folder of the log. It ends with 0 if the hub could be started, and
+    /// with 2 and a sentence that says what to change if not. Keys and other secrets are never shown.
+    Check(Box<Serve>),
+
+    /// Prints or writes the configuration file
+    #[command(subcommand)]
+    Config(Config),
+
+    /// Makes tokens, and explains those that others made
+    Token(crate::token::Token),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Config {
+    /// Prints a fanfare.toml in which every setting is explained and left at its default
+    Init(Init),
+}
+
+/// What `fanfare config init` may be told.
+#[derive(Debug, Args)]
+pub(crate) struct Init {
+    /// The file to write. Without it, the text goes to standard output.
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+
+    /// Write over a file that is already there.
+    #[arg(long, requires = "output")]
+    pub(crate) force: bool,
 }
 
 /// What `fanfare serve` may be told.
 #[derive(Debug, Args)]
 #[allow(clippy::doc_markdown)] // This is shown as it stands, in a terminal.
 pub(crate) struct Serve {
+    /// The configuration file. Its keys are the names of these flags, without the dashes in front; flags win over variables,
+    /// and variables over the file. [default: ./fanfare.toml, if it is there]
+    #[arg(long, help_heading = GENERAL, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+
     /// For trying out and developing: everybody who reaches the address may publish and subscribe, and a page is served
     /// at /. Takes loopback addresses only.
-    #[arg(long, env = "FANFARE_DEV", value_parser = BoolishValueParser::new(), action = clap::ArgAction::SetTrue)]
+    ///
+    /// Tokens are checked where they are sent: without keys of your own, with the key that the documentation of Mercure gives
+    /// to everybody.
+    #[arg(long, help_heading = GENERAL)]
     pub(crate) dev: bool,
+
+    /// With --dev, takes addresses that others reach, who may then publish and read everything, too.
+    #[arg(long, help_heading = GENERAL)]
+    pub(crate) dev_on_network: bool,
 
     /// Address and port to serve on; port 0 takes a free one. May be given several times (in the environment: separated
     /// by commas).
     #[arg(
         long,
-        env = "FANFARE_LISTEN",
+        help_heading = ADDRESSES,
         value_name = "ADDR",
         default_value = "127.0.0.1:8080",
         value_delimiter = ','
@@ -51,95 +104,114 @@ pub(crate) struct Serve {
     pub(crate) listen: Vec<SocketAddr>,
 
     /// Address and port for /healthz, /readyz and /metrics. Without it they are served only with --dev, beside the hub.
-    #[arg(long, env = "FANFARE_ADMIN_LISTEN", value_name = "ADDR")]
+    #[arg(long, help_heading = ADDRESSES, value_name = "ADDR")]
     pub(crate) admin_listen: Option<SocketAddr>,
 
+    /// What operators have to send, as `Authorization: Bearer`, to all but /healthz; @FILE reads it from a file. Without it
+    /// --admin-listen takes loopback addresses only.
+    #[arg(long, help_heading = ADDRESSES, value_name = "TOKEN")]
+    pub(crate) admin_token: Option<Secret>,
+
     /// Where the log lives. [default: disk; with --dev and without --data-dir: memory]
-    #[arg(long, env = "FANFARE_ENGINE", value_enum)]
+    #[arg(long, help_heading = LOG, value_enum)]
     pub(crate) engine: Option<Engine>,
 
     /// The folder of the log on disk; it is created, and one process uses it at a time. [default: ./fanfare-data]
-    #[arg(long, env = "FANFARE_DATA_DIR", value_name = "DIR")]
+    #[arg(long, help_heading = LOG, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
 
     /// When a publication that goes to disk counts as stored, and is answered.
-    #[arg(long, env = "FANFARE_DURABILITY", value_enum, default_value_t = Durability::Fsync)]
+    #[arg(long, help_heading = LOG, value_enum, default_value_t = Durability::Fsync)]
     pub(crate) durability: Durability,
 
     /// How many events are kept for replay. [default: without limit on disk, 100000 in memory]
-    #[arg(long, env = "FANFARE_HISTORY_EVENTS", value_name = "EVENTS")]
+    #[arg(long, help_heading = LOG, value_name = "EVENTS")]
     pub(crate) history_events: Option<usize>,
 
     /// How many bytes of events are kept for replay, such as 10GiB. [default: 1GiB on disk, 64MiB in memory]
-    #[arg(long, env = "FANFARE_HISTORY_BYTES", value_name = "BYTES", value_parser = value::bytes)]
+    #[arg(long, help_heading = LOG, value_name = "BYTES", value_parser = value::bytes)]
     pub(crate) history_bytes: Option<usize>,
 
     /// How many bytes of the newest events of a log on disk are also kept in memory, where live subscribers and those who come
     /// back soon read them.
-    #[arg(long, env = "FANFARE_MEMORY_BYTES", value_name = "BYTES", default_value = "64MiB", value_parser = value::bytes)]
+    #[arg(long, help_heading = LOG, value_name = "BYTES", default_value = "64MiB", value_parser = value::bytes)]
     pub(crate) memory_bytes: usize,
 
     /// How many bytes of older events all subscribers that catch up share in memory, as they are read from disk.
-    #[arg(long, env = "FANFARE_CATCH_UP_BYTES", value_name = "BYTES", default_value = "32MiB", value_parser = value::bytes)]
+    #[arg(long, help_heading = LOG, value_name = "BYTES", default_value = "32MiB", value_parser = value::bytes)]
     pub(crate) catch_up_bytes: usize,
 
     /// How long events are kept for replay, such as 1h or 30m. [default: without limit]
-    #[arg(long, env = "FANFARE_HISTORY_AGE", value_name = "DURATION", value_parser = value::duration)]
+    #[arg(long, help_heading = LOG, value_name = "DURATION", value_parser = value::duration)]
     pub(crate) history_age: Option<Duration>,
 
     /// How many idempotency keys are remembered, the newest ones: a publication that is sent again with its
     /// Idempotency-Key is stored once. 0 remembers none.
-    #[arg(long, env = "FANFARE_IDEMPOTENCY_KEYS", value_name = "COUNT", default_value_t = 100_000)]
+    #[arg(long, help_heading = LOG, value_name = "COUNT", default_value_t = 100_000)]
     pub(crate) idempotency_keys: usize,
 
     /// How long an idempotency key is remembered, such as 24h or 30m.
-    #[arg(long, env = "FANFARE_IDEMPOTENCY_AGE", value_name = "DURATION", default_value = "24h", value_parser = value::duration)]
+    #[arg(long, help_heading = LOG, value_name = "DURATION", default_value = "24h", value_parser = value::duration)]
     pub(crate) idempotency_age: Duration,
 
     /// After what time without traffic a stream gets a comment line, such as 15s; 0 for never.
-    #[arg(long, env = "FANFARE_KEEP_ALIVE", value_name = "DURATION", default_value = "15s", value_parser = value::duration)]
+    #[arg(long, help_heading = STREAMS, value_name = "DURATION", default_value = "15s", value_parser = value::duration)]
     pub(crate) keep_alive: Duration,
 
     /// Who gets bookmarks, which keep the last event ID of a quiet stream fresh.
-    #[arg(long, env = "FANFARE_BOOKMARKS", value_enum, default_value_t = Bookmarks::Browsers)]
+    #[arg(long, help_heading = STREAMS, value_enum, default_value_t = Bookmarks::Browsers)]
     pub(crate) bookmarks: Bookmarks,
 
     /// Where a stream begins whose last event ID is unknown, after it was told about the gap.
-    #[arg(long, env = "FANFARE_UNKNOWN_ID", value_enum, default_value_t = UnknownId::Live)]
+    #[arg(long, help_heading = STREAMS, value_enum, default_value_t = UnknownId::Live)]
     pub(crate) unknown_id: UnknownId,
 
     /// How log lines are written.
-    #[arg(long, env = "FANFARE_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    #[arg(long, help_heading = GENERAL, value_enum, default_value_t = LogFormat::Text)]
     pub(crate) log_format: LogFormat,
 
     /// How many threads write to subscribers. [default: one for every two cores]
-    #[arg(long, env = "FANFARE_WORKERS", value_name = "THREADS")]
+    #[arg(long, help_heading = STREAMS, value_name = "THREADS")]
     pub(crate) workers: Option<NonZeroUsize>,
 
     /// How long a client may take none of the bytes that wait for it, or on Linux leave them unacknowledged, such as 30s;
     /// 1s at least. Longer: cut; it can resume.
-    #[arg(long, env = "FANFARE_WRITE_TIMEOUT", value_name = "DURATION", default_value = "30s", value_parser = value::seconds)]
+    #[arg(long, help_heading = LIMITS, value_name = "DURATION", default_value = "30s", value_parser = value::seconds)]
     pub(crate) write_timeout: Duration,
 
     /// Whether writes to subscribers go through io_uring: one call of the kernel for many of them.
-    #[arg(long, env = "FANFARE_IO_URING", value_enum, default_value_t = IoUring::Auto)]
+    #[arg(long, help_heading = STREAMS, value_enum, default_value_t = IoUring::Auto)]
     pub(crate) io_uring: IoUring,
 
     /// How many subscribers are served at a time. Each needs a file descriptor.
-    #[arg(long, env = "FANFARE_MAX_SUBSCRIBERS", value_name = "SUBSCRIBERS", default_value_t = 50_000)]
+    #[arg(long, help_heading = LIMITS, value_name = "SUBSCRIBERS", default_value_t = 50_000)]
     pub(crate) max_subscribers: usize,
 
     /// The largest body of a request, in bytes, such as 1MiB. Larger: 413.
-    #[arg(long, env = "FANFARE_MAX_BODY_BYTES", value_name = "BYTES", default_value = "1MiB", value_parser = value::bytes)]
+    #[arg(long, help_heading = LIMITS, value_name = "BYTES", default_value = "1MiB", value_parser = value::bytes)]
     pub(crate) max_body_bytes: usize,
 
     /// The largest event, in bytes as it is sent to subscribers, such as 256KiB. Larger: 413.
-    #[arg(long, env = "FANFARE_MAX_EVENT_BYTES", value_name = "BYTES", default_value = "256KiB", value_parser = value::bytes)]
+    #[arg(long, help_heading = LIMITS, value_name = "BYTES", default_value = "256KiB", value_parser = value::bytes)]
     pub(crate) max_event_bytes: usize,
+
+    /// How many topics a publication may have. More: 413.
+    #[arg(long, help_heading = LIMITS, value_name = "COUNT", default_value = "1000")]
+    pub(crate) max_topics: NonZeroUsize,
+
+    /// How many matchers a subscription may have. More: 400.
+    #[arg(long, help_heading = LIMITS, value_name = "COUNT", default_value = "100")]
+    pub(crate) max_matchers: NonZeroUsize,
+
+    #[command(flatten)]
+    pub(crate) network: NetworkFlags,
+
+    #[command(flatten)]
+    pub(crate) access: AccessFlags,
 
     /// Over what time streams are ended on shutdown, so that clients do not all come back at once, such as 5s; 0 ends
     /// them at once. What is left 5 s later is cut.
-    #[arg(long, env = "FANFARE_SHUTDOWN_WINDOW", value_name = "DURATION", default_value = "5s", value_parser = value::duration)]
+    #[arg(long, help_heading = STREAMS, value_name = "DURATION", default_value = "5s", value_parser = value::duration)]
     pub(crate) shutdown_window: Duration,
 }
 
@@ -231,26 +303,4 @@ pub(crate) enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use clap::CommandFactory;
-
-    #[test]
-    fn the_command_line_is_well_formed() {
-        Flags::command().debug_assert();
-    }
-
-    #[test]
-    fn every_flag_is_also_a_variable() {
-        let command = Flags::command();
-        let serve = command.find_subcommand("serve").expect("the subcommand");
-        for flag in serve.get_arguments().filter(|flag| flag.get_id() != "help") {
-            let long = flag.get_long().expect("a long name");
-            let expected = format!("FANFARE_{}", long.to_ascii_uppercase().replace('-', "_"));
-            assert_eq!(flag.get_env().and_then(|name| name.to_str()), Some(expected.as_str()), "--{long}");
-        }
-    }
 }

@@ -36,6 +36,37 @@ pub(crate) fn open(flags: &Serve) -> Result<Opened, Failure> {
     }
 }
 
+/// Whether [`open`] could succeed, without opening anything.
+///
+/// # Errors
+/// As for [`open`], as far as they can be known without locking or creating the folder.
+pub(crate) fn check(flags: &Serve) -> Result<(), Failure> {
+    match engine(flags) {
+        Engine::Memory => in_memory(flags).map(drop),
+        Engine::Disk => {
+            let folder = folder(flags);
+            if folder.exists() && !folder.is_dir() {
+                return Err(Failure::NoFolder { path: folder.to_owned() });
+            }
+            before_disk(flags).build().map(drop).map_err(Failure::Hub)
+        }
+    }
+}
+
+/// Where the log would live, in a few words.
+pub(crate) fn plan(flags: &Serve) -> String {
+    if engine(flags) == Engine::Memory {
+        return "memory; the log is gone when this process ends".to_owned();
+    }
+    let folder = folder(flags);
+    let durability = match flags.durability {
+        Durability::Fsync => "fsync",
+        Durability::Os => "os",
+    };
+    let state = if folder.exists() { "" } else { ", which would be created" };
+    format!("disk in {}{state}; durability {durability}", folder.display())
+}
+
 fn engine(flags: &Serve) -> Engine {
     let is_for_trying = flags.dev && flags.data_dir.is_none();
     flags.engine.unwrap_or(if is_for_trying { Engine::Memory } else { Engine::Disk })
@@ -51,7 +82,7 @@ fn in_memory(flags: &Serve) -> Result<Opened, Failure> {
 }
 
 fn on_disk(flags: &Serve) -> Result<Opened, Failure> {
-    let folder = flags.data_dir.as_deref().unwrap_or(Path::new(DATA_DIR));
+    let folder = folder(flags);
     let disk = Arc::new(options(flags, folder).open().map_err(Failure::Log)?);
     let counts = disk.counts();
     tracing::info!(
@@ -66,14 +97,21 @@ fn on_disk(flags: &Serve) -> Result<Opened, Failure> {
             "publications are answered before the disk has them; they survive this process, not the machine"
         );
     }
-    let builder = builder(flags)
+    let builder = before_disk(flags).clock(disk.clock()).engine(disk.clone());
+    Ok(Opened { hub: builder.build().map_err(Failure::Hub)?, disk: Some(disk) })
+}
+
+/// The hub over a log on disk, but for the log.
+fn before_disk(flags: &Serve) -> HubBuilder {
+    builder(flags)
         // Memory never shows what the disk does not keep.
         .history_events(flags.history_events.unwrap_or(MEMORY_EVENTS).min(MEMORY_EVENTS))
         .history_bytes(flags.memory_bytes)
         .catch_up_bytes(flags.catch_up_bytes)
-        .clock(disk.clock())
-        .engine(disk.clone());
-    Ok(Opened { hub: builder.build().map_err(Failure::Hub)?, disk: Some(disk) })
+}
+
+fn folder(flags: &Serve) -> &Path {
+    flags.data_dir.as_deref().unwrap_or(Path::new(DATA_DIR))
 }
 
 fn options(flags: &Serve, folder: &Path) -> DiskOptions {

@@ -2,23 +2,31 @@
 //!
 //! It reads flags, puts the parts together and stops them in order. What a hub does is in the crates below.
 
+mod access;
 mod admin;
+mod check;
+mod config;
+mod endpoint;
 mod flags;
 mod guard;
 mod log;
 mod metrics;
+mod network;
 mod page;
 mod run;
+mod secret;
 mod signals;
+mod token;
 mod value;
 
 use std::alloc::System;
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
+use access::Access;
 use cap::Cap;
-use clap::Parser;
-use flags::{Command, Flags, LogFormat};
+use config::{Ask, Config, Note};
+use flags::LogFormat;
 use tracing_subscriber::EnvFilter;
 
 #[global_allocator]
@@ -30,9 +38,31 @@ pub(crate) fn heap_live_bytes() -> u64 {
 }
 
 fn main() -> ExitCode {
-    let Flags { command: Command::Serve(serve) } = Flags::parse();
-    log_to_stderr(serve.log_format);
-    match run::run(&serve) {
+    let arguments: Vec<_> = std::env::args_os().collect();
+    match config::read(&arguments, std::env::vars_os()) {
+        Ok(Ask::Serve(config)) => serve(*config),
+        Ok(Ask::Check(config)) => check::check(*config),
+        Ok(Ask::Init(init)) => config::init(&init),
+        Ok(Ask::Token(token)) => token::run(&token),
+        Err(failure) => failure.report(),
+    }
+}
+
+fn serve(mut config: Config) -> ExitCode {
+    log_to_stderr(config.serve.log_format);
+    if let Some(file) = &config.file {
+        tracing::info!(file = %file.display(), "read the configuration");
+    }
+    let mut notes = std::mem::take(&mut config.notes);
+    let access = Access::of(&config, &mut notes);
+    for Note { is_warning, sentence } in &notes {
+        if *is_warning { tracing::warn!("{sentence}") } else { tracing::info!("{sentence}") }
+    }
+    let access = match access {
+        Ok(access) => access,
+        Err(failure) => return failure.report(),
+    };
+    match run::run(&config.serve, &access) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("fanfare: {failure}");

@@ -71,6 +71,21 @@ pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
     if duration < Duration::from_secs(1) { Err("it has to be 1s or longer".to_owned()) } else { Ok(duration) }
 }
 
+/// Writes a duration as [`duration`] reads it.
+pub(crate) fn written(duration: Duration) -> String {
+    let mut rest = duration.as_millis();
+    let mut text = String::new();
+    for (unit, milliseconds) in [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)]
+    {
+        if rest >= milliseconds {
+            text += &(rest / milliseconds).to_string();
+            text += unit;
+            rest %= milliseconds;
+        }
+    }
+    if text.is_empty() { "0".to_owned() } else { text }
+}
+
 const DURATION: &str = "write a duration with its unit, such as 250ms, 15s, 30m, 1h30m or 7d";
 
 #[cfg(test)]
@@ -112,6 +127,13 @@ mod tests {
             ("7d", 604_800.0),
         ] {
             assert_eq!(duration(text), Ok(Duration::from_secs_f64(seconds)), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_duration_is_written_as_it_is_read() {
+        for text in ["0", "250ms", "1s", "1h30m", "7d", "1d1h1m1s1ms"] {
+            assert_eq!(duration(text).map(written).as_deref(), Ok(text));
         }
     }
 

@@ -63,10 +63,7 @@ fn strangers_are_refused_in_a_sentence() {
     let hub = Hub::start(&[]);
     let (status, _, said) = hub.request("GET", "/", "Host: evil.test\r\n", "");
     assert_eq!(status, 421);
-    assert_eq!(
-        said,
-        "With --dev this hub answers only to localhost and loopback addresses in the header Host.\n"
-    );
+    assert_eq!(said, "Here only localhost and loopback addresses are answered to (header Host).\n");
     let form = "Content-Type: application/x-www-form-urlencoded\r\n";
     let (status, _, said) =
         hub.request("POST", HUB, &format!("{form}Origin: http://evil.test\r\n"), "topic=a");

@@ -10,13 +10,17 @@ use std::process::Command;
 use common::{HUB, Hub, fanfare, read_until, refused, request};
 
 #[test]
-fn without_dev_it_says_that_keys_are_not_built_and_what_to_do() {
-    let (code, said) = refused(&["serve"]);
-    assert_eq!(code, Some(2));
-    assert_eq!(
-        said,
-        "fanfare: keys for publishers and subscribers are not built yet, so only a hub for developing can be started: add --dev\n"
-    );
+fn without_keys_it_says_what_to_set() {
+    let key = "--publisher-jwt-key=0123456789abcdef0123456789abcdef";
+    for (arguments, expected) in [
+        (&["serve"][..], "no key for publishers is set"),
+        (&["serve", key], "no key for subscribers is set"),
+        (&["serve", "--anonymous"], "no key for publishers is set"),
+    ] {
+        let (code, said) = refused(arguments);
+        assert_eq!(code, Some(2));
+        assert!(said.contains(expected) && said.contains("-jwt-key") && said.contains("--dev"), "{said}");
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
-use fanfare_hub::engine::{AppendError, Appended, CheckSource, Content, EngineFault, Followed, Keys, Logged};
+use fanfare_hub::engine::{AppendError, Appended, CheckSource, EngineFault, Followed, Keys, Logged};
 use fanfare_hub::{Check, Position};
 
 use super::clerks::Clerks;
@@ -259,17 +259,16 @@ impl Committer {
         self.trim(false);
         let mut answers = Vec::with_capacity(entries.len());
         let follower = self.shared.follower.get();
-        for Pending { submission, key, check, at, .. } in entries {
+        for Pending { content, key, check, at, .. } in entries {
             let position = self.next;
             self.next += 1;
-            let id = self.shared.id_of(&submission, position, check);
+            let id = self.shared.id_of(&content, position, check);
             let appended = Appended { position, id, duplicate: false };
             if let Some((key, fingerprint)) = key {
                 self.keys.remember(key, fingerprint, time(at), appended.clone());
             }
             answers.push(appended);
             if let Some(follower) = follower {
-                let content = Content::Publication(submission);
                 follower.accept(Followed::Entry(Logged { position, check, at: time(at), content }));
             }
         }

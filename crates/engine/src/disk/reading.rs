@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
-use fanfare_hub::engine::{Batch, Content, EngineFault, Logged, ReadError, ReadRequest};
+use fanfare_hub::engine::{Batch, EngineFault, Logged, ReadError, ReadRequest};
 use fanfare_hub::{Check, IdempotencyKey, Position, Topic};
 use fanfare_wire::EventId;
 
@@ -400,7 +400,7 @@ fn logged(entry: &Entry<'_>) -> Option<Logged> {
         position: entry.position,
         check: entry.check,
         at: time(entry.at),
-        content: Content::Publication(entry.submission()?),
+        content: entry.content()?,
     })
 }
 

@@ -2,6 +2,7 @@
 //!
 //! It knows no file. What is where stands in `docs/log-format.md`; whatever does not have that form is invalid, never half read.
 
+use fanfare_hub::engine::Content;
 use fanfare_hub::{Check, IdempotencyKey, Position, Submission, Topic};
 use fanfare_wire::{Draft, EventId};
 
@@ -21,6 +22,8 @@ pub(super) const ENTRY_STAMP_BYTES: usize = ENTRY_PREFIX_BYTES + 8 + 8 + 5;
 pub(super) const ENTRY_BYTES_MIN: usize = ENTRY_STAMP_BYTES + 6;
 
 const KIND_PUBLICATION: u8 = 0;
+/// That a subscriber came or went: only its place is kept.
+const KIND_PRESENCE: u8 = 1;
 const PRIVATE: u8 = 1;
 const HAS_ID: u8 = 2;
 const HAS_KEY: u8 = 4;
@@ -53,6 +56,11 @@ pub(super) fn payload(submission: &Submission, key: Option<&IdempotencyKey>) -> 
     }
     out.extend_from_slice(frame);
     Some(out)
+}
+
+/// All that is stored of an entry of presence, whatever it said: no flags, no topics, no event.
+pub(super) fn presence_payload() -> Vec<u8> {
+    vec![KIND_PRESENCE, 0, 0, 0, 0, 0]
 }
 
 fn push_text(out: &mut Vec<u8>, text: &str) -> Option<()> {
@@ -163,6 +171,7 @@ pub(super) struct Entry<'a> {
     /// Microseconds since 1970.
     pub(super) at: u64,
     pub(super) check: Check,
+    kind: u8,
     private: bool,
     topics: Topics<'a>,
     pub(super) id: Option<&'a str>,
@@ -208,7 +217,7 @@ fn fields(bytes: &[u8]) -> Option<Result<Entry<'_>, NoEntry>> {
     let mut check = [0; 8];
     check[..5].copy_from_slice(bytes.get(24..29)?);
     let (kind, flags) = (*bytes.get(29)?, *bytes.get(30)?);
-    if kind != KIND_PUBLICATION || flags & !(PRIVATE | HAS_ID | HAS_KEY) != 0 {
+    if !matches!(kind, KIND_PUBLICATION | KIND_PRESENCE) || flags & !(PRIVATE | HAS_ID | HAS_KEY) != 0 {
         return Some(Err(NoEntry::UnknownKind(kind)));
     }
     let count = u32_at(bytes, 31)?;
@@ -223,6 +232,7 @@ fn fields(bytes: &[u8]) -> Option<Result<Entry<'_>, NoEntry>> {
         position,
         at,
         check: Check::from_random(u64::from_le_bytes(check)),
+        kind,
         private: flags & PRIVATE != 0,
         topics,
         id,
@@ -261,9 +271,17 @@ impl<'a> Entry<'a> {
         self.topics.clone()
     }
 
+    /// Copies out what it holds; `None` if a text in it is none that the hub would have let in.
+    pub(super) fn content(&self) -> Option<Content> {
+        if self.kind == KIND_PRESENCE {
+            return Some(Content::Forgotten);
+        }
+        self.submission().map(Content::Publication)
+    }
+
     /// Copies the publication out; `None` if a text in it is none that the hub would have let in.
     pub(super) fn submission(&self) -> Option<Submission> {
-        let topics = self.topics().map(Topic::parse).collect::<Result<Vec<_>, _>>().ok()?;
+        let topics = self.topics().map(Topic::parse_stored).collect::<Result<Vec<_>, _>>().ok()?;
         let chosen_id = self.id.map(EventId::parse).transpose().ok()?;
         let room = self.id.map_or(HUB_ID_BYTES, str::len);
         Some(Submission {
@@ -305,6 +323,14 @@ mod tests {
             group.push(1_000, Check::from_random(77), payload);
         }
         group.finish(40)
+    }
+
+    #[test]
+    fn of_presence_only_the_place_is_stored() {
+        let bytes = written(&[presence_payload()]);
+        let read = entry(KEYED, &bytes[GROUP_HEADER_BYTES..]).expect("an entry");
+        assert_eq!((read.position, read.check.bits(), read.bytes), (41, 77, 35));
+        assert!(matches!(read.content(), Some(Content::Forgotten)));
     }
 
     proptest! {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use fanfare_hub::engine::Follower;
+use fanfare_hub::engine::{Content, Follower};
 use fanfare_hub::{Check, Clock, IdKey, Place, Position, Submission};
 use fanfare_wire::EventId;
 
@@ -84,9 +84,12 @@ pub(super) enum Lookup {
 
 impl Shared {
     /// The id of a publication that stands at a position: its publisher's, or the one that the hub makes.
-    pub(super) fn id_of(&self, submission: &Submission, position: Position, check: Check) -> EventId {
+    pub(super) fn id_of(&self, content: &Content, position: Position, check: Check) -> EventId {
         let made = || self.id_key.encipher(Place { epoch: self.epoch, position, check });
-        submission.chosen_id.clone().unwrap_or_else(made)
+        match content {
+            Content::Publication(Submission { chosen_id: Some(id), .. }) => id.clone(),
+            _ => made(),
+        }
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {

@@ -3,7 +3,9 @@
 #![allow(missing_docs, unreachable_pub)]
 
 mod formats;
+mod internal;
 mod opening;
+mod presence;
 mod reading;
 mod restarts;
 mod support;

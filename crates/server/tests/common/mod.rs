@@ -22,9 +22,11 @@ pub(crate) fn fanfare(arguments: &[&str]) -> Command {
 
 /// Keeps the variables that the program obeys from it.
 pub(crate) fn forget_variables(command: &mut Command) {
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("FANFARE_")) {
+    let is_obeyed = |name: &str| ["FANFARE_", "MERCURE_"].iter().any(|prefix| name.starts_with(prefix));
+    for (name, _) in std::env::vars().filter(|(name, _)| is_obeyed(name)) {
         command.env_remove(name);
     }
+    command.env_remove("SERVER_NAME");
 }
 
 /// What the program says that does not start.
