@@ -5,7 +5,7 @@
 use crate::generator::Pace;
 use crate::measure::{PhaseName, Plan, measure};
 use crate::stop::Stop;
-use crate::target::{Dialect, Selection, Target};
+use crate::target::{Dialect, Ids, Selection, Target};
 use anyhow::bail;
 use std::time::Duration;
 
@@ -74,6 +74,7 @@ pub(crate) fn load(load: Load) -> anyhow::Result<()> {
         subscribers: load.subscribers,
         publishers: load.publishers,
         data_bytes: load.data_bytes,
+        ids: Ids::Hub,
         time: seconds(load.seconds)?,
         publications_max: load.publications,
         phases: vec![phase],

@@ -6,7 +6,8 @@ use crate::generator::{Faults, Generator, Manner, Pace, Phase, PhaseFigures};
 use crate::metrics;
 use crate::process::{self, Cpu, Memory};
 use crate::stop::Stop;
-use crate::target::Target;
+use crate::target::{Ids, Target};
+use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 use std::time::{Duration, Instant};
 
@@ -25,6 +26,7 @@ pub(crate) struct Plan {
     pub(crate) subscribers: usize,
     pub(crate) publishers: u16,
     pub(crate) data_bytes: usize,
+    pub(crate) ids: Ids,
     /// Of each phase.
     pub(crate) time: Duration,
     /// Of each phase; `u64::MAX` if time alone ends it.
@@ -83,17 +85,34 @@ pub(crate) struct PhaseMeasurement {
     /// Share of one core that the generator itself used: near 1, it and not the server may be the limit.
     pub(crate) generator_busy: f64,
     pub(crate) latency_us: Latency,
+    /// From sending a publication to its answer. Older reports have none.
+    #[serde(default)]
+    pub(crate) answering_us: Option<Latency>,
     /// It ended because nothing arrived any more.
     pub(crate) stalled: bool,
 }
 
-/// From sending to arrival, in microseconds.
+/// Times in microseconds; of deliveries from sending to arrival.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Latency {
     pub(crate) p50: f64,
     pub(crate) p99: f64,
     pub(crate) p99_9: f64,
     pub(crate) max: f64,
+}
+
+impl Latency {
+    /// Of times in nanoseconds.
+    fn of(times: &Histogram<u64>) -> Self {
+        let microseconds = |nanoseconds: u64| nanoseconds as f64 / 1e3;
+        let quantile = |quantile| microseconds(times.value_at_quantile(quantile));
+        Self {
+            p50: quantile(0.5),
+            p99: quantile(0.99),
+            p99_9: quantile(0.999),
+            max: microseconds(times.max()),
+        }
+    }
 }
 
 /// Measures the server at `target`; with its `pid`, its CPU and memory too.
@@ -155,8 +174,6 @@ fn run(
     let used: Option<Cpu> = after.zip(before).map(|(after, before)| after.since(&before));
     let PhaseFigures { publications, deliveries, .. } = figures;
     let seconds = figures.took.as_secs_f64();
-    let microseconds = |nanoseconds: u64| nanoseconds as f64 / 1e3;
-    let quantile = |quantile| microseconds(figures.latency.value_at_quantile(quantile));
     Ok(PhaseMeasurement {
         phase: name,
         outstanding: match phase.pace {
@@ -176,12 +193,8 @@ fn run(
         cpu_system_seconds: used.map(|used| used.system.as_secs_f64()),
         deliveries_per_read: deliveries as f64 / figures.reads.max(1) as f64,
         generator_busy: own_after.saturating_sub(own_before).as_secs_f64() / took.as_secs_f64(),
-        latency_us: Latency {
-            p50: quantile(0.5),
-            p99: quantile(0.99),
-            p99_9: quantile(0.999),
-            max: microseconds(figures.latency.max()),
-        },
+        latency_us: Latency::of(&figures.latency),
+        answering_us: Some(Latency::of(&figures.answering)),
         stalled: figures.stalled,
     })
 }

@@ -5,8 +5,12 @@
 
 use crate::protocol::payload::{Payloads, Stamp};
 use anyhow::{Context, bail};
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::net::{SocketAddr, ToSocketAddrs};
+
+/// What a room's topic begins with, as in a form: a URL, which patterns are made for.
+const ROOM: &str = "https%3A%2F%2Fexample.com%2Froom%2F";
 
 /// The form of the two requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,9 +33,21 @@ pub(crate) enum Selection {
     Stranger,
     /// A pattern of its own that matches nothing that is published.
     Pattern,
+    /// Every room that is published to: each by its name, and every third subscriber all of them by one pattern.
+    Rooms,
 }
 
-/// One topic on one server.
+/// Whose ids the events have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Ids {
+    /// The hub makes them.
+    #[default]
+    Hub,
+    /// The publisher chooses them, and uses none twice.
+    Publisher,
+}
+
+/// One topic on one server, or several rooms in turn.
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
     pub(crate) address: SocketAddr,
@@ -43,6 +59,9 @@ pub(crate) struct Target {
     publish_head: String,
     /// The form up to the data.
     publish_form: String,
+    /// As many as are published to in turn, in place of the topic; 0 for the topic.
+    rooms: u64,
+    ids: Ids,
 }
 
 impl Dialect {
@@ -54,10 +73,13 @@ impl Dialect {
 
 impl Selection {
     /// Appends the query that asks for it, for the subscriber `index`, where `topic` is what is published to.
-    fn write(self, topic: &str, index: usize, out: &mut String) {
+    fn write(self, topic: &str, rooms: u64, index: usize, out: &mut String) {
         // Writing to a string cannot fail.
         let _ = match self {
             Self::Shared | Self::Own { .. } => write!(out, "match={topic}"),
+            Self::Rooms if index % 3 == 2 => write!(out, "match_urlpattern={ROOM}%3Aroom"),
+            Self::Rooms => (0..rooms)
+                .try_for_each(|room| write!(out, "{}match={ROOM}{room}", if room == 0 { "" } else { "&" })),
             Self::Stranger => write!(out, "match=own/{index}/0"),
             // `:rest` as an escaped path segment of a URL of its own.
             Self::Pattern => {
@@ -111,7 +133,19 @@ impl Target {
             authority: authority.to_owned(),
             topic: topic.to_owned(),
             selection,
+            rooms: 0,
+            ids: Ids::Hub,
         })
+    }
+
+    /// Publishes to so many rooms in turn instead of the topic. The Mercure protocol alone has them.
+    pub(crate) fn spread(&mut self, rooms: u64) {
+        self.rooms = rooms;
+    }
+
+    /// Whose ids the events have from now on. The Mercure protocol alone lets a publisher choose them.
+    pub(crate) fn identify(&mut self, ids: Ids) {
+        self.ids = ids;
     }
 
     /// What those ask for whose request is made from now on.
@@ -124,7 +158,7 @@ impl Target {
         let mut request = match &self.dialect {
             Dialect::Mercure { path } => {
                 let mut start = format!("GET {path}?");
-                self.selection.write(&self.topic, index, &mut start);
+                self.selection.write(&self.topic, self.rooms, index, &mut start);
                 start
             }
             Dialect::Nchan => format!("GET /sub/{}", self.topic),
@@ -144,13 +178,32 @@ impl Target {
         request
     }
 
+    /// The form up to the data.
+    fn form(&self, stamp: Stamp) -> Cow<'_, str> {
+        if self.rooms == 0 && self.ids == Ids::Hub {
+            return Cow::Borrowed(&self.publish_form);
+        }
+        let mut form = match stamp.sequence.checked_rem(self.rooms) {
+            Some(room) => format!("topic={ROOM}{room}"),
+            None => format!("topic={}", self.topic),
+        };
+        if self.ids == Ids::Publisher {
+            // With the time, for another generator may publish to the same log.
+            let Stamp { publisher, sequence, sent_ns } = stamp;
+            let _ = write!(form, "&id={publisher:x}.{sequence:x}.{sent_ns:x}");
+        }
+        form.push_str("&data=");
+        Cow::Owned(form)
+    }
+
     /// Appends the request that publishes `stamp`.
     pub(crate) fn write_publication(&self, payloads: &Payloads, stamp: Stamp, out: &mut Vec<u8>) {
-        let form_bytes = self.publish_form.len() + payloads.data_bytes();
+        let form = self.form(stamp);
+        let form_bytes = form.len() + payloads.data_bytes(stamp.sequence);
         out.extend_from_slice(self.publish_head.as_bytes());
         out.extend_from_slice(form_bytes.to_string().as_bytes());
         out.extend_from_slice(b"\r\n\r\n");
-        out.extend_from_slice(self.publish_form.as_bytes());
+        out.extend_from_slice(form.as_bytes());
         payloads.write(stamp, out);
     }
 }
@@ -180,6 +233,25 @@ mod tests {
         let (head, body) = published(Dialect::Nchan);
         assert!(head.starts_with("POST /pub/bench ") && head.ends_with("Content-Length: 100"), "{head}");
         assert!(body.starts_with("0001."), "{body}");
+    }
+
+    #[test]
+    fn rooms_are_published_to_in_turn_and_asked_for_by_name_or_pattern() {
+        let mut target = Target::new(BASE, Dialect::mercure(), "bench", Selection::Rooms).unwrap();
+        target.spread(2);
+        target.identify(Ids::Publisher);
+        let mut request = Vec::new();
+        let stamp = Stamp { publisher: 1, sequence: 3, sent_ns: 16 };
+        target.write_publication(&Payloads::of_sizes(&[39, 100]), stamp, &mut request);
+        let request = String::from_utf8(request).unwrap();
+        let (head, body) = request.split_once("\r\n\r\n").unwrap();
+        assert!(head.ends_with(&format!("Content-Length: {}", body.len())));
+        let form = "topic=https%3A%2F%2Fexample.com%2Froom%2F1&id=1.3.10&data=0001.0000000000000003.";
+        assert!(body.starts_with(form), "{body}");
+        let query = |index| String::from_utf8(target.subscribe_request(index, None)).unwrap();
+        let rooms = "match=https%3A%2F%2Fexample.com%2Froom%2F0&match=https%3A%2F%2Fexample.com%2Froom%2F1 ";
+        assert!(query(0).contains(rooms), "{}", query(0));
+        assert!(query(2).contains("?match_urlpattern=https%3A%2F%2Fexample.com%2Froom%2F%3Aroom "));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::generator::{Faults, Pace};
 use crate::load::seconds;
 use crate::measure::{Measurement, PhaseName, Plan, measure};
 use crate::stop::Stop;
-use crate::target::{Selection, Target};
+use crate::target::{Ids, Selection, Target};
 use anyhow::{Context, bail};
 pub(crate) use contestants::{
     AXUM, Absent, Chosen, FANFARE, FLOOR_CURSOR, FLOOR_SEND, FLOOR_URING, FLOORS, contestants, has_option,
@@ -112,6 +112,7 @@ pub(crate) fn compare(compare: &Compare) -> anyhow::Result<()> {
                     subscribers,
                     publishers: compare.publishers,
                     data_bytes: compare.data_bytes,
+                    ids: Ids::Hub,
                     time,
                     publications_max: u64::MAX,
                     phases: phases.clone(),
@@ -161,7 +162,8 @@ pub(crate) fn turn(
     stop: &Stop,
 ) -> anyhow::Result<Measurement> {
     let server = contestant.start()?;
-    let target = Target::new(&server.base, contestant.dialect.clone(), "bench", selection)?;
+    let mut target = Target::new(&server.base, contestant.dialect.clone(), "bench", selection)?;
+    target.identify(plan.ids);
     measure(&target, Some(server.pid()), plan, stop)
 }
 

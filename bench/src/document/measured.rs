@@ -159,6 +159,7 @@ pub(super) mod tests {
             deliveries_per_read: 1.0,
             generator_busy: 0.5,
             latency_us: Latency { p50: figure, p99: figure, p99_9: figure, max: figure },
+            answering_us: None,
             stalled: false,
         }
     }

@@ -78,10 +78,25 @@ impl Generator {
 
     /// One whose connection is cut begins to come back with its last event ID, and is owed what it has missed.
     pub(crate) fn come_back(&mut self, index: usize) -> anyhow::Result<()> {
+        self.come_back_with(index, None)
+    }
+
+    /// The same, and the kernel takes so many bytes for it, if not the usual.
+    pub(crate) fn come_back_with(
+        &mut self,
+        index: usize,
+        receive_bytes: Option<usize>,
+    ) -> anyhow::Result<()> {
         let last = self.subscribers[index].last_event_id().map(<[u8]>::to_vec);
-        let manner = Manner { keeps_ids: true, ..Manner::default() };
+        let manner = Manner { keeps_ids: true, stalled: receive_bytes, ..Manner::default() };
         self.subscribers[index] = self.connect_subscriber(index, manner, last)?;
+        self.subscribers[index].stalls = false;
         Ok(())
+    }
+
+    /// It stops reading.
+    pub(crate) fn stall(&mut self, index: usize) {
+        self.subscribers[index].stalls = true;
     }
 
     /// Of `places`, as many begin to come back as may come at once. Enough when all are back.
@@ -199,6 +214,11 @@ impl Generator {
         book.reads += reads;
         self.stood(index, before);
         Ok(self.subscribers[index].standing() == Standing::Ended)
+    }
+
+    /// How many there have been, gone ones included.
+    pub(crate) fn places(&self) -> usize {
+        self.subscribers.len()
     }
 
     /// How many have their response head and have not ended.

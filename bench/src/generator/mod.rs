@@ -151,6 +151,11 @@ impl Generator {
         Ok(generator)
     }
 
+    /// What is published from now on has these sizes in turn. Nothing has been published yet.
+    pub(crate) fn vary(&mut self, sizes: &[usize]) {
+        self.payloads = Payloads::of_sizes(sizes);
+    }
+
     /// Connects `count` publishers in place of those there are.
     pub(crate) fn connect_publishers(&mut self, count: usize) -> anyhow::Result<()> {
         self.publishers.clear();

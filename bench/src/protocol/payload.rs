@@ -17,22 +17,37 @@ pub(crate) struct Stamp {
     pub(crate) sent_ns: u64,
 }
 
-/// Writes and reads data of one size.
+/// Writes and reads data of one size, or of several in turn.
 #[derive(Clone, Debug)]
 pub(crate) struct Payloads {
+    /// That of the largest.
     fill: Vec<u8>,
+    /// How much of it there is, by the publication's number.
+    fills: Vec<usize>,
 }
 
 impl Payloads {
     /// Data of `data_bytes` bytes; less than [`STAMP_BYTES`] is raised to it.
     pub(crate) fn new(data_bytes: usize) -> Self {
-        let fill = (b'a'..=b'z').cycle().take(data_bytes.saturating_sub(STAMP_BYTES)).collect();
-        Self { fill }
+        Self::of_sizes(&[data_bytes])
     }
 
-    /// Length of the data in bytes.
-    pub(crate) fn data_bytes(&self) -> usize {
-        STAMP_BYTES + self.fill.len()
+    /// Data of these sizes, one after the other.
+    pub(crate) fn of_sizes(sizes: &[usize]) -> Self {
+        let fills: Vec<usize> = sizes.iter().map(|size| size.saturating_sub(STAMP_BYTES)).collect();
+        let largest = fills.iter().copied().max().unwrap_or(0);
+        Self { fill: (b'a'..=b'z').cycle().take(largest).collect(), fills }
+    }
+
+    /// Length of a publication's data in bytes.
+    pub(crate) fn data_bytes(&self, sequence: u64) -> usize {
+        STAMP_BYTES + self.fill(sequence).len()
+    }
+
+    fn fill(&self, sequence: u64) -> &[u8] {
+        let sizes = self.fills.len().max(1) as u64;
+        let place = usize::try_from(sequence % sizes).unwrap_or(0);
+        &self.fill[..self.fills.get(place).copied().unwrap_or(0)]
     }
 
     /// Appends the data of `stamp` to `out`.
@@ -40,17 +55,17 @@ impl Payloads {
         push_hex(u64::from(stamp.publisher), 4, out);
         push_hex(stamp.sequence, 16, out);
         push_hex(stamp.sent_ns, 16, out);
-        out.extend_from_slice(&self.fill);
+        out.extend_from_slice(self.fill(stamp.sequence));
     }
 
     /// Reads the stamp back, or `None` if any byte, filling included, is not what [`write`](Self::write) wrote.
     pub(crate) fn read(&self, data: &[u8]) -> Option<Stamp> {
         let (stamp, fill) = data.split_at_checked(STAMP_BYTES)?;
-        if fill != self.fill {
-            return None;
-        }
         let publisher = u16::try_from(hex(&stamp[..5])?).ok()?;
         let sequence = hex(&stamp[5..22])?;
+        if fill != self.fill(sequence) {
+            return None;
+        }
         let sent_ns = hex(&stamp[22..])?;
         Some(Stamp { publisher, sequence, sent_ns })
     }
@@ -100,8 +115,22 @@ mod tests {
         for size in [0, STAMP_BYTES, 100, 1024] {
             let (payloads, data) = written(size);
             assert_eq!(data.len(), size.max(STAMP_BYTES));
-            assert_eq!(data.len(), payloads.data_bytes());
+            assert_eq!(data.len(), payloads.data_bytes(STAMP.sequence));
             assert_eq!(payloads.read(&data), Some(STAMP));
+        }
+    }
+
+    #[test]
+    fn sizes_come_in_turn_and_each_is_held_against_its_own() {
+        let payloads = Payloads::of_sizes(&[100, 39, 500]);
+        for (sequence, size) in [(0, 100), (1, 39), (2, 500), (3, 100)] {
+            let stamp = Stamp { sequence, ..STAMP };
+            let mut data = Vec::new();
+            payloads.write(stamp, &mut data);
+            assert_eq!((data.len(), payloads.data_bytes(sequence)), (size, size));
+            assert_eq!(payloads.read(&data), Some(stamp));
+            data.push(b'a');
+            assert_eq!(payloads.read(&data), None);
         }
     }
 

@@ -8,6 +8,7 @@ mod durable;
 mod http2;
 mod outcome;
 mod patterns;
+mod restless;
 mod rivalry;
 mod soak;
 mod stalled;
@@ -23,7 +24,7 @@ use crate::load::seconds;
 use crate::measure::{Measurement, PhaseName, Plan, SETTLE, STALL};
 use crate::process;
 use crate::stop::Stop;
-use crate::target::{Selection, Target};
+use crate::target::{Ids, Selection, Target};
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -183,6 +184,7 @@ impl Stage {
             subscribers,
             publishers: PUBLISHERS,
             data_bytes: self.data_bytes,
+            ids: Ids::Hub,
             time: self.time,
             publications_max: u64::MAX,
             phases,
