@@ -85,11 +85,13 @@ fn sentences(out: &mut String, outcomes: &[Outcome]) {
 }
 
 /// Beginnings of names that say too little outside their situation. The first that fits is taken.
-const BEGINNINGS: [(&str, &str); 14] = [
+const BEGINNINGS: [(&str, &str); 16] = [
     ("latency without", "latency in quiet"),
     ("latency with", "latency meanwhile"),
     ("answering with", "answer to a publication meanwhile"),
     ("answering", "answer to a publication"),
+    ("answer p99", "answer to a publication p99"),
+    ("arrival p99", "arrival of a publication p99"),
     ("all back", "until all were back"),
     ("all caught up", "until all had everything"),
     ("connects", "connections accepted"),
@@ -126,6 +128,7 @@ fn in_words(name: &str) -> String {
                 "s" => "second",
                 "to" => "÷",
                 "cpu" => "CPU",
+                "publishers" => "publishers'",
                 "http1" => "HTTP/1.1",
                 "http2" => "HTTP/2",
                 word => word,
@@ -138,7 +141,19 @@ fn in_words(name: &str) -> String {
         text.replace_range(..from.len(), to);
     }
     // What comes as a figure of several ways or parts is set apart.
-    for apart in ["p50", "p99", "max", "one at a time", "saturated", "HTTP/1.1", "HTTP/2"] {
+    for apart in [
+        "p50",
+        "p99",
+        "max",
+        "one at a time",
+        "saturated",
+        "HTTP/1.1",
+        "HTTP/2",
+        "1 under way",
+        "64 under way",
+        "512 under way",
+        "with publishers'",
+    ] {
         text = text.replace(&format!(" {apart}"), &format!(", {apart}"));
     }
     text = text.replace("÷, ", "÷ ").replace("CPU a ", "CPU for one ");
@@ -164,6 +179,11 @@ mod tests {
                 "publications a second, saturated ÷ floor-cursor",
             ),
             ("cpu_us_per_delivery_saturated_http2", "CPU for one delivery, saturated, HTTP/2, µs"),
+            (
+                "answer_p99_ms_64_under_way_with_publishers_ids",
+                "answer to a publication, p99, 64 under way, with publishers' ids, ms",
+            ),
+            ("publications_per_s_1_under_way_to_memory", "publications a second, 1 under way ÷ memory"),
             ("idle_heap_bytes_http2_to_http1", "idle heap, HTTP/2 ÷ HTTP/1.1"),
             ("cpu_per_publication_to_exact_topics", "CPU for one publication ÷ exact topics"),
             ("all_back_s", "until all were back, s"),

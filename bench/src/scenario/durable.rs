@@ -1,4 +1,4 @@
-//! What a log on disk costs: publishing beside the same hub with its log in memory, and coming back after a kill.
+//! What a log on disk costs, with ids of the hub's and of publishers': publishing beside the same hub with its log in memory, and coming back after a kill.
 //!
 //! Both hubs are the same program in the same run. The folder lies beside the figures, on whatever disk that is.
 
@@ -9,7 +9,7 @@ use crate::contestant::Contestant;
 use crate::generator::Pace;
 use crate::measure::PhaseName;
 use crate::statistics::{ratios, summarise};
-use crate::target::Selection;
+use crate::target::{Ids, Selection};
 use anyhow::Context;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -62,20 +62,29 @@ pub(super) fn publish(stage: &Stage, hub: &Contestant) -> anyhow::Result<Vec<Out
     // By figure and racer: one for each round.
     let mut seen: BTreeMap<(String, usize), BTreeMap<usize, f64>> = BTreeMap::new();
     for round in 0..stage.rounds {
-        for under_way in UNDER_WAY {
+        let kinds =
+            UNDER_WAY.into_iter().flat_map(|under_way| [(under_way, Ids::Hub), (under_way, Ids::Publisher)]);
+        for (under_way, ids) in kinds {
             for place in 0..racers.len() {
                 let place = (place + round) % racers.len();
                 let mut plan =
                     stage.plan(1, vec![(PhaseName::Saturated, Pace::Outstanding(usize::from(under_way)))]);
-                plan.publishers = under_way;
+                (plan.publishers, plan.ids) = (under_way, ids);
                 let measurement = turn(&racers[place], Selection::Shared, &plan, &stage.stop)?;
                 outcomes[place].faults.add(&measurement.faults);
                 let Some(phase) = measurement.phases.first() else { continue };
+                let kind = match ids {
+                    Ids::Hub => format!("{under_way}_under_way"),
+                    Ids::Publisher => format!("{under_way}_under_way_with_publishers_ids"),
+                };
+                let answer = phase.answering_us.map(|answer| answer.p99);
                 let figures = [
-                    (format!("publications_per_s_{under_way}_under_way"), phase.publications_per_s),
-                    (format!("arrival_p99_ms_{under_way}_under_way"), phase.latency_us.p99 / 1_000.0),
+                    (format!("publications_per_s_{kind}"), Some(phase.publications_per_s)),
+                    (format!("answer_p99_ms_{kind}"), answer.map(|answer| answer / 1_000.0)),
+                    (format!("arrival_p99_ms_{kind}"), Some(phase.latency_us.p99 / 1_000.0)),
                 ];
                 for (figure, value) in figures {
+                    let Some(value) = value else { continue };
                     eprintln!("round {}: {}, {figure} {value:.2}", round + 1, racers[place].name);
                     seen.entry((figure, place)).or_default().insert(round, value);
                 }
