@@ -183,7 +183,7 @@ impl Hub {
     pub fn subscribe(&self, selection: impl IntoSelection) -> Subscription {
         let begun = selection.into_selection().map_err(SubscribeError::Topic);
         begun
-            .and_then(|selection| Subscription::begin(self.0.clone(), selection))
+            .and_then(|selection| Subscription::begin(self.0.clone(), &selection))
             .unwrap_or_else(Subscription::refused)
     }
 

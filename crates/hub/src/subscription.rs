@@ -128,7 +128,7 @@ impl Subscription {
         Self { place, requested: None, unknown_id: UnknownId::default(), resume: None, stage: Stage::New }
     }
 
-    pub(crate) fn begin(shared: Arc<Shared>, selection: Selection) -> Result<Self, SubscribeError> {
+    pub(crate) fn begin(shared: Arc<Shared>, selection: &Selection) -> Result<Self, SubscribeError> {
         let unknown_id = shared.unknown_id;
         let now = shared.feed.clock.now();
         let (seat, terms, joined, cursor) = {
@@ -164,7 +164,7 @@ impl Subscription {
                 presence_told: 0,
                 delivered_at: now,
             };
-            let seat = state.router.join(&selection, &Grant::nothing(), next);
+            let seat = state.router.join(selection, &Grant::nothing(), next);
             (seat, state.router.terms(seat), joined, cursor)
         };
         // The hub's own, so that what the caller brought is not kept beside them.
