@@ -157,6 +157,12 @@ impl Fanout {
         poll_fn(|context| self.0.totals.poll_emptied(context.waker())).await;
     }
 
+    /// Whether both are handles of one fan-out.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// Whether all its workers write through `io_uring`.
     #[must_use]
     pub fn uses_io_uring(&self) -> bool {

@@ -5,6 +5,9 @@ use std::time::SystemTime;
 
 use fanfare_hub::{Grant, Topic};
 
+use crate::access::Denied;
+use crate::revocation::Licence;
+
 /// What a request may do. Made by a token, or by an application's own [`Authorize`](crate::Authorize).
 ///
 /// ```
@@ -23,6 +26,8 @@ pub struct Rights {
     pub(crate) payloads: Vec<Payload>,
     pub(crate) until: Option<SystemTime>,
     pub(crate) who: Option<Arc<str>>,
+    /// By which token it lives, where that can be revoked.
+    pub(crate) licence: Option<Licence>,
 }
 
 /// What is told of a subscriber to those who may see subscriptions, and for which of its matchers.
@@ -74,6 +79,17 @@ impl Rights {
     pub fn who(mut self, name: impl Into<Arc<str>>) -> Self {
         self.who = Some(name.into());
         self
+    }
+
+    /// Whether it still holds, for who has taken a while since it was judged.
+    ///
+    /// # Errors
+    /// Its token was revoked.
+    pub(crate) fn check_again(&self) -> Result<(), Denied> {
+        match &self.licence {
+            Some(Licence { revocations, bearer }) => Ok(revocations.check(bearer)?),
+            None => Ok(()),
+        }
     }
 
     /// Whether something may be published to all of `topics` (M-118).

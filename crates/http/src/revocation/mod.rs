@@ -1,0 +1,517 @@
+//! Takes tokens back before they expire: [`Revocations`] refuses them and ends the streams that live by them.
+//!
+//! What is revoked travels through the hub's log, so it survives restarts and reaches every node of one log. Whether a token
+//! is genuine is decided elsewhere ([`token`](crate::token)); a revoked one is no secret less.
+
+mod error;
+mod following;
+mod list;
+mod rule;
+mod streams;
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use fanfare_fanout::Fanout;
+use fanfare_hub::{Grant, Hub, Matcher, Position, Publication, Subscription, Topic};
+use fanfare_wire::Event;
+use tokio::sync::watch;
+
+pub use error::RevokeError;
+pub(crate) use error::Revoked as RevokedToken;
+pub(crate) use list::Bearer;
+pub use rule::{Revocation, RevocationId};
+pub(crate) use streams::Ticket;
+
+use self::list::List;
+use self::rule::Notice;
+use self::streams::{Cut, Streams};
+
+/// Tokens that are not honoured any more, though they have not expired. Cheap to clone; all clones are the same.
+///
+/// Hand one to [`TokenAccess::revocations`](crate::TokenAccess::revocations), have [`follow`](Self::follow) run as long as the
+/// hub does, and [`revoke`](Self::revoke). It stands in the hub's log, on a topic that nobody outside can name; while it
+/// holds it is written there again, so that retention does not take it.
+///
+/// Until [`follow`](Self::follow) has read the log no token is honoured: requests with one are answered 503.
+///
+/// ```
+/// use fanfare_http::{Revocation, Revocations};
+/// use fanfare_hub::Hub;
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let hub = Hub::builder().build()?;
+/// let revocations = Revocations::new(&hub);
+/// let following = revocations.clone();
+/// tokio::spawn(async move { following.follow().await });
+/// revocations.caught_up().await;
+///
+/// let done = revocations.revoke(Revocation::of_subject("customer-7").issuer("https://shop.test")).await?;
+/// assert_eq!(done.streams_cut, 0);
+/// assert!(revocations.lift(done.id).await?);
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct Revocations(Arc<Inner>);
+
+struct Inner {
+    max: usize,
+    hub: Hub,
+    topic: Topic,
+    renewed_every: Duration,
+    state: Mutex<State>,
+    /// Held by whoever writes into the log: what is written again must not be what somebody lifts meanwhile.
+    writing: tokio::sync::Mutex<()>,
+    progress: watch::Sender<Progress>,
+}
+
+#[derive(Default)]
+struct State {
+    list: List,
+    streams: Streams,
+}
+
+/// By what token a request does what it does, where it can be revoked.
+#[derive(Clone, Debug)]
+pub(crate) struct Licence {
+    pub(crate) revocations: Revocations,
+    pub(crate) bearer: Arc<Bearer>,
+}
+
+impl Licence {
+    /// Has a stream ended when the token is revoked, unless it was since it was checked.
+    pub(crate) fn register(
+        &self,
+        subscription: Subscription,
+    ) -> Result<(Subscription, Option<Ticket>), RevokedToken> {
+        let (subscription, ticket) = self.revocations.register(self.bearer.clone(), subscription)?;
+        Ok((subscription, Some(ticket)))
+    }
+}
+
+/// How far the log was followed.
+#[derive(Clone, Copy, Debug, Default)]
+struct Progress {
+    /// Whether everything was read that was there when it was begun.
+    caught_up: bool,
+    position: Position,
+    /// How many revocations hold.
+    rules: usize,
+}
+
+/// What became of a revocation: it is in the log, and holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Revoked {
+    /// What it can be lifted by.
+    pub id: RevocationId,
+    /// How many streams it has cut, of those that this process serves.
+    pub streams_cut: u64,
+}
+
+/// A revocation that holds.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct HeldRevocation {
+    /// What it can be lifted by.
+    pub id: RevocationId,
+    /// What was revoked.
+    pub revocation: Revocation,
+    /// How many streams it has cut so far, of those that this process serves.
+    pub streams_cut: u64,
+}
+
+impl Revocations {
+    /// How many may hold at a time.
+    pub const MAX: usize = 100_000;
+    /// The longest name of a subject, a token or an issuer, in bytes.
+    pub const NAME_BYTES_MAX: usize = 4096;
+
+    /// Takes tokens back at `hub`, the one that they are shown to, whose log keeps its entries for longer than two hours or by
+    /// their number and size alone.
+    #[must_use]
+    pub fn new(hub: &Hub) -> Self {
+        Self::renewed_every(hub, Duration::from_secs(3600))
+    }
+
+    /// The same for a log that may drop what is older than twice `time`: as often what holds is written into it again, beside
+    /// whenever half of what the log keeps is newer.
+    #[must_use]
+    pub fn renewed_every(hub: &Hub, time: Duration) -> Self {
+        Self::at_most(Self::MAX, hub, time)
+    }
+
+    fn at_most(max: usize, hub: &Hub, time: Duration) -> Self {
+        Self(Arc::new(Inner {
+            max,
+            hub: hub.clone(),
+            topic: Topic::internal("revocations"),
+            renewed_every: time,
+            state: Mutex::default(),
+            writing: tokio::sync::Mutex::default(),
+            progress: watch::Sender::new(Progress::default()),
+        }))
+    }
+
+    /// Waits until what the log has of before was read, so that no token is honoured which was revoked then.
+    pub async fn caught_up(&self) {
+        // The sender is here, so it does not go.
+        let _ = self.0.progress.subscribe().wait_for(|progress| progress.caught_up).await;
+    }
+
+    /// Revokes tokens: when it returns, this is in the log with the engine's durability, those tokens are refused here, and
+    /// the streams that live by them are ended.
+    ///
+    /// One that holds already is said once more, with another end.
+    ///
+    /// # Errors
+    /// [`RevokeError`]; nothing was revoked, but for [`RevokeError::Log`] where the log may have it nevertheless.
+    pub async fn revoke(&self, revocation: Revocation) -> Result<Revoked, RevokeError> {
+        let bytes = revocation.text_bytes_max();
+        if bytes > Self::NAME_BYTES_MAX {
+            return Err(RevokeError::NameTooLong { bytes, limit: Self::NAME_BYTES_MAX });
+        }
+        let id = revocation.id();
+        let _writing = self.0.writing.lock().await;
+        let before = {
+            let mut state = self.state();
+            state.list.drop_over(SystemTime::now());
+            match state.list.get(id) {
+                Some(kept) => kept.streams_cut,
+                None if state.list.len() >= self.0.max => {
+                    return Err(RevokeError::Full { limit: self.0.max });
+                }
+                None => 0,
+            }
+        };
+        self.write(&Notice::of([&revocation])).await?;
+        let after = self.state().list.get(id).map_or(before, |kept| kept.streams_cut);
+        Ok(Revoked { id, streams_cut: after - before })
+    }
+
+    /// Honours those tokens again. Tells whether they were revoked.
+    ///
+    /// # Errors
+    /// As for [`revoke`](Self::revoke).
+    pub async fn lift(&self, id: RevocationId) -> Result<bool, RevokeError> {
+        let _writing = self.0.writing.lock().await;
+        let holds = self.state().list.get(id).is_some_and(|kept| !kept.rule.is_over(SystemTime::now()));
+        if holds {
+            self.write(&Notice::lifting(id)).await?;
+        }
+        Ok(holds)
+    }
+
+    /// What is revoked now, in no order.
+    #[must_use]
+    pub fn list(&self) -> Vec<HeldRevocation> {
+        let now = SystemTime::now();
+        let state = self.state();
+        let holding = state.list.iter().filter(|kept| !kept.rule.is_over(now));
+        holding
+            .map(|kept| HeldRevocation {
+                id: kept.rule.id(),
+                revocation: kept.rule.clone(),
+                streams_cut: kept.streams_cut,
+            })
+            .collect()
+    }
+
+    /// How many streams live by a token.
+    #[must_use]
+    pub fn streams(&self) -> usize {
+        self.state().streams.len()
+    }
+
+    /// Writes into the log, and waits until what was written is applied here.
+    async fn write(&self, notice: &Notice) -> Result<(), RevokeError> {
+        if !self.0.progress.borrow().caught_up {
+            return Err(RevokeError::NotFollowed);
+        }
+        let position = self.publish(notice).await?;
+        let applied = |progress: &Progress| progress.position >= position || !progress.caught_up;
+        // The sender is here, so it does not go.
+        let _ = self.0.progress.subscribe().wait_for(applied).await;
+        Ok(())
+    }
+
+    async fn publish(&self, notice: &Notice) -> Result<Position, RevokeError> {
+        let event = Event::new(serde_json::to_string(notice).map_err(RevokeError::Json)?);
+        let publication = Publication::to([self.0.topic.clone()]).private(event);
+        Ok(self.0.hub.publish_all(publication).await.map_err(RevokeError::Log)?.position)
+    }
+
+    /// A subscription to the topic from the oldest entry that is kept.
+    fn subscription(&self) -> Subscription {
+        let grant = Grant::from_iter([Matcher::from(self.0.topic.clone())]);
+        self.0.hub.subscribe(self.0.topic.clone()).grant(&grant).after(following::earliest())
+    }
+
+    /// Does what an entry of the log says: refuses, ends streams, lifts.
+    fn apply(&self, notice: &Notice, now: SystemTime) -> usize {
+        let (cut, rules) = {
+            let mut state = self.state();
+            let State { list, streams } = &mut *state;
+            let mut changed = false;
+            for rule in notice.revoked().filter(|rule| !rule.is_over(now)) {
+                changed |= list.add(rule);
+            }
+            for id in notice.lifted() {
+                list.lift(id);
+            }
+            let mut cut = Cut::default();
+            // Most entries say again what holds already.
+            if changed {
+                let mut cutting = Vec::new();
+                cut = streams.revoke(|bearer| {
+                    let by = list.revoking(bearer, now);
+                    cutting.extend(by);
+                    by.is_some()
+                });
+                cutting.into_iter().for_each(|id| list.count_cut(id));
+            }
+            (cut, list.len())
+        };
+        cut.carry_out(&self.0.hub);
+        rules
+    }
+
+    /// Whether a token is honoured.
+    pub(crate) fn check(&self, bearer: &Bearer) -> Result<(), RevokedToken> {
+        if !self.0.progress.borrow().caught_up {
+            return Err(RevokedToken::Unknown);
+        }
+        match self.state().list.revoking(bearer, SystemTime::now()) {
+            Some(id) => Err(RevokedToken::By(id)),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes in a stream that lives by a token, unless that was revoked since it was checked.
+    pub(crate) fn register(
+        &self,
+        bearer: Arc<Bearer>,
+        subscription: Subscription,
+    ) -> Result<(Subscription, Ticket), RevokedToken> {
+        let (number, cut) = {
+            let mut state = self.state();
+            if let Some(id) = state.list.revoking(&bearer, SystemTime::now()) {
+                return Err(RevokedToken::By(id));
+            }
+            state.streams.add(bearer)
+        };
+        let revocations = self.clone();
+        // Not under the lock: a subscription that has ended already calls it at once.
+        let subscription = subscription.on_end(move || revocations.state().streams.remove(number));
+        self.state().streams.name(number, subscription.key());
+        Ok((subscription, Ticket::new(self.clone(), number, cut)))
+    }
+
+    fn adopted(&self, number: u64, fanout: &Fanout) {
+        let revoked = self.state().streams.adopted(number, fanout);
+        if let Some(key) = revoked {
+            fanout.end(&self.0.hub, [key]);
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing panics while it is locked.
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Revocations {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Revocations").field("progress", &*self.0.progress.borrow()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Poll;
+
+    use futures_util::{FutureExt, poll};
+    use tokio::task::JoinHandle;
+
+    use super::*;
+
+    fn alice() -> Bearer {
+        Bearer { subject: Some("alice".to_owned()), ..Bearer::default() }
+    }
+
+    fn of_alice() -> Revocation {
+        Revocation::of_subject("alice")
+    }
+
+    async fn followed(revocations: Revocations) -> (Revocations, JoinHandle<()>) {
+        let following = revocations.clone();
+        let task = tokio::spawn(async move { following.follow().await });
+        revocations.caught_up().await;
+        (revocations, task)
+    }
+
+    fn hub(events: usize) -> Hub {
+        Hub::builder().history_events(events).build().expect("a hub")
+    }
+
+    async fn publish(hub: &Hub, count: usize) {
+        for _ in 0..count {
+            hub.publish("a", Event::new("x")).await.expect("published");
+        }
+    }
+
+    #[tokio::test]
+    async fn no_token_is_honoured_before_it_is_known_what_is_revoked_p7() {
+        let hub = hub(100);
+        let revocations = Revocations::new(&hub);
+        assert_eq!(revocations.check(&alice()), Err(RevokedToken::Unknown));
+        let refused = revocations.revoke(of_alice()).await;
+        assert!(matches!(refused, Err(RevokeError::NotFollowed)), "{refused:?}");
+        assert!(matches!(poll!(std::pin::pin!(revocations.caught_up())), Poll::Pending));
+        let (revocations, _task) = followed(revocations).await;
+        assert_eq!(revocations.check(&alice()), Ok(()));
+    }
+
+    #[tokio::test]
+    async fn a_process_that_starts_knows_what_was_revoked_whatever_stands_last_in_the_log_p7() {
+        for behind in [0, 3] {
+            let hub = hub(100);
+            let (first, task) = followed(Revocations::new(&hub)).await;
+            let done = first.revoke(of_alice()).await.expect("revoked");
+            task.abort();
+            publish(&hub, behind).await;
+            let (second, _task) = followed(Revocations::new(&hub)).await;
+            assert_eq!(second.check(&alice()), Err(RevokedToken::By(done.id)));
+            assert!(second.lift(done.id).await.expect("lifted"));
+            assert!(!second.lift(done.id).await.expect("nothing to lift"));
+            assert_eq!(second.check(&alice()), Ok(()));
+        }
+    }
+
+    #[tokio::test]
+    async fn nodes_of_one_log_share_what_is_revoked_p7() {
+        let hub = hub(100);
+        let (one, _task) = followed(Revocations::new(&hub)).await;
+        let (other, _task) = followed(Revocations::new(&hub)).await;
+        let done = one.revoke(of_alice()).await.expect("revoked");
+        // What it says itself stands behind that.
+        other.revoke(Revocation::of_token("1")).await.expect("revoked");
+        assert_eq!(other.check(&alice()), Err(RevokedToken::By(done.id)));
+        assert!(other.lift(done.id).await.expect("lifted"));
+        one.revoke(Revocation::of_token("2")).await.expect("revoked");
+        assert_eq!(one.check(&alice()), Ok(()));
+    }
+
+    /// Goal: retention drops the entry by which somebody was revoked, and whoever starts then refuses them nevertheless.
+    #[tokio::test(start_paused = true)]
+    async fn what_holds_outlives_what_the_log_keeps_p7() {
+        let hub = hub(20);
+        let (first, _task) = followed(Revocations::new(&hub)).await;
+        let done = first.revoke(of_alice()).await.expect("revoked");
+        for _ in 0..20 {
+            publish(&hub, 9).await;
+            // The clock stands still but for this.
+            tokio::time::sleep(Duration::from_millis(300)).await;
+        }
+        assert!(hub.bounds().await.expect("it knows").oldest > 100);
+        let (second, _task) = followed(Revocations::new(&hub)).await;
+        assert_eq!(second.check(&alice()), Err(RevokedToken::By(done.id)));
+        // And what was lifted is not written again.
+        assert!(first.lift(done.id).await.expect("lifted"));
+        for _ in 0..20 {
+            publish(&hub, 9).await;
+            tokio::time::sleep(Duration::from_millis(300)).await;
+        }
+        let (third, _task) = followed(Revocations::new(&hub)).await;
+        assert_eq!((third.check(&alice()), third.list().len()), (Ok(()), 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_holds_is_written_again_in_entries_that_the_hub_takes_p7() {
+        for event_bytes_max in [600, 256 * 1024] {
+            let hub =
+                Hub::builder().history_events(5_000).event_bytes_max(event_bytes_max).build().expect("a hub");
+            let (first, _task) = followed(Revocations::renewed_every(&hub, Duration::from_secs(60))).await;
+            for number in 0..300 {
+                let long = Revocation::of_subject(format!("{number}{}", "x".repeat(300)));
+                first.revoke(long).await.expect("revoked");
+            }
+            tokio::time::sleep(Duration::from_secs(61)).await;
+            publish(&hub, 4_900).await;
+            let (second, _task) = followed(Revocations::new(&hub)).await;
+            assert_eq!(second.list().len(), 300, "{event_bytes_max}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_over_is_refused_no_more_and_not_written_again_p7() {
+        let hub = hub(1_000);
+        let (first, _task) = followed(Revocations::new(&hub)).await;
+        let over = SystemTime::now().checked_sub(Duration::from_secs(1));
+        first.revoke(of_alice().until(over)).await.expect("revoked");
+        assert_eq!((first.check(&alice()), first.list().len()), (Ok(()), 0));
+        let before = hub.counts().log_next;
+        tokio::time::sleep(Duration::from_secs(10_000)).await;
+        assert_eq!(hub.counts().log_next, before);
+    }
+
+    #[tokio::test]
+    async fn so_many_may_hold_and_no_more_p7() {
+        let hub = hub(100);
+        let (revocations, _task) = followed(Revocations::at_most(2, &hub, Duration::MAX)).await;
+        for name in ["a", "b"] {
+            revocations.revoke(Revocation::of_subject(name)).await.expect("revoked");
+        }
+        let full = revocations.revoke(Revocation::of_subject("c")).await.expect_err("there is no room");
+        assert!(full.to_string().contains("at most 2"), "{full}");
+        // One that holds already takes no more room.
+        let same = revocations.revoke(Revocation::of_subject("b")).await.expect("revoked");
+        assert!(revocations.lift(same.id).await.expect("lifted"));
+        revocations.revoke(Revocation::of_subject("c")).await.expect("revoked");
+    }
+
+    #[tokio::test]
+    async fn a_name_is_as_long_as_the_limit_and_no_longer() {
+        let (revocations, _task) = followed(Revocations::new(&hub(100))).await;
+        let of = |bytes: usize| Revocation::of_subject("x".repeat(bytes));
+        revocations.revoke(of(4_096)).await.expect("revoked");
+        let error = revocations.revoke(of(4_097)).await.expect_err("too long");
+        assert!(matches!(error, RevokeError::NameTooLong { bytes: 4_097, limit: 4_096 }), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_has_ended_leaves_nothing_behind_p7() {
+        let hub = hub(100);
+        let (revocations, _task) = followed(Revocations::new(&hub)).await;
+        let (subscription, ticket) =
+            revocations.register(alice().into(), hub.subscribe("a")).expect("it may");
+        assert_eq!(revocations.streams(), 1);
+        drop((subscription, ticket));
+        assert_eq!(revocations.streams(), 0);
+        // One that was refused has ended before it begins.
+        hub.close();
+        assert!(hub.subscribe("a").opened().now_or_never().is_some());
+        assert!(revocations.register(alice().into(), hub.subscribe("a")).is_ok());
+        assert_eq!(revocations.streams(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_stream_whose_token_was_revoked_since_it_was_checked_does_not_begin_p7() {
+        let hub = hub(100);
+        let (revocations, _task) = followed(Revocations::new(&hub)).await;
+        assert_eq!(revocations.check(&alice()), Ok(()));
+        let done = revocations.revoke(of_alice()).await.expect("revoked");
+        let refused = revocations.register(alice().into(), hub.subscribe("a")).map(drop);
+        assert_eq!(refused, Err(RevokedToken::By(done.id)));
+        assert_eq!((revocations.streams(), hub.counts().subscribers), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn a_hub_that_is_closed_is_followed_no_more() {
+        let hub = hub(100);
+        let (revocations, task) = followed(Revocations::new(&hub)).await;
+        hub.close();
+        task.await.expect("it returns");
+        assert_eq!(revocations.check(&alice()), Err(RevokedToken::Unknown));
+    }
+}
