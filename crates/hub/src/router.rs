@@ -159,7 +159,6 @@ impl Readership {
 }
 
 /// The selections that an entry matches, each once.
-#[allow(clippy::struct_field_names)] // What was matched is the field.
 struct Matched<'a> {
     selections: &'a mut Interned<Selected>,
     matched: &'a mut Vec<u32>,

@@ -274,7 +274,9 @@ impl Revocations {
                     cutting.extend(by);
                     by.is_some()
                 });
-                cutting.into_iter().for_each(|id| list.count_cut(id));
+                for id in cutting {
+                    list.count_cut(id);
+                }
             }
             (cut, list.len())
         };
