@@ -3,7 +3,10 @@
 //! A pure state machine: it is told the time and locks nothing.
 
 use std::collections::HashMap;
-use std::time::SystemTime;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::num::NonZeroU64;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::rule::{Revocation, RevocationId, Tokens};
 use crate::token::Claims;
@@ -28,10 +31,27 @@ impl Bearer {
     }
 }
 
+/// What is kept of the token that a stream lives by: hashes in place of names, for there may be very many streams.
+///
+/// Two names have the same hash once in 2^63, and nobody can choose them so. A stream that is ended for such a reason comes back
+/// with its token, and that is judged by its names.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Trace {
+    issuer: Name,
+    subject: Name,
+    id: Name,
+    /// In milliseconds since 1970; `None` as the largest there is.
+    issued_at: u64,
+}
+
+/// The hash of a name, or none.
+type Name = Option<NonZeroU64>;
+
 /// A revocation that holds.
 #[derive(Clone, Debug)]
 pub(super) struct Kept {
     pub(super) rule: Revocation,
+    issuer: Name,
     /// How many streams it has cut here.
     pub(super) streams_cut: u64,
 }
@@ -40,9 +60,10 @@ pub(super) struct Kept {
 #[derive(Default)]
 pub(super) struct List {
     rules: HashMap<RevocationId, Kept>,
-    by_token: HashMap<String, Vec<RevocationId>>,
-    by_subject: HashMap<String, Vec<RevocationId>>,
+    by_token: HashMap<NonZeroU64, Vec<RevocationId>>,
+    by_subject: HashMap<NonZeroU64, Vec<RevocationId>>,
     of_all: Vec<RevocationId>,
+    hasher: RandomState,
 }
 
 impl List {
@@ -58,6 +79,21 @@ impl List {
         self.rules.values()
     }
 
+    fn hash(&self, name: &str) -> NonZeroU64 {
+        NonZeroU64::MIN | self.hasher.hash_one(name)
+    }
+
+    /// What is to be kept of a token for its stream.
+    pub(super) fn trace(&self, bearer: &Bearer) -> Trace {
+        let name = |name: &Option<String>| name.as_ref().map(|name| self.hash(name));
+        Trace {
+            issuer: name(&bearer.issuer),
+            subject: name(&bearer.subject),
+            id: name(&bearer.id),
+            issued_at: bearer.issued_at.map_or(u64::MAX, whole_milliseconds),
+        }
+    }
+
     /// Adds a revocation, in place of an equal one; tells whether that changes anything.
     pub(super) fn add(&mut self, rule: Revocation) -> bool {
         let id = rule.id();
@@ -67,19 +103,26 @@ impl List {
             return is_new;
         }
         match rule.tokens() {
-            Tokens::Id(token) => self.by_token.entry(token.clone()).or_default().push(id),
-            Tokens::Subject(subject) => self.by_subject.entry(subject.clone()).or_default().push(id),
+            Tokens::Id(token) => self.by_token.entry(self.hash(token)).or_default().push(id),
+            Tokens::Subject(subject) => self.by_subject.entry(self.hash(subject)).or_default().push(id),
             Tokens::All => self.of_all.push(id),
         }
-        self.rules.insert(id, Kept { rule, streams_cut: 0 });
+        let issuer = rule.only_issuer().map(|issuer| self.hash(issuer));
+        self.rules.insert(id, Kept { rule, issuer, streams_cut: 0 });
         true
     }
 
     pub(super) fn lift(&mut self, id: RevocationId) {
         let Some(Kept { rule, .. }) = self.rules.remove(&id) else { return };
         match rule.tokens() {
-            Tokens::Id(token) => forget(&mut self.by_token, token, id),
-            Tokens::Subject(subject) => forget(&mut self.by_subject, subject, id),
+            Tokens::Id(token) => {
+                let name = self.hash(token);
+                forget(&mut self.by_token, name, id);
+            }
+            Tokens::Subject(subject) => {
+                let name = self.hash(subject);
+                forget(&mut self.by_subject, name, id);
+            }
             Tokens::All => self.of_all.retain(|each| *each != id),
         }
     }
@@ -97,21 +140,49 @@ impl List {
     ///
     /// It costs a look at those that name its id or its subject, and at those that name neither.
     pub(super) fn revoking(&self, bearer: &Bearer, now: SystemTime) -> Option<RevocationId> {
-        let named = |index: &HashMap<String, Vec<RevocationId>>, name: &Option<String>| {
-            name.as_ref().and_then(|name| self.first(index.get(name)?, bearer, now))
+        let is_named = |rule: &Revocation| {
+            let is_of =
+                |name: Option<&str>, of: &Option<String>| name.is_none_or(|name| of.as_deref() == Some(name));
+            is_of(rule.token_id(), &bearer.id)
+                && is_of(rule.subject(), &bearer.subject)
+                && is_of(rule.only_issuer(), &bearer.issuer)
         };
-        named(&self.by_token, &bearer.id)
-            .or_else(|| named(&self.by_subject, &bearer.subject))
-            .or_else(|| self.first(&self.of_all, bearer, now))
+        self.find(&self.trace(bearer), now, is_named)
     }
 
-    fn first(&self, ids: &[RevocationId], bearer: &Bearer, now: SystemTime) -> Option<RevocationId> {
-        let holds = |id: &RevocationId| {
-            self.rules.get(id).is_some_and(|Kept { rule, .. }| {
-                !rule.is_over(now) && rule.covers(bearer.issuer.as_deref(), bearer.issued_at)
-            })
+    /// The one by which a stream has to end that lives by such a token.
+    pub(super) fn ending(&self, trace: &Trace, now: SystemTime) -> Option<RevocationId> {
+        self.find(trace, now, |_| true)
+    }
+
+    fn find(
+        &self,
+        trace: &Trace,
+        now: SystemTime,
+        is_named: impl Fn(&Revocation) -> bool,
+    ) -> Option<RevocationId> {
+        let named = |index: &'_ HashMap<NonZeroU64, Vec<RevocationId>>, name: Name| {
+            let ids = name.and_then(|name| index.get(&name));
+            ids.into_iter().flatten().copied().find(|id| self.holds(*id, trace, now, &is_named))
         };
-        ids.iter().copied().find(holds)
+        named(&self.by_token, trace.id)
+            .or_else(|| named(&self.by_subject, trace.subject))
+            .or_else(|| self.of_all.iter().copied().find(|id| self.holds(*id, trace, now, &is_named)))
+    }
+
+    fn holds(
+        &self,
+        id: RevocationId,
+        trace: &Trace,
+        now: SystemTime,
+        is_named: &impl Fn(&Revocation) -> bool,
+    ) -> bool {
+        let Some(Kept { rule, issuer, .. }) = self.rules.get(&id) else { return false };
+        let is_before = |limit| trace.issued_at == u64::MAX || trace.issued_at < whole_milliseconds(limit);
+        !rule.is_over(now)
+            && (issuer.is_none() || *issuer == trace.issuer)
+            && rule.only_before().is_none_or(is_before)
+            && is_named(rule)
     }
 
     /// Counts a stream that was cut.
@@ -122,11 +193,17 @@ impl List {
     }
 }
 
-fn forget(index: &mut HashMap<String, Vec<RevocationId>>, name: &str, id: RevocationId) {
-    if let Some(ids) = index.get_mut(name) {
+/// Rounded down, which leaves it on the same side of every limit, for these are whole milliseconds.
+fn whole_milliseconds(time: SystemTime) -> u64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX - 1)
+}
+
+fn forget(index: &mut HashMap<NonZeroU64, Vec<RevocationId>>, name: NonZeroU64, id: RevocationId) {
+    if let Some(ids) = index.get_mut(&name) {
         ids.retain(|each| *each != id);
         if ids.is_empty() {
-            index.remove(name);
+            index.remove(&name);
         }
     }
 }
@@ -150,7 +227,10 @@ mod tests {
     fn check(rule: &Revocation, bearer: &Bearer, expected: bool) {
         let mut list = List::default();
         assert!(list.add(rule.clone()));
-        assert_eq!(list.revoking(bearer, at(50)), expected.then(|| rule.id()), "{rule:?} {bearer:?}");
+        let expected = expected.then(|| rule.id());
+        assert_eq!(list.revoking(bearer, at(50)), expected, "{rule:?} {bearer:?}");
+        // Its stream fares alike.
+        assert_eq!(list.ending(&list.trace(bearer), at(50)), expected, "{rule:?} {bearer:?}");
     }
 
     #[test]
@@ -162,6 +242,31 @@ mod tests {
         check(&Revocation::of_subject("alice").issuer("i"), &bearer("", "alice", "", None), false);
         check(&Revocation::of_subject("alice"), &bearer("i", "bob", "alice", Some(10)), false);
         check(&Revocation::of_subject(""), &bearer("i", "", "", Some(10)), false);
+    }
+
+    /// Whoever has the hash of somebody who was revoked is let in, for names are what counts.
+    #[test]
+    fn equal_hashes_are_not_enough_to_refuse_a_token_p7() {
+        let mut list = List::default();
+        let rule = Revocation::of_subject("alice").issuer("i");
+        list.add(rule.clone());
+        let alice = bearer("i", "alice", "1", None);
+        let trace = list.trace(&alice);
+        let is_named_bob = |rule: &Revocation| rule.subject() == Some("bob");
+        assert_eq!(list.find(&trace, at(0), |_| true), Some(rule.id()));
+        assert_eq!(list.find(&trace, at(0), is_named_bob), None);
+    }
+
+    #[test]
+    fn a_fraction_of_a_millisecond_keeps_a_token_on_its_side_of_a_limit_p7() {
+        let limit = at(10) + Duration::from_nanos(1);
+        let before = Revocation::of_issued_before(limit);
+        let issued =
+            |nanos| Bearer { issued_at: Some(at(10) + Duration::from_nanos(nanos)), ..Bearer::default() };
+        // The limit is a whole millisecond, rounded up.
+        check(&before, &issued(0), true);
+        check(&before, &issued(999_999), true);
+        check(&before, &issued(1_000_000), false);
     }
 
     #[test]

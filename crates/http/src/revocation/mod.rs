@@ -84,7 +84,7 @@ impl Licence {
         &self,
         subscription: Subscription,
     ) -> Result<(Subscription, Option<Ticket>), RevokedToken> {
-        let (subscription, ticket) = self.revocations.register(self.bearer.clone(), subscription)?;
+        let (subscription, ticket) = self.revocations.register(&self.bearer, subscription)?;
         Ok((subscription, Some(ticket)))
     }
 }
@@ -269,8 +269,8 @@ impl Revocations {
             // Most entries say again what holds already.
             if changed {
                 let mut cutting = Vec::new();
-                cut = streams.revoke(|bearer| {
-                    let by = list.revoking(bearer, now);
+                cut = streams.revoke(|trace| {
+                    let by = list.ending(trace, now);
                     cutting.extend(by);
                     by.is_some()
                 });
@@ -298,15 +298,16 @@ impl Revocations {
     /// Takes in a stream that lives by a token, unless that was revoked since it was checked.
     pub(crate) fn register(
         &self,
-        bearer: Arc<Bearer>,
+        bearer: &Bearer,
         subscription: Subscription,
     ) -> Result<(Subscription, Ticket), RevokedToken> {
         let (number, cut) = {
             let mut state = self.state();
-            if let Some(id) = state.list.revoking(&bearer, SystemTime::now()) {
+            if let Some(id) = state.list.revoking(bearer, SystemTime::now()) {
                 return Err(RevokedToken::By(id));
             }
-            state.streams.add(bearer)
+            let trace = state.list.trace(bearer);
+            state.streams.add(trace)
         };
         let revocations = self.clone();
         // Not under the lock: a subscription that has ended already calls it at once.

@@ -153,13 +153,6 @@ impl Revocation {
         self.until.is_some_and(|until| until <= now)
     }
 
-    /// Whether a token of this issuer that was issued then is one of those, if its subject or id is.
-    pub(super) fn covers(&self, issuer: Option<&str>, issued_at: Option<SystemTime>) -> bool {
-        let is_of_issuer = self.issuer.is_none() || self.issuer.as_deref() == issuer;
-        let is_before = |limit: SystemTime| issued_at.is_none_or(|issued| issued < limit);
-        is_of_issuer && self.issued_before.is_none_or(is_before)
-    }
-
     /// The longest text in it, in bytes.
     pub(super) fn text_bytes_max(&self) -> usize {
         let name = self.subject().or(self.token_id()).map_or(0, str::len);

@@ -6,7 +6,6 @@ use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use fanfare_fanout::Fanout;
@@ -14,7 +13,7 @@ use fanfare_hub::{Hub, SubscriptionKey};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::Revocations;
-use super::list::Bearer;
+use super::list::Trace;
 
 /// Streams by a number that is never given twice.
 #[derive(Default)]
@@ -24,7 +23,7 @@ pub(super) struct Streams {
 }
 
 struct Stream {
-    bearer: Arc<Bearer>,
+    trace: Trace,
     /// `None` until its subscription has something to be done at its end: for a moment.
     key: Option<SubscriptionKey>,
     held: Held,
@@ -47,11 +46,11 @@ pub(super) struct Cut {
 
 impl Streams {
     /// Takes in a stream that is about to be served.
-    pub(super) fn add(&mut self, bearer: Arc<Bearer>) -> (u64, CancellationToken) {
+    pub(super) fn add(&mut self, trace: Trace) -> (u64, CancellationToken) {
         self.given += 1;
         let cut = CancellationToken::new();
         let held = Held::ByServer(cut.clone());
-        self.streams.insert(self.given, Stream { bearer, key: None, held, is_revoked: false });
+        self.streams.insert(self.given, Stream { trace, key: None, held, is_revoked: false });
         (self.given, cut)
     }
 
@@ -78,10 +77,10 @@ impl Streams {
     }
 
     /// Marks those that `is_revoked` says so of, each once, and adds them to what has to be ended.
-    pub(super) fn revoke(&mut self, mut is_revoked: impl FnMut(&Bearer) -> bool) -> Cut {
+    pub(super) fn revoke(&mut self, mut is_revoked: impl FnMut(&Trace) -> bool) -> Cut {
         let mut cut = Cut::default();
         for stream in self.streams.values_mut() {
-            if stream.is_revoked || !is_revoked(&stream.bearer) {
+            if stream.is_revoked || !is_revoked(&stream.trace) {
                 continue;
             }
             stream.is_revoked = true;
@@ -142,5 +141,15 @@ impl Ticket {
 impl fmt::Debug for Ticket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Ticket").field("number", &self.number).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_for_a_stream_is_small() {
+        assert!(size_of::<Stream>() <= 56, "{} bytes", size_of::<Stream>());
     }
 }
