@@ -29,6 +29,14 @@ pub(super) fn earliest() -> EventId {
     EventId::from_static("earliest")
 }
 
+/// Why the log is followed no more.
+enum Ended {
+    /// The hub was closed.
+    Closed,
+    /// What memory has of the log ends before what the store had when it was begun.
+    TooEarly,
+}
+
 impl Revocations {
     /// Follows the log until the hub is closed: applies what is revoked there, by this process or by another one, and writes what
     /// holds into it again before retention takes it.
@@ -45,23 +53,28 @@ impl Revocations {
     async fn read_log(&self) {
         loop {
             match self.read_until_it_ends().await {
-                Ok(()) | Err(SubscribeError::Closed) => return,
-                Err(error) => tracing::warn!(%error, "cannot follow what is revoked; trying again"),
+                Ok(Ended::Closed) | Err(SubscribeError::Closed) => return,
+                Ok(Ended::TooEarly) => sleep(LOOK_EVERY).await,
+                Err(error) => {
+                    tracing::warn!(%error, "cannot follow what is revoked; trying again");
+                    sleep(AGAIN_AFTER).await;
+                }
             }
-            sleep(AGAIN_AFTER).await;
         }
     }
 
     /// All from the oldest entry on, which may be for the second time: what holds already is no news.
-    async fn read_until_it_ends(&self) -> Result<(), SubscribeError> {
+    async fn read_until_it_ends(&self) -> Result<Ended, SubscribeError> {
         let bounds = self.0.hub.bounds().await.map_err(SubscribeError::Log)?;
         let mut subscription = std::pin::pin!(self.subscription());
         while let Some(delivery) = std::future::poll_fn(|cx| subscription.as_mut().poll_next(cx)).await {
             let delivery = delivery?;
             let mut rules = None;
-            // A bookmark says that everything was handed out that was there; behind the log's last entry there is none.
-            let caught_up =
-                matches!(delivery, Delivery::Bookmark(_)) || delivery.position() + 1 >= bounds.next;
+            // A bookmark says that memory has no more for us; the store may have.
+            let caught_up = delivery.position() + 1 >= bounds.next;
+            if matches!(delivery, Delivery::Bookmark(_)) && !caught_up && !self.is_caught_up() {
+                return Ok(Ended::TooEarly);
+            }
             // What is missing in a gap was written again behind it, or is over.
             if let Delivery::Event(entry) = &delivery {
                 rules = notice(entry).map(|notice| self.apply(&notice, SystemTime::now()));
@@ -75,7 +88,7 @@ impl Revocations {
                 progress.caught_up |= caught_up;
             });
         }
-        Ok(())
+        Ok(Ended::Closed)
     }
 
     /// Writes what holds into the log again, whenever what stands there may soon be gone.
