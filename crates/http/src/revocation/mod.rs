@@ -197,6 +197,9 @@ impl Revocations {
 
     /// Honours those tokens again. Tells whether they were revoked.
     ///
+    /// Where several nodes share a log, one that writes at this very moment what holds may bring it back; look, and lift it once
+    /// more.
+    ///
     /// # Errors
     /// As for [`revoke`](Self::revoke).
     pub async fn lift(&self, id: RevocationId) -> Result<bool, RevokeError> {
