@@ -7,7 +7,7 @@ use std::fmt;
 use std::net::SocketAddr;
 
 use fanfare_http::token::{self, Fetch, FetchSetupError, KeySet, Verifier};
-use fanfare_http::{Drain, Mercure, PublishRate, RequestLimits, TokenAccess};
+use fanfare_http::{Drain, Mercure, PublishRate, RequestLimits, Revocations, TokenAccess};
 use fanfare_hub::Hub;
 use url::Url;
 
@@ -118,6 +118,7 @@ pub(crate) fn mercure(
     flags: &Serve,
     access: &Access,
     verifier: Verifier,
+    revocations: Revocations,
     hub: Hub,
     drain: &Drain,
     scheme: &str,
@@ -135,6 +136,7 @@ pub(crate) fn mercure(
         .open_publishing(flags.dev)
         .cookie(&access.cookie_name)
         .publish_origins(access.publish_origins.clone())
+        .revocations(revocations)
         .authorization_servers(told.map(|issuer| issuer.id.clone()));
     let rate = access.publish_rate.map(|bucket| PublishRate {
         per_second: f64::from(bucket.rate.count.get()) / bucket.rate.per.as_secs_f64(),

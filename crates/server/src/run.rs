@@ -7,12 +7,13 @@ use std::fmt;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use axum::{Router, middleware};
 use fanfare_engine::disk::OpenError;
 use fanfare_fanout::{Fanout, NoIoUring, Settings};
-use fanfare_http::{ConnectionLimits, Drain, ServeCounts, Tls, listen, serve};
-use fanfare_hub::BuildError;
+use fanfare_http::{ConnectionLimits, Drain, Revocations, ServeCounts, Tls, listen, serve};
+use fanfare_hub::{BuildError, Hub};
 use http::StatusCode;
 use tokio::net::TcpListener;
 
@@ -27,6 +28,11 @@ use crate::page;
 use crate::signals::{HangUps, Signals};
 
 pub(crate) const HUB_PATH: &str = "/.well-known/mercure";
+
+/// How long the log may take to tell what was revoked before the hub serves whoever needs no token.
+const LOG_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often what is revoked is written into the log again, at least.
+const RENEWED_EVERY: Duration = Duration::from_secs(3600);
 
 /// Why the program could not start, or go on.
 #[derive(Debug)]
@@ -163,8 +169,15 @@ async fn run_until_signalled(flags: &Serve, access: &Access) -> Result<(), Failu
     })?;
     tracing::info!(io_uring = fanout.uses_io_uring(), "ready to write to subscribers");
 
-    let admin =
-        Admin { hub: hub.clone(), disk, serve: counts.clone(), fanout: fanout.clone(), drain: drain.clone() };
+    let revocations = follow_revocations(flags, &hub).await;
+    let admin = Admin {
+        hub: hub.clone(),
+        disk,
+        serve: counts.clone(),
+        fanout: fanout.clone(),
+        drain: drain.clone(),
+        revocations: revocations.clone(),
+    };
     let admin = admin::router(admin, access.admin_token.as_ref());
     let verifier = endpoint::verifier(access).map_err(Failure::Tokens)?;
     for (source, error) in verifier.load().await {
@@ -172,7 +185,9 @@ async fn run_until_signalled(flags: &Serve, access: &Access) -> Result<(), Failu
     }
     let keys = verifier.clone();
     tokio::spawn(async move { keys.keep_fresh().await });
-    let hub = endpoint::mercure(flags, access, verifier, hub, &drain, network.scheme(), &addresses).router();
+    let hub =
+        endpoint::mercure(flags, access, verifier, revocations, hub, &drain, network.scheme(), &addresses);
+    let hub = hub.router();
     let loopback = Guard::loopback(&[&addresses[..], &admin_addresses].concat());
     // Beside the hub they would be on the network, too, and behind a proxy everybody is loopback.
     let (app, guard) = match flags.dev {
@@ -229,6 +244,22 @@ fn reload(tls: Option<&Tls>) {
     }
 }
 
+/// Reads what was revoked before, so that the first token that is shown may be believed.
+///
+/// A log that does not answer in time holds nothing else up: until it does, requests with a token are answered 503.
+async fn follow_revocations(flags: &Serve, hub: &Hub) -> Revocations {
+    let age = flags.history_age.map_or(RENEWED_EVERY, |age| (age / 2).min(RENEWED_EVERY));
+    let revocations = Revocations::renewed_every(hub, age);
+    let following = revocations.clone();
+    tokio::spawn(async move { following.follow().await });
+    if tokio::time::timeout(LOG_TIMEOUT, revocations.caught_up()).await.is_err() {
+        tracing::warn!(
+            "what was revoked could not be read from the log yet; no token is honoured until it is"
+        );
+    }
+    revocations
+}
+
 fn fanout(flags: &Serve, limits: &ConnectionLimits) -> io::Result<Fanout> {
     let write_timeout = limits.write_timeout;
     let io_uring = flags.io_uring.into();
@@ -249,7 +280,10 @@ fn open(addresses: &[SocketAddr]) -> Result<(Vec<TcpListener>, Vec<SocketAddr>),
 fn finish(app: Router, guard: Guard) -> Router {
     app.fallback(|| async { (StatusCode::NOT_FOUND, "There is nothing at this URL.\n") })
         .method_not_allowed_fallback(|| async {
-            (StatusCode::METHOD_NOT_ALLOWED, "This URL is only there to be read, with GET.\n")
+            (
+                StatusCode::METHOD_NOT_ALLOWED,
+                "This URL does not take that method; the header Allow says which it takes.\n",
+            )
         })
         .layer(middleware::from_fn_with_state(guard, guard::check))
 }

@@ -4,9 +4,9 @@ use std::net::Shutdown;
 use std::time::{Duration, Instant};
 
 use fanfare_fanout::{Ended, Fanout, Settings, Terms};
-use fanfare_hub::Hub;
+use fanfare_hub::{Hub, SubscriptionKey};
 
-use super::support::{Got, House, block_on, house, send, settings, shut};
+use super::support::{Client, Got, House, block_on, house, send, settings, shut};
 
 #[test]
 fn a_client_that_closes_is_gone_at_once() {
@@ -92,6 +92,75 @@ fn nothing_is_written_to_a_stream_whose_time_is_over() {
     let mut client = house.adopt(house.hub.subscribe("a").after(first).bookmarks(false), terms);
     assert_eq!(client.next(), Got::Retry);
     assert_eq!(client.next(), Got::End);
+}
+
+/// A stream that can be ended by the key that comes with it.
+fn keyed(house: &House, topic: &str) -> (Client, SubscriptionKey) {
+    let subscription = house.hub.subscribe(topic).bookmarks(false).on_end(|| ());
+    let key = subscription.key().unwrap();
+    (house.adopt(subscription, Terms::default()), key)
+}
+
+#[test]
+fn streams_are_ended_by_their_keys_and_nobody_else_s_p7() {
+    let house = House::new(Hub::builder().build().unwrap(), &Settings { workers: None, ..settings() });
+    let mut ended: Vec<_> = (0..10).map(|_| keyed(&house, "a")).collect();
+    let mut others: Vec<_> = (0..10).map(|_| keyed(&house, "a").0).collect();
+    others.push(house.subscribe("a"));
+    house.publish("a", "before");
+    for client in ended.iter_mut().map(|(client, _)| client).chain(&mut others) {
+        assert_eq!(client.next_event(), "before");
+    }
+    house.fanout.end(&house.hub, ended.iter().map(|(_, key)| *key));
+    for (client, _) in &mut ended {
+        assert_eq!((client.next(), client.next()), (Got::Retry, Got::End));
+    }
+    house.until_subscribers(11);
+    house.publish("a", "after");
+    for client in &mut others {
+        assert_eq!(client.next_event(), "after");
+    }
+    assert_eq!(house.fanout.counts().ended(Ended::Expired), 10);
+}
+
+#[test]
+fn a_stream_that_was_adopted_a_moment_ago_is_ended_too_p7() {
+    let house = house();
+    let (mut client, key) = keyed(&house, "a");
+    house.fanout.end(&house.hub, [key]);
+    assert_eq!((client.next(), client.next()), (Got::Retry, Got::End));
+}
+
+#[test]
+fn a_key_of_one_hub_ends_nobody_at_another_p7() {
+    let house = house();
+    let other = Hub::builder().build().unwrap();
+    let (mut client, key) = keyed(&house, "a");
+    assert_eq!(other.subscribe("a").on_end(|| ()).key(), Some(key));
+    house.fanout.end(&other, [key]);
+    house.publish("a", "still there");
+    assert_eq!(client.next_event(), "still there");
+}
+
+/// P7: what it was sent and has not taken is what may not be read any more.
+#[test]
+fn who_cannot_take_its_end_is_reset_although_it_was_leaving_in_order_p7() {
+    for is_draining in [false, true] {
+        let house = house();
+        let (mut client, key) = keyed(&house, "a");
+        while house.fanout.counts().full == 0 {
+            house.publish("a", &"x".repeat(100 * 1024));
+            std::thread::yield_now();
+        }
+        if is_draining {
+            house.fanout.drain(Duration::ZERO);
+        }
+        house.fanout.end(&house.hub, [key]);
+        house.until_subscribers(0);
+        let last = std::iter::from_fn(|| Some(client.next())).find(|got| !matches!(got, Got::Event { .. }));
+        assert_eq!(last, Some(Got::Broken));
+        assert_eq!(house.fanout.counts().ended(Ended::Expired), 1);
+    }
 }
 
 #[test]
