@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use fanfare_http::TrustedProxies;
 
 use crate::value;
 
@@ -53,6 +54,35 @@ pub(crate) struct Serve {
     /// Address and port for /healthz, /readyz and /metrics. Without it they are served only with --dev, beside the hub.
     #[arg(long, env = "FANFARE_ADMIN_LISTEN", value_name = "ADDR")]
     pub(crate) admin_listen: Option<SocketAddr>,
+
+    /// The certificate to speak TLS with: PEM, the server's own first and the intermediate ones behind it. It is read again when
+    /// it changes (looked at every 10s, and on SIGHUP). Fanfare gets none by itself: there is no ACME; certbot and others
+    /// write such files.
+    #[arg(long, env = "FANFARE_TLS_CERT", value_name = "FILE")]
+    pub(crate) tls_cert: Option<PathBuf>,
+
+    /// The private key of --tls-cert: PEM, not encrypted.
+    #[arg(long, env = "FANFARE_TLS_KEY", value_name = "FILE")]
+    pub(crate) tls_key: Option<PathBuf>,
+
+    /// Proxies that are believed when they say for whom they speak, by address or network, such as 10.0.0.0/8,127.0.0.1,::1.
+    /// From anybody else Forwarded and X-Forwarded-For, -Proto and -Host mean nothing.
+    #[arg(long, env = "FANFARE_TRUSTED_PROXIES", value_name = "NETWORKS")]
+    pub(crate) trusted_proxies: Option<TrustedProxies>,
+
+    /// Which headers the trusted proxies write. They have to replace or extend them: what they only pass on is the client's.
+    #[arg(long, env = "FANFARE_FORWARDED_HEADERS", value_enum, default_value_t = ForwardedHeaders::Any)]
+    pub(crate) forwarded_headers: ForwardedHeaders,
+
+    /// The trusted proxies begin each connection with a header of the PROXY protocol, version 2; then they have to.
+    #[arg(long, env = "FANFARE_PROXY_PROTOCOL", value_parser = BoolishValueParser::new(), action = clap::ArgAction::SetTrue)]
+    pub(crate) proxy_protocol: bool,
+
+    /// How many connections one client may have: an IPv4 address, or 64 bits of an IPv6 address. Behind trusted proxies and over
+    /// HTTP/2, requests and streams count. More: 429, or for EventSource a stream that says when to come back.
+    /// [default: without limit]
+    #[arg(long, env = "FANFARE_MAX_CONNECTIONS_PER_CLIENT", value_name = "CONNECTIONS")]
+    pub(crate) max_connections_per_client: Option<NonZeroUsize>,
 
     /// Where the log lives. [default: disk; with --dev and without --data-dir: memory]
     #[arg(long, env = "FANFARE_ENGINE", value_enum)]
@@ -201,6 +231,26 @@ impl From<UnknownId> for fanfare_hub::UnknownId {
         match chosen {
             UnknownId::Live => Self::Live,
             UnknownId::Oldest => Self::Oldest,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ForwardedHeaders {
+    /// X-Forwarded-…, or Forwarded where none of these is there; not for proxies that write Forwarded and pass the others on.
+    Any,
+    /// X-Forwarded-… alone.
+    XForwarded,
+    /// Forwarded alone.
+    Forwarded,
+}
+
+impl From<ForwardedHeaders> for fanfare_http::ForwardedHeaders {
+    fn from(chosen: ForwardedHeaders) -> Self {
+        match chosen {
+            ForwardedHeaders::Any => Self::Any,
+            ForwardedHeaders::XForwarded => Self::XForwarded,
+            ForwardedHeaders::Forwarded => Self::Forwarded,
         }
     }
 }

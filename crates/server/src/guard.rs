@@ -10,7 +10,8 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use http::uri::Authority;
+use fanfare_http::ClientInfo;
+use http::uri::{Authority, Scheme};
 use http::{Method, StatusCode, header};
 
 /// Which hosts may be named.
@@ -71,8 +72,10 @@ fn refusal(guard: &Guard, request: &Request) -> Option<(StatusCode, &'static str
             "With --dev this hub answers only to localhost and loopback addresses in the header Host.";
         return Some((StatusCode::MISDIRECTED_REQUEST, sentence));
     }
+    let is_secure = request.extensions().get::<ClientInfo>().is_some_and(|c| c.scheme == Scheme::HTTPS);
+    let scheme: &[u8] = if is_secure { b"https://" } else { b"http://" };
     if request.method() == Method::POST
-        && !request.headers().get_all(header::ORIGIN).iter().all(|o| is_of(host, o.as_bytes()))
+        && !request.headers().get_all(header::ORIGIN).iter().all(|o| is_of(scheme, host, o.as_bytes()))
     {
         let sentence = "With --dev this hub takes publications from web pages only if it served them itself (header Origin).";
         return Some((StatusCode::FORBIDDEN, sentence));
@@ -80,9 +83,9 @@ fn refusal(guard: &Guard, request: &Request) -> Option<(StatusCode, &'static str
     None
 }
 
-/// Whether `origin` is that of a page that `host` served without TLS.
-fn is_of(host: &Authority, origin: &[u8]) -> bool {
-    origin.strip_prefix(b"http://").is_some_and(|rest| rest.eq_ignore_ascii_case(host.as_str().as_bytes()))
+/// Whether `origin` is that of a page that `host` served by `scheme`.
+fn is_of(scheme: &[u8], host: &Authority, origin: &[u8]) -> bool {
+    origin.strip_prefix(scheme).is_some_and(|rest| rest.eq_ignore_ascii_case(host.as_str().as_bytes()))
 }
 
 #[cfg(test)]

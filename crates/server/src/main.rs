@@ -10,6 +10,7 @@ mod metrics;
 mod page;
 mod run;
 mod signals;
+mod tls;
 mod value;
 
 use std::alloc::System;

@@ -9,7 +9,9 @@ use std::net::SocketAddr;
 use axum::{Router, middleware};
 use fanfare_engine::disk::OpenError;
 use fanfare_fanout::{Fanout, NoIoUring, Settings};
-use fanfare_http::{ConnectionLimits, Drain, Mercure, RequestLimits, ServeCounts, listen, serve};
+use fanfare_http::{
+    ConnectionLimits, Drain, Mercure, RequestLimits, ServeCounts, TlsError, TrustedProxies, listen, serve,
+};
 use fanfare_hub::{BuildError, Hub};
 use http::StatusCode;
 use tokio::net::TcpListener;
@@ -21,6 +23,7 @@ use crate::guard::{self, Guard};
 use crate::log::{self, Opened};
 use crate::page;
 use crate::signals::Signals;
+use crate::tls;
 
 const HUB_PATH: &str = "/.well-known/mercure";
 
@@ -37,6 +40,12 @@ pub(crate) enum Failure {
     Log(OpenError),
     /// `--io-uring on`, and there is none.
     NoIoUring(io::Error),
+    /// A certificate without its key, or the other way round.
+    HalfTls,
+    /// The certificate cannot be used.
+    Tls(TlsError),
+    /// Nobody may speak the PROXY protocol.
+    NoProxies,
     /// An address cannot be served on.
     Listen { address: SocketAddr, error: io::Error },
     /// The system refused what every program needs.
@@ -47,8 +56,13 @@ impl Failure {
     /// 2 for what another command line would change, as for a flag that does not exist.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
-            Self::NoKeys | Self::NotLoopback { .. } | Self::Hub(_) | Self::NoIoUring(_) => 2,
-            Self::Log(_) | Self::Listen { .. } | Self::System(_) => 1,
+            Self::NoKeys
+            | Self::NotLoopback { .. }
+            | Self::Hub(_)
+            | Self::NoIoUring(_)
+            | Self::HalfTls
+            | Self::NoProxies => 2,
+            Self::Tls(_) | Self::Log(_) | Self::Listen { .. } | Self::System(_) => 1,
         }
     }
 }
@@ -64,6 +78,16 @@ impl fmt::Display for Failure {
                 "--dev lets everybody publish, so it takes loopback addresses such as 127.0.0.1:8080 only, not {address}"
             ),
             Self::Hub(error) => write!(f, "the hub cannot be configured like this: {error}"),
+            Self::HalfTls => f.write_str(
+                "TLS takes a certificate and its private key: give both --tls-cert and --tls-key, or neither",
+            ),
+            Self::NoProxies => f.write_str(
+                "--proxy-protocol is for the proxies that --trusted-proxies names, and it names none",
+            ),
+            Self::Tls(error) => match std::error::Error::source(error) {
+                Some(cause) => write!(f, "{error} ({cause})"),
+                None => write!(f, "{error}"),
+            },
             Self::Log(error) => match std::error::Error::source(error) {
                 Some(cause) => write!(f, "{error}: {cause}"),
                 None => write!(f, "{error}"),
@@ -102,6 +126,9 @@ fn check(flags: &Serve) -> Result<(), Failure> {
     if !flags.dev {
         return Err(Failure::NoKeys);
     }
+    if flags.proxy_protocol && flags.trusted_proxies.is_none() {
+        return Err(Failure::NoProxies);
+    }
     let stranger = flags.listen.iter().chain(&flags.admin_listen).find(|address| !address.ip().is_loopback());
     stranger.map_or(Ok(()), |&address| Err(Failure::NotLoopback { address }))
 }
@@ -109,6 +136,7 @@ fn check(flags: &Serve) -> Result<(), Failure> {
 async fn run_until_signalled(flags: &Serve) -> Result<(), Failure> {
     // Before anybody can know that we are there: a signal that comes early must end us in order, too.
     let mut signals = Signals::catch().map_err(Failure::System)?;
+    let tls = tls::open(flags)?;
     let Opened { hub, disk } = log::open(flags)?;
     let (drain, counts) = (Drain::new(), ServeCounts::default());
     let (listeners, addresses) = open(&flags.listen)?;
@@ -124,7 +152,8 @@ async fn run_until_signalled(flags: &Serve) -> Result<(), Failure> {
     let admin =
         Admin { hub: hub.clone(), disk, serve: counts.clone(), fanout: fanout.clone(), drain: drain.clone() };
     let admin = admin::router(admin);
-    let mercure = mercure(flags, hub, &drain, &addresses);
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let mercure = mercure(flags, hub, &drain, scheme, &addresses);
     let guard = Guard::new(&[&addresses[..], &admin_addresses].concat());
     let app = Router::new().merge(mercure.router()).merge(page::router()).merge(admin.clone());
 
@@ -135,13 +164,21 @@ async fn run_until_signalled(flags: &Serve) -> Result<(), Failure> {
             .counts(counts)
             .fanout(fanout.clone())
     };
-    let public = limited(listeners, app, counts.clone()).into_future();
+    let mut public = limited(listeners, app, counts.clone())
+        .limits(ConnectionLimits { per_client_max: flags.max_connections_per_client, ..limits })
+        .trusted_proxies(trusted_proxies(flags));
+    if let Some(tls) = &tls {
+        public = public.tls(tls.clone());
+    }
+    let public = public.into_future();
+    let mut reloading = std::pin::pin!(tls::reload_when_asked(tls).map_err(Failure::System)?);
     let private = limited(admin_listeners, admin, ServeCounts::default()).into_future();
     let mut serving = std::pin::pin!(async { tokio::try_join!(public, private) });
     // Nobody has to listen: a closed standard output is no reason to stop.
-    let _ = announce(&addresses, &admin_addresses);
+    let _ = announce(scheme, &addresses, &admin_addresses);
 
     tokio::select! {
+        never = &mut reloading => match never {},
         // It ends only when it is drained.
         served = &mut serving => return served.map(drop).map_err(Failure::System),
         signal = signals.next() => {
@@ -162,7 +199,12 @@ fn fanout(flags: &Serve, limits: &ConnectionLimits) -> io::Result<Fanout> {
     Fanout::start(&Settings { workers: flags.workers, io_uring, write_timeout, ..Settings::default() })
 }
 
-fn mercure(flags: &Serve, hub: Hub, drain: &Drain, addresses: &[SocketAddr]) -> Mercure {
+fn trusted_proxies(flags: &Serve) -> TrustedProxies {
+    let proxies = flags.trusted_proxies.clone().unwrap_or_default().headers(flags.forwarded_headers.into());
+    if flags.proxy_protocol { proxies.proxy_protocol() } else { proxies }
+}
+
+fn mercure(flags: &Serve, hub: Hub, drain: &Drain, scheme: &str, addresses: &[SocketAddr]) -> Mercure {
     let limits = RequestLimits { body_bytes_max: flags.max_body_bytes, ..RequestLimits::default() };
     let mercure = Mercure::new(hub)
         .bookmarks(flags.bookmarks.into())
@@ -170,7 +212,7 @@ fn mercure(flags: &Serve, hub: Hub, drain: &Drain, addresses: &[SocketAddr]) -> 
         .limits(limits)
         .drain(drain.clone());
     // What relative topics and patterns are resolved against; where there are several addresses, the first.
-    match addresses.first().map(|address| Url::parse(&format!("http://{address}{HUB_PATH}"))) {
+    match addresses.first().map(|address| Url::parse(&format!("{scheme}://{address}{HUB_PATH}"))) {
         Some(Ok(url)) => mercure.hub_url(url),
         _ => mercure,
     }
@@ -196,14 +238,17 @@ fn finish(app: Router, guard: &Guard) -> Router {
 }
 
 /// Says where we are, for scripts that wait for it and for people who try it out.
-fn announce(addresses: &[SocketAddr], admin_addresses: &[SocketAddr]) -> io::Result<()> {
+fn announce(scheme: &str, addresses: &[SocketAddr], admin_addresses: &[SocketAddr]) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    for address in addresses.iter().chain(admin_addresses) {
+    for address in addresses {
+        writeln!(out, "listening on {scheme}://{address}")?;
+    }
+    for address in admin_addresses {
         writeln!(out, "listening on http://{address}")?;
     }
     if let Some(address) = addresses.first() {
-        writeln!(out, "\nOpen http://{address}/ and publish from another terminal:")?;
-        writeln!(out, "  curl -d topic=demo -d data=hello http://{address}{HUB_PATH}")?;
+        writeln!(out, "\nOpen {scheme}://{address}/ and publish from another terminal:")?;
+        writeln!(out, "  curl -d topic=demo -d data=hello {scheme}://{address}{HUB_PATH}")?;
     }
     out.flush()
 }

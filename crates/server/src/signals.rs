@@ -1,4 +1,4 @@
-//! Waits for the signals that end the program.
+//! Waits for the signals that end the program, and for the one that asks for a look at its files.
 //!
 //! The first one asks for an orderly end; what follows is the caller's business.
 
@@ -43,5 +43,29 @@ impl Signals {
             std::future::pending::<()>().await;
         }
         "Ctrl-C"
+    }
+}
+
+/// SIGHUP, where there is one.
+pub(crate) struct Hangups(#[cfg(unix)] tokio::signal::unix::Signal);
+
+impl Hangups {
+    /// Begins to catch them. Until then they end the process as they always do.
+    #[cfg_attr(not(unix), allow(clippy::unnecessary_wraps))] // As on Unix.
+    pub(crate) fn catch() -> io::Result<Self> {
+        #[cfg(unix)]
+        let caught = Self(tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup())?);
+        #[cfg(not(unix))]
+        let caught = Self();
+        Ok(caught)
+    }
+
+    /// Waits for the next one.
+    pub(crate) async fn next(&mut self) {
+        #[cfg(unix)]
+        if self.0.recv().await.is_some() {
+            return;
+        }
+        std::future::pending().await
     }
 }
