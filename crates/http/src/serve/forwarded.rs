@@ -154,7 +154,7 @@ mod tests {
     use http::HeaderValue;
     use proptest::prelude::*;
 
-    fn headers(name: HeaderName, values: &[&str]) -> HeaderMap {
+    fn headers(name: &HeaderName, values: &[&str]) -> HeaderMap {
         values
             .iter()
             .map(|value| (name.clone(), HeaderValue::from_bytes(value.as_bytes()).expect("a value")))
@@ -174,7 +174,7 @@ mod tests {
 
     #[track_caller]
     fn check(values: &[&str], expected: Result<&str, Malformed>) {
-        let read = forwarded(&headers(header::FORWARDED, values));
+        let read = forwarded(&headers(&header::FORWARDED, values));
         assert_eq!(read.map(|hops| short(&hops)), expected.map(str::to_owned), "{values:?}");
     }
 
@@ -252,8 +252,8 @@ mod tests {
     proptest! {
         #[test]
         fn any_value_is_read_or_refused(text in "[ -~]{0,80}") {
-            let _ = forwarded(&headers(header::FORWARDED, &[&text]));
-            let _ = x_forwarded(&headers(FOR, &[&text]));
+            let _ = forwarded(&headers(&header::FORWARDED, &[&text]));
+            let _ = x_forwarded(&headers(&FOR, &[&text]));
         }
 
         /// Whatever a client sends before it, in the same line, what the last proxy adds is read as the last entry or
@@ -264,7 +264,7 @@ mod tests {
             address in any::<IpAddr>(),
         ) {
             let node = if address.is_ipv4() { address.to_string() } else { format!("\"[{address}]\"") };
-            let read = forwarded(&headers(header::FORWARDED, &[&format!("{sent}, for={node};proto=https")]));
+            let read = forwarded(&headers(&header::FORWARDED, &[&format!("{sent}, for={node};proto=https")]));
             if let Ok(hops) = read {
                 prop_assert_eq!(hops.last(), Some(&Hop {
                     address: Some(address.to_canonical()), proto: Some("https".to_owned()), host: None,

@@ -93,6 +93,7 @@ fn client(address: IpAddr) -> IpAddr {
 
 #[cfg(test)]
 mod tests {
+    use super::Standing::{FarOver, Over, Within};
     use super::*;
 
     fn places(most: usize) -> Arc<Places> {
@@ -121,7 +122,6 @@ mod tests {
         let places = places(2);
         let standings: Vec<_> = (0..5).map(|_| take(&places, "192.0.2.1")).collect();
         let standings: Vec<_> = standings.iter().map(Place::standing).collect();
-        use Standing::{FarOver, Over, Within};
         assert_eq!(standings, [Within, Within, Over, Over, FarOver]);
     }
 
