@@ -97,7 +97,7 @@ impl Listing {
 /// One line of the list. Durations are in seconds.
 #[derive(Serialize)]
 struct Row {
-    /// The other end; null if it has just gone.
+    /// The client's address, which is the other end's unless that is a trusted proxy; null if it has just gone.
     address: Option<String>,
     connected_seconds: f64,
     /// How many positions of the log it has not been looked at for.
@@ -109,7 +109,10 @@ struct Row {
 impl From<Subscriber> for Row {
     fn from(subscriber: Subscriber) -> Self {
         Self {
-            address: subscriber.address.map(|address| address.to_string()),
+            address: match subscriber.client {
+                Some(client) => Some(client.to_string()),
+                None => subscriber.address.map(|address| address.to_string()),
+            },
             connected_seconds: subscriber.connected.as_secs_f64(),
             behind: subscriber.behind,
             stalled_seconds: subscriber.full.map(|full| full.as_secs_f64()),

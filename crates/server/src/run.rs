@@ -207,15 +207,15 @@ async fn run_until_signalled(flags: &Serve, access: &Access) -> Result<(), Failu
     let public = network.applied_to(limited(listeners, app, counts.clone(), guard)).into_future();
     let private = limited(admin_listeners, admin, ServeCounts::default(), loopback).into_future();
     let mut serving = std::pin::pin!(async { tokio::try_join!(public, private) });
-    // Nobody has to listen: a closed standard output is no reason to stop.
-    let _ = announce(flags, scheme, &addresses, &admin_addresses);
-
+    // Caught at once: whoever is told that we listen may send it.
     let mut hang_ups = HangUps::catch().map_err(Failure::System)?;
     tokio::spawn(async move {
         while hang_ups.next().await {
             reload(tls.as_ref());
         }
     });
+    // Nobody has to listen: a closed standard output is no reason to stop.
+    let _ = announce(flags, scheme, &addresses, &admin_addresses);
 
     tokio::select! {
         // It ends only when it is drained.
@@ -235,7 +235,7 @@ async fn run_until_signalled(flags: &Serve, access: &Access) -> Result<(), Failu
 /// Does what a daemon does on SIGHUP. The files are small.
 fn reload(tls: Option<&Tls>) {
     match tls.map(Tls::reload) {
-        Some(Ok(true)) => tracing::info!("took the new certificate"),
+        Some(Ok(true)) => tracing::info!("new connections get the new certificate"),
         Some(Ok(false)) => tracing::info!("the certificate has not changed"),
         Some(Err(error)) => {
             tracing::warn!(%error, cause = error.source().map(tracing::field::display), "kept the certificate from before");
