@@ -6,11 +6,13 @@
 
 mod body;
 mod bookmarks;
+mod caller;
 mod cursor;
 mod drain;
 mod form;
 mod idempotency;
 mod jitter;
+mod json;
 mod limits;
 mod mercure;
 mod patterns;
@@ -20,9 +22,11 @@ mod reserved;
 mod serve;
 mod stream;
 mod subscribe;
+mod subscriptions;
 mod text;
 
 pub use bookmarks::Bookmarks;
+pub use caller::{Caller, Payloads};
 pub use drain::Drain;
 pub use limits::RequestLimits;
 pub use mercure::Mercure;

@@ -20,6 +20,7 @@ use crate::limits::RequestLimits;
 use crate::patterns::Patterns;
 use crate::refusal::Refusal;
 use crate::subscribe::{self, Rules};
+use crate::subscriptions::{self, Subscriptions};
 use crate::{Bookmarks, body, idempotency, publish, stream};
 
 /// What [`Mercure::endpoint`] answers to; in the order of a sentence.
@@ -63,6 +64,8 @@ pub(crate) struct Settings {
     pub(crate) legacy: bool,
     pub(crate) limits: RequestLimits,
     pub(crate) drain: Drain,
+    /// None if they are neither announced nor listed.
+    pub(crate) subscriptions: Option<Arc<Subscriptions>>,
 }
 
 impl Mercure {
@@ -81,6 +84,7 @@ impl Mercure {
             legacy: true,
             limits: RequestLimits::default(),
             drain: Drain::new(),
+            subscriptions: None,
         };
         Self { hub, settings: Arc::new(settings) }
     }
@@ -93,6 +97,7 @@ impl Mercure {
     pub fn hub_url(mut self, url: Url) -> Self {
         let settings = Arc::make_mut(&mut self.settings);
         settings.patterns = Patterns::new(url.clone());
+        settings.subscriptions = settings.subscriptions.is_some().then(|| Subscriptions::new(&url));
         settings.hub_url = url;
         self
     }
@@ -122,6 +127,25 @@ impl Mercure {
         self
     }
 
+    /// Says whether it is announced and listed who is subscribed to what. Default: no.
+    ///
+    /// For each matcher of a connection a private event tells that it has come or gone, on a topic below the path of the
+    /// [hub's URL](Self::hub_url), and `GET …/subscriptions` lists those who are there, for whoever has a [`Caller`] in its
+    /// request's extensions with a grant for the path. These events have a history of their own, a tenth of what is kept
+    /// besides; see [`Hub::announce`](fanfare_hub::Hub::announce).
+    ///
+    /// It costs some 300 bytes for each connection, and 200 more for each matcher.
+    ///
+    /// Source: sections 13 and 14 of the Mercure protocol.
+    ///
+    /// [`Caller`]: crate::Caller
+    #[must_use]
+    pub fn subscriptions(mut self, told: bool) -> Self {
+        let settings = Arc::make_mut(&mut self.settings);
+        settings.subscriptions = told.then(|| Subscriptions::new(&settings.hub_url));
+        self
+    }
+
     /// Sets what one request may hold.
     #[must_use]
     pub fn limits(mut self, limits: RequestLimits) -> Self {
@@ -138,7 +162,11 @@ impl Mercure {
 
     /// The endpoint at the path of the hub's URL, to be merged into an application.
     pub fn router<S: Clone + Send + Sync + 'static>(&self) -> Router<S> {
-        Router::new().route(self.settings.hub_url.path(), self.endpoint())
+        let router = Router::new().route(self.settings.hub_url.path(), self.endpoint());
+        if self.settings.subscriptions.is_none() {
+            return router;
+        }
+        router.merge(subscriptions::routes(self))
     }
 
     /// The endpoint alone, for a route of the application's choice; [`hub_url`](Self::hub_url) should name the same place.
@@ -196,5 +224,5 @@ async fn subscribed(mercure: &Mercure, request: Request) -> Result<Response, Ref
     let rules = Rules { limits, legacy: mercure.settings.legacy };
     let asked = subscribe::asked(query, &form, &head.headers, &rules)?;
     // For a `HEAD`, axum takes the body off and with it the subscription; the headers stay those of a `GET` (M-008).
-    stream::open(mercure, asked, &head.headers).await
+    stream::open(mercure, asked, &head).await
 }

@@ -29,6 +29,21 @@ impl Refusal {
         Self::new(StatusCode::BAD_REQUEST, sentence)
     }
 
+    /// 401: whoever asks has to say who it is.
+    pub(crate) fn unauthorized(sentence: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, sentence)
+    }
+
+    /// 403: whoever asks may not have it.
+    pub(crate) fn forbidden(sentence: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, sentence)
+    }
+
+    /// 404: there is nothing.
+    pub(crate) fn not_found(sentence: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, sentence)
+    }
+
     /// 413: the request, or one of its fields, is too large.
     pub(crate) fn too_large(sentence: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, sentence)

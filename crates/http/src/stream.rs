@@ -7,7 +7,8 @@ use axum::response::{IntoResponse, Response};
 use fanfare_hub::{Selection, SubscribeError};
 use fanfare_stream::{KeepAlive, Sse};
 use fanfare_wire::Frame;
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use tokio::time::timeout;
 
 use crate::cursor::LAST_EVENT_ID;
@@ -15,13 +16,13 @@ use crate::drain::UntilDrained;
 use crate::patterns::CompileError;
 use crate::refusal::Refusal;
 use crate::subscribe::Asked;
-use crate::{Mercure, jitter};
+use crate::{Caller, Mercure, jitter};
 
 /// Where the stream begins, for a client that said where it was.
 const MERCURE_LAST_EVENT_ID: HeaderName = HeaderName::from_static("mercure-last-event-id");
 
-pub(crate) async fn open(mercure: &Mercure, asked: Asked, headers: &HeaderMap) -> Result<Response, Refusal> {
-    let settings = &mercure.settings;
+pub(crate) async fn open(mercure: &Mercure, asked: Asked, head: &Parts) -> Result<Response, Refusal> {
+    let (settings, headers) = (&mercure.settings, &head.headers);
     let bookmarks = settings.bookmarks.wanted_by(headers);
     let patterns = match settings.patterns.matchers(asked.patterns).await {
         Ok(patterns) => patterns,
@@ -29,12 +30,23 @@ pub(crate) async fn open(mercure: &Mercure, asked: Asked, headers: &HeaderMap) -
         Err(CompileError::Busy) => return overloaded(headers, "The hub has too many patterns to compile."),
     };
     let selection: Selection = asked.exact.into_iter().chain(patterns).collect();
-    let mut subscription = mercure.hub.subscribe(selection).after(asked.last.clone()).bookmarks(bookmarks);
+    let caller = head.extensions.get::<Caller>().cloned().unwrap_or_default();
+    if let Some(subscriptions) = &settings.subscriptions {
+        // Not to be told of a gap that is none, if the log takes it now; the subscriptions see to it otherwise.
+        let _ = timeout(settings.limits.log_timeout, subscriptions.prepare(&mercure.hub)).await;
+    }
+    let subscription = mercure.hub.subscribe(selection).grant(&caller.grant);
+    let mut subscription = subscription.after(asked.last.clone()).bookmarks(bookmarks);
     let begins = match timeout(settings.limits.log_timeout, subscription.opened()).await {
         Ok(Ok(resume)) => asked.last.as_ref().map(|last| begins(resume.last_event_id_header(last))),
         Ok(Err(error)) => return refuse(error, headers),
         Err(_) => return overloaded(headers, "The log did not answer in time."),
     };
+    // Of a `HEAD` there will be no stream.
+    if let Some(subscriptions) = settings.subscriptions.as_ref().filter(|_| head.method != Method::HEAD) {
+        let payloads = &caller.payloads;
+        subscription = subscriptions.attend(&mercure.hub, subscription, asked.in_words, payloads);
+    }
     let frames = UntilDrained::new(subscription, settings.drain.clone());
     let keep_alive = settings.keep_alive.map_or_else(KeepAlive::off, KeepAlive::every);
     let mut response = Sse::new(frames)

@@ -204,6 +204,17 @@ impl Matcher {
         }
     }
 
+    /// Whether `text` would be matched if it were a topic. For texts that are none, such as `*`; a topic is asked about by
+    /// [`matches`](Self::matches).
+    #[must_use]
+    pub fn matches_text(&self, text: &str) -> bool {
+        match &self.0 {
+            Kind::Any => true,
+            Kind::Exact(exact) => **exact == *text,
+            Kind::Pattern(pattern) => pattern.matches(Spelling::Text(text)),
+        }
+    }
+
     /// The matcher as it was written; `*` for the one that matches everything.
     #[must_use]
     pub fn as_str(&self) -> &str {
