@@ -223,6 +223,11 @@ impl Log {
         &self.key
     }
 
+    /// Whether there were entries in the engine's log when it opened it.
+    pub(crate) fn had_entries(&self) -> bool {
+        self.opened_at > 1
+    }
+
     /// Whether an entry was published since the engine opened its log.
     pub(crate) fn is_new(&self, position: Position) -> bool {
         position >= self.opened_at
