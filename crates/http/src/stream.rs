@@ -32,8 +32,7 @@ pub(crate) async fn open(mercure: &Mercure, asked: Asked, head: &Parts) -> Resul
     let selection: Selection = asked.exact.into_iter().chain(patterns).collect();
     let caller = head.extensions.get::<Caller>().cloned().unwrap_or_default();
     if let Some(subscriptions) = &settings.subscriptions {
-        // Not to be told of a gap that is none, if the log takes it now; the subscriptions see to it otherwise.
-        let _ = timeout(settings.limits.log_timeout, subscriptions.prepare(&mercure.hub)).await;
+        subscriptions.prepare_soon(&mercure.hub).await;
     }
     let subscription = mercure.hub.subscribe(selection).grant(&caller.grant);
     let mut subscription = subscription.after(asked.last.clone()).bookmarks(bookmarks);
