@@ -21,6 +21,7 @@ mod crowds;
 mod delivery;
 mod endings;
 pub mod engine;
+mod entry;
 mod feed;
 mod hub;
 mod id;
@@ -44,6 +45,7 @@ mod subscription;
 mod sync;
 mod text;
 mod topic;
+mod trimmed;
 #[cfg(feature = "uri-template")]
 mod uri_template;
 #[cfg(feature = "urlpattern")]
@@ -55,9 +57,9 @@ pub use counts::Counts;
 pub use crowd::{Crowd, Due, Look, Member, Reading};
 pub use delivery::{Bookmark, Delivery};
 pub use engine::EngineFault;
+pub use entry::Entry;
 pub use hub::{BuildError, Health, Hub, HubBuilder, IntoSelection, Published};
 pub use id::{Check, IdKey, Place, Position};
-pub use log::Entry;
 pub use matcher::{Matcher, MatcherError, MatcherKind};
 pub use publication::{Addressed, IdempotencyKey, Publication, PublishError, Submission};
 pub use resume::{Gap, GapReason, Resume, UnknownId};
