@@ -41,6 +41,9 @@ pub(crate) async fn open(
         Err(CompileError::Busy) => return overloaded(headers, "The hub has too many patterns to compile."),
     };
     let selection: Selection = asked.exact.into_iter().chain(patterns).collect();
+    if let Some(subscriptions) = &settings.subscriptions {
+        subscriptions.prepare_soon(&mercure.hub).await;
+    }
     let mut subscription =
         mercure.hub.subscribe(selection).grant(&rights.read).after(asked.last.clone()).bookmarks(bookmarks);
     let begins = match timeout(settings.limits.log_timeout, subscription.opened()).await {

@@ -1,6 +1,7 @@
 //! How streams end, and that a seat in the hub is given back however they do.
 
 use std::net::Shutdown;
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use fanfare_fanout::{Ended, Fanout, Settings, Terms};
@@ -246,4 +247,56 @@ fn as_many_workers_as_asked_for_share_the_connections() {
     assert_eq!(listed.len(), 30);
     let another: &Fanout = &house.fanout.clone();
     assert_eq!(another.counts().adopted, 30);
+}
+
+/// A client that says what it does with its stream, and how the stream then ends.
+fn check_that_the_end_is_told(
+    settings: &Settings,
+    terms: Terms,
+    end: impl FnOnce(&House, Client),
+    how: Ended,
+) {
+    let house = House::new(Hub::builder().build().unwrap(), settings);
+    let (tell, told) = mpsc::channel();
+    let subscription = house.hub.subscribe("a").bookmarks(false).on_end(move || tell.send(()).unwrap());
+    let client = house.adopt(subscription, terms);
+    end(&house, client);
+    told.recv_timeout(Duration::from_secs(60)).expect("the end is told");
+    block_on(house.fanout.emptied());
+    assert_eq!(house.fanout.counts().ended(how), 1);
+    assert!(told.try_recv().is_err(), "the end was told twice");
+}
+
+#[test]
+fn however_a_stream_ends_that_is_told_once() {
+    let keep = || Terms::default();
+    check_that_the_end_is_told(&settings(), keep(), |_, client| drop(client.served()), Ended::ByClient);
+    let close = |house: &House, client: Client| {
+        kept_open(client.served());
+        house.hub.close();
+    };
+    check_that_the_end_is_told(&settings(), keep(), close, Ended::ByHub);
+    let drain = |house: &House, client: Client| {
+        kept_open(client.served());
+        house.fanout.drain(Duration::ZERO);
+    };
+    check_that_the_end_is_told(&settings(), keep(), drain, Ended::Drained);
+    let terms = Terms { ends_at: Some(Instant::now()), ..keep() };
+    check_that_the_end_is_told(&settings(), terms, |_, client| kept_open(client), Ended::Expired);
+}
+
+/// M-152: of a peer that is gone without a word the kernel takes bytes until its buffer is full, and then nobody does.
+#[test]
+fn the_end_of_a_peer_that_is_gone_without_a_word_is_told() {
+    let settings = Settings { write_timeout: Duration::from_millis(500), ..settings() };
+    let fill = |house: &House, client: Client| {
+        kept_open(client.served());
+        super::slow::fill(house);
+    };
+    check_that_the_end_is_told(&settings, Terms::default(), fill, Ended::WriteTimeout);
+}
+
+/// Leaves the connection as it is until the test program ends.
+fn kept_open(client: Client) {
+    std::mem::forget(client);
 }
