@@ -25,7 +25,7 @@ use super::queue::{Queue, Taken};
 use super::reading::time;
 use super::record::GroupWriter;
 use super::retention::Retention;
-use super::segment::{self, HEADER_BYTES, Header};
+use super::segment::{self, HEADER_BYTES, Header, SEGMENT_BYTES_MAX};
 use super::state::{Sealed, Shared, Tail};
 
 /// How many bytes are committed together at most; a single entry may be larger.
@@ -342,9 +342,8 @@ impl Drop for Committer {
     }
 }
 
-/// Offsets in a segment have 32 bits.
 fn fits(end: u64, group: usize) -> bool {
-    end + group as u64 <= u64::from(u32::MAX) / 2
+    end + group as u64 <= SEGMENT_BYTES_MAX
 }
 
 fn fault_of(error: io::Error) -> DiskFault {

@@ -18,6 +18,9 @@ const ENTRY_PREFIX_BYTES: usize = 8;
 /// What is added when an entry is committed: length, CRC, position, time, check.
 pub(super) const ENTRY_STAMP_BYTES: usize = ENTRY_PREFIX_BYTES + 8 + 8 + 5;
 
+/// The shortest entry: one without a topic and without an event.
+pub(super) const ENTRY_BYTES_MIN: usize = ENTRY_STAMP_BYTES + 6;
+
 const KIND_PUBLICATION: u8 = 0;
 /// That a subscriber came or went: only its place is kept.
 const KIND_PRESENCE: u8 = 1;

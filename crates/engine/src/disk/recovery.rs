@@ -17,7 +17,7 @@ use super::index::GrowingIndex;
 use super::index_file::{self, Outline};
 use super::manifest::{FORMAT, Manifest};
 use super::salvage;
-use super::segment::{self, HEADER_BYTES, Header, NoHeader, Scan};
+use super::segment::{self, ENTRIES_MAX, HEADER_BYTES, Header, NoHeader, Scan};
 use super::state::{Sealed, Tail};
 
 /// What is found in a folder.
@@ -188,7 +188,9 @@ fn outline(
     let by_index = File::open(&index).ok().and_then(|index| index_file::shape(&index).ok().flatten());
     if let Some(shape) = by_index {
         let outline = shape.outline;
-        if (outline.epoch, outline.first, outline.segment_bytes) == (manifest.epoch, first, length) {
+        let is_of_it =
+            (outline.epoch, outline.first, outline.segment_bytes) == (manifest.epoch, first, length);
+        if is_of_it && u64::from(outline.entries) <= ENTRIES_MAX {
             return Ok((header, outline));
         }
     }

@@ -13,7 +13,7 @@ use super::hash::TermHasher;
 use super::index::GrowingIndex;
 use super::index_file::Outline;
 use super::record::{self, Entry, GROUP_HEADER_BYTES, u32_at, u64_at};
-use super::segment::{HEADER_BYTES, Header, hashes};
+use super::segment::{ENTRIES_MAX, HEADER_BYTES, Header, hashes};
 
 /// Where an entry begins that cannot be found.
 pub(super) const LOST: u32 = u32::MAX;
@@ -26,7 +26,8 @@ pub(super) fn all(
     bytes: &[u8],
     hasher: &TermHasher,
 ) -> Result<(Outline, GrowingIndex), OpenError> {
-    let entries = behind.first.checked_sub(header.first).and_then(|entries| u32::try_from(entries).ok());
+    let entries = behind.first.checked_sub(header.first).filter(|&entries| entries <= ENTRIES_MAX);
+    let entries = entries.and_then(|entries| u32::try_from(entries).ok());
     let mut outline = Outline {
         epoch: header.epoch,
         first: header.first,
@@ -211,6 +212,18 @@ mod tests {
         };
         assert_eq!(found(&forged(Checksum::PLAIN)), Some(LOST));
         assert_ne!(found(&forged(keyed)), Some(LOST));
+    }
+
+    /// Goal: no room is made for what cannot be there.
+    #[test]
+    fn more_entries_than_a_segment_has_room_for_are_damage() {
+        let header = |first| Header { format: 1, epoch: 1, first, check_before: Check::START };
+        let hasher = TermHasher::new([0; 16]);
+        let all =
+            |behind| all(Path::new("a.seg"), &header(100), &header(behind), &[0; HEADER_BYTES], &hasher);
+        assert!(matches!(all(1 << 31), Err(OpenError::Damaged { .. })));
+        assert!(matches!(all(50), Err(OpenError::Damaged { .. })));
+        assert_eq!(all(103).expect("three that are lost").1.offsets(), [LOST; 3]);
     }
 
     #[test]

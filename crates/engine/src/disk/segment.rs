@@ -4,6 +4,7 @@
 
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use fanfare_hub::{Check, Position};
@@ -15,10 +16,18 @@ use super::hash::{Term, TermHasher};
 use super::index::GrowingIndex;
 use super::index_file::Outline;
 use super::manifest::{FORMAT, FORMATS};
-use super::record::{self, Entry, GROUP_HEADER_BYTES, GROUP_MARK, Group, NoEntry, u32_at, u64_at};
+use super::record::{
+    self, ENTRY_BYTES_MIN, Entry, GROUP_HEADER_BYTES, GROUP_MARK, Group, NoEntry, u32_at, u64_at,
+};
 
 const MAGIC: &[u8; 8] = b"fanfseg\n";
 pub(super) const HEADER_BYTES: usize = 40;
+/// How long a segment becomes at most: offsets in it have 32 bits.
+pub(super) const SEGMENT_BYTES_MAX: u64 = u32::MAX as u64 / 2;
+/// More entries than this are in none, whatever the files around it say.
+pub(super) const ENTRIES_MAX: u64 = SEGMENT_BYTES_MAX / ENTRY_BYTES_MIN as u64;
+/// Ids have no room for more.
+const POSITIONS: Range<Position> = 1..1 << 56;
 
 /// What a segment begins with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +65,8 @@ impl Header {
             (crc32fast::hash(&bytes[..36]) == u32_at(bytes, 36)?).then_some(())?;
             let format = u16::from_le_bytes([bytes[8], bytes[9]]);
             let check_before = Check::from_random(u64_at(bytes, 24)?);
-            Some(Self { format, epoch: u32_at(bytes, 12)?, first: u64_at(bytes, 16)?, check_before })
+            let first = Some(u64_at(bytes, 16)?).filter(|first| POSITIONS.contains(first))?;
+            Some(Self { format, epoch: u32_at(bytes, 12)?, first, check_before })
         };
         match fields() {
             None => Err(NoHeader::Invalid),
@@ -233,6 +243,13 @@ mod tests {
         let crc = crc32fast::hash(&newer[..36]);
         newer[36..].copy_from_slice(&crc.to_le_bytes());
         assert_eq!(Header::parse(&newer), Err(NoHeader::Newer(3)));
+    }
+
+    #[test]
+    fn a_position_that_no_id_has_room_for_is_none() {
+        for first in [0, 1 << 56, u64::MAX] {
+            assert_eq!(Header::parse(&Header { first, ..HEADER }.bytes()), Err(NoHeader::Invalid));
+        }
     }
 
     #[test]
