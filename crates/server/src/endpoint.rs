@@ -113,16 +113,31 @@ impl KeySets {
     }
 }
 
-/// Puts the hub's endpoint together.
-pub(crate) fn mercure(
+/// How tokens decide.
+pub(crate) fn tokens(
     flags: &Serve,
     access: &Access,
     verifier: Verifier,
     revocations: Revocations,
+) -> TokenAccess {
+    let told = access.issuers.iter().filter(|issuer| issuer.is_authorization_server);
+    TokenAccess::new(verifier)
+        .anonymous(access.anonymous || flags.dev)
+        .open_publishing(flags.dev)
+        .cookie(&access.cookie_name)
+        .publish_origins(access.publish_origins.clone())
+        .authorization_servers(told.map(|issuer| issuer.id.clone()))
+        .revocations(revocations)
+}
+
+/// Puts the hub's endpoint together.
+pub(crate) fn mercure(
+    flags: &Serve,
+    access: &Access,
+    tokens: TokenAccess,
     hub: Hub,
     drain: &Drain,
-    scheme: &str,
-    addresses: &[SocketAddr],
+    hub_url: Url,
 ) -> Mercure {
     let limits = RequestLimits {
         body_bytes_max: flags.max_body_bytes,
@@ -130,20 +145,12 @@ pub(crate) fn mercure(
         matchers_max: flags.max_matchers.get(),
         ..RequestLimits::default()
     };
-    let told = access.issuers.iter().filter(|issuer| issuer.is_authorization_server);
-    let tokens = TokenAccess::new(verifier)
-        .anonymous(access.anonymous || flags.dev)
-        .open_publishing(flags.dev)
-        .cookie(&access.cookie_name)
-        .publish_origins(access.publish_origins.clone())
-        .revocations(revocations)
-        .authorization_servers(told.map(|issuer| issuer.id.clone()));
     let rate = access.publish_rate.map(|bucket| PublishRate {
         per_second: f64::from(bucket.rate.count.get()) / bucket.rate.per.as_secs_f64(),
         burst: bucket.burst.get(),
     });
     Mercure::new(hub)
-        .hub_url(hub_url(access, scheme, addresses))
+        .hub_url(hub_url)
         .access(fanfare_http::Access::tokens(tokens))
         .cors(access.cors_origins.clone())
         .legacy(access.legacy.is_some())
@@ -157,7 +164,7 @@ pub(crate) fn mercure(
 }
 
 /// Where the world finds the hub; if nobody said so, where it listens.
-fn hub_url(access: &Access, scheme: &str, addresses: &[SocketAddr]) -> Url {
+pub(crate) fn hub_url(access: &Access, scheme: &str, addresses: &[SocketAddr]) -> Url {
     let listening = || {
         let address = addresses.first()?;
         Url::parse(&format!("{scheme}://{address}{HUB_PATH}")).ok()

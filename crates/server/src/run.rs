@@ -185,9 +185,9 @@ async fn run_until_signalled(flags: &Serve, access: &Access) -> Result<(), Failu
     }
     let keys = verifier.clone();
     tokio::spawn(async move { keys.keep_fresh().await });
-    let hub =
-        endpoint::mercure(flags, access, verifier, revocations, hub, &drain, network.scheme(), &addresses);
-    let hub = hub.router();
+    let tokens = endpoint::tokens(flags, access, verifier, revocations);
+    let hub_url = endpoint::hub_url(access, network.scheme(), &addresses);
+    let hub = endpoint::mercure(flags, access, tokens, hub, &drain, hub_url).router();
     let loopback = Guard::loopback(&[&addresses[..], &admin_addresses].concat());
     // Beside the hub they would be on the network, too, and behind a proxy everybody is loopback.
     let (app, guard) = match flags.dev {
