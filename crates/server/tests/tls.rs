@@ -42,7 +42,8 @@ fn curl_is_served_over_http2_and_a_certificate_is_renewed_at_sighup() {
         curl(&certificate, &["--http1.1", "--tls-max", "1.2", "-w", "%{http_code}", "-X", "OPTIONS", &url]);
     assert_eq!(answer.expect("an answer"), "204");
     // The page that the hub serves may publish, and no other.
-    for (scheme, status) in [("https", "200"), ("http", "403")] {
+    // Each refusal is seen, although it comes before the body was read: a reset behind it would hide it from curl.
+    for (scheme, status) in [("https", "200")].into_iter().chain([("http", "403"); 10]) {
         let origin = format!("Origin: {scheme}://{}", hub.address());
         let from_page = ["-H", &origin, "-d", "topic=a", "-o", "/dev/null", "-w", "%{http_code}", &url];
         assert_eq!(curl(&certificate, &from_page).expect("an answer"), status);
