@@ -132,6 +132,11 @@ pub(crate) struct Serve {
     #[arg(long, help_heading = LOG, value_name = "BYTES", value_parser = value::bytes)]
     pub(crate) history_bytes: Option<usize>,
 
+    /// From what size on a file of the log on disk is followed by another, between 1KiB and 1GiB. Retention by bytes drops whole files,
+    /// and the newest is read at the start. [default: a sixteenth of --history-bytes, between 1MiB and 32MiB]
+    #[arg(long, help_heading = LOG, value_name = "BYTES", value_parser = value::bytes)]
+    pub(crate) segment_bytes: Option<usize>,
+
     /// How many bytes of the newest events of a log on disk are also kept in memory, where live subscribers and those who come
     /// back soon read them.
     #[arg(long, help_heading = LOG, value_name = "BYTES", default_value = "64MiB", value_parser = value::bytes)]
