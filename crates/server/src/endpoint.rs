@@ -156,7 +156,7 @@ pub(crate) fn mercure(
         .legacy(access.legacy.is_some())
         .lifetime(access.connection_lifetime_max)
         .publish_rate(rate)
-        .subscriptions(access.subscriptions || flags.dev)
+        .subscriptions(access.subscriptions)
         .bookmarks(flags.bookmarks.into())
         .keep_alive(Some(flags.keep_alive).filter(|after| !after.is_zero()))
         .limits(limits)
