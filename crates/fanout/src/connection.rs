@@ -5,7 +5,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use fanfare_hub::{Member, Subscription};
+use fanfare_hub::{Member, Subscription, SubscriptionKey};
 use fanfare_wire::Frame;
 use mio::net::TcpStream;
 
@@ -87,6 +87,12 @@ impl Connection {
             State { drained: true, .. } => Ended::Drained,
             _ => Ended::Expired,
         }
+    }
+
+    /// What tells its subscription from the others of its hub, if it is told from them.
+    pub(crate) fn subscription(&self) -> Option<SubscriptionKey> {
+        let aside = self.aside.as_ref().and_then(|aside| aside.subscription.as_ref());
+        self.member.as_ref().and_then(Member::key).or_else(|| aside.and_then(Subscription::key))
     }
 
     /// Whether it can be written to from the hub's log.

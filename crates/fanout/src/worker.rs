@@ -249,6 +249,7 @@ impl Worker {
             Command::Adopt(adoption) => self.adopt(*adoption),
             Command::Tend { key } => self.tend(key),
             Command::Drain { window } => self.drain(window),
+            Command::End { hub, keys } => self.end_those_of(&hub, &keys),
             Command::CutAll => self.cut_all(),
             Command::Report(request) => self.report(&request),
             Command::Stop => self.stopped = true,

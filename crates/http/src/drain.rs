@@ -2,7 +2,7 @@
 //!
 //! It never closes a connection; that is for whoever serves it (see [`serve`](crate::serve())). A stream ends by itself, at
 //! a moment of its own within the window, with a `retry` of its own, and its client resumes where it was. One whose time is
-//! limited ends then, drain or not.
+//! limited ends then, drain or not, and so does one whose token is revoked.
 
 use std::fmt;
 use std::pin::Pin;
@@ -17,6 +17,7 @@ use tokio::time::{Instant, Sleep};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use crate::jitter;
+use crate::revocation::Ticket;
 
 /// A signal that the streams of a hub are to end, spread over a window of time.
 ///
@@ -91,6 +92,7 @@ pin_project! {
         ends_at: Option<Instant>,
         #[pin]
         end: Option<Sleep>,
+        ticket: Option<Ticket>,
     }
 }
 
@@ -106,7 +108,7 @@ pin_project! {
 impl<S> UntilDrained<S> {
     pub(crate) fn new(frames: S, drain: Drain) -> Self {
         let begun = drain.0.begun.clone().cancelled_owned();
-        Self { frames, drain, phase: Phase::Serving { begun }, ends_at: None, end: None }
+        Self { frames, drain, phase: Phase::Serving { begun }, ends_at: None, end: None, ticket: None }
     }
 
     /// Ends at `ends_at`, if that is not never.
@@ -115,9 +117,15 @@ impl<S> UntilDrained<S> {
         self
     }
 
-    /// The frames and when they end, for whoever ends them by means of its own.
-    pub(crate) fn into_inner(self) -> (S, Option<Instant>) {
-        (self.frames, self.ends_at)
+    /// Ends when the token is revoked that the stream lives by, if it lives by one.
+    pub(crate) fn living_by(mut self, ticket: Option<Ticket>) -> Self {
+        self.ticket = ticket;
+        self
+    }
+
+    /// The frames, when they end, and by what they live, for whoever ends them by means of its own.
+    pub(crate) fn into_inner(self) -> (S, Option<Instant>, Option<Ticket>) {
+        (self.frames, self.ends_at, self.ticket)
     }
 }
 
@@ -145,7 +153,8 @@ where
         if let Some(at) = this.ends_at.take() {
             this.end.set(Some(tokio::time::sleep_until(at)));
         }
-        if this.end.as_pin_mut().is_some_and(|end| end.poll(cx).is_ready()) {
+        let is_revoked = this.ticket.as_mut().is_some_and(|ticket| ticket.poll_cut(cx).is_ready());
+        if is_revoked || this.end.as_pin_mut().is_some_and(|end| end.poll(cx).is_ready()) {
             this.phase.set(Phase::Ended);
             return Poll::Ready(None);
         }

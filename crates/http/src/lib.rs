@@ -22,6 +22,7 @@ mod publish;
 mod rate;
 mod refusal;
 mod reserved;
+mod revocation;
 mod serve;
 mod stream;
 mod subscribe;
@@ -35,6 +36,7 @@ pub use drain::Drain;
 pub use limits::RequestLimits;
 pub use mercure::Mercure;
 pub use rate::PublishRate;
+pub use revocation::{HeldRevocation, Revocation, RevocationId, Revocations, RevokeError, Revoked};
 pub use serve::{
     ClientInfo, ConnectionLimits, ForwardedHeaders, Listeners, Serve, ServeCounts, TrustedProxies,
     TrustedProxiesError, listen, serve,

@@ -275,6 +275,7 @@ async fn published(mercure: &Mercure, request: Request) -> Result<Response, Refu
     publish::check_media_type(&head.headers)?;
     let key = idempotency::key(&head.headers, rights.who.as_deref())?;
     let form = body::read(&head.headers, body, limits).await?;
+    rights.check_again()?;
     // Fields come from the body alone, never from the query (M-068).
     let mut publication = publish::publication(&form, &mercure.settings.hub_url, limits, &rights)?;
     if let Some(key) = key {

@@ -13,7 +13,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use tokio::time::{Instant, timeout};
 
-use crate::access::Rights;
+use crate::access::{Denied, Rights};
 use crate::cursor::LAST_EVENT_ID;
 use crate::drain::UntilDrained;
 use crate::patterns::CompileError;
@@ -41,6 +41,9 @@ pub(crate) async fn open(
         Err(CompileError::Busy) => return overloaded(headers, "The hub has too many patterns to compile."),
     };
     let selection: Selection = asked.exact.into_iter().chain(patterns).collect();
+    if let Some(subscriptions) = &settings.subscriptions {
+        subscriptions.prepare_soon(&mercure.hub).await;
+    }
     let mut subscription =
         mercure.hub.subscribe(selection).grant(&rights.read).after(asked.last.clone()).bookmarks(bookmarks);
     let begins = match timeout(settings.limits.log_timeout, subscription.opened()).await {
@@ -54,7 +57,11 @@ pub(crate) async fn open(
     }
     let lives = lifetime::drawn(settings.lifetime, rights.until, SystemTime::now());
     let ends_at = lives.and_then(|lives| Instant::now().checked_add(lives));
-    let frames = UntilDrained::new(subscription, settings.drain.clone()).ending(ends_at);
+    let (subscription, ticket) = match &rights.licence {
+        Some(licence) => licence.register(subscription).map_err(Denied::from)?,
+        None => (subscription, None),
+    };
+    let frames = UntilDrained::new(subscription, settings.drain.clone()).ending(ends_at).living_by(ticket);
     let keep_alive = settings.keep_alive.map_or_else(KeepAlive::off, KeepAlive::every);
     let mut response = Sse::new(frames)
         // Some clients and proxies hold everything back until the first byte of a body (M-053).

@@ -10,7 +10,7 @@ use crate::catch_up::CatchUp;
 use crate::clock::{Clock, SystemClock};
 use crate::engine::{AppendError, Appended, Bounds, Engine, EngineFault, KeyLimits};
 use crate::feed::{Feed, State};
-use crate::log::Retention;
+use crate::log::{Log, Retention};
 use crate::memory::MemoryEngine;
 use crate::namespace::Namespace;
 use crate::publication::{Limits, Submission};
@@ -123,9 +123,12 @@ impl Hub {
     /// # Errors
     /// As for [`announce`](Self::announce). The namespace counts nevertheless; call it again.
     pub async fn begin_presence(&self, namespace: &str) -> Result<(), PublishError> {
-        self.0.feed.lock().router.presence = Some(Namespace(namespace.into()));
-        let bounds = self.0.engine.bounds().await.map_err(PublishError::NotStored)?;
-        if bounds.next > 1 {
+        let is_older_than_the_hub = {
+            let mut state = self.0.feed.lock();
+            state.router.presence = Some(Namespace(namespace.into()));
+            state.log.as_ref().is_none_or(Log::had_entries)
+        };
+        if is_older_than_the_hub {
             self.0.engine.announce(None).await.map_err(not_appended)?;
         }
         Ok(())

@@ -24,6 +24,7 @@ mod delivery;
 mod demand;
 mod endings;
 pub mod engine;
+mod entry;
 #[cfg(any(feature = "urlpattern", feature = "uri-template"))]
 mod expression;
 mod feed;
@@ -50,6 +51,7 @@ mod subscription;
 mod sync;
 mod text;
 mod topic;
+mod trimmed;
 #[cfg(feature = "uri-template")]
 mod uri_template;
 #[cfg(feature = "urlpattern")]
@@ -64,9 +66,9 @@ pub use crowd::{Crowd, Due, Look, Member, Reading};
 pub use delivery::{Bookmark, Delivery};
 pub use endings::SubscriptionKey;
 pub use engine::EngineFault;
+pub use entry::Entry;
 pub use hub::{BuildError, Health, Hub, HubBuilder, IntoSelection, Published};
 pub use id::{Check, IdKey, Place, Position};
-pub use log::Entry;
 pub use matcher::{Matcher, MatcherError, MatcherKind};
 pub use publication::{Addressed, IdempotencyKey, Publication, PublishError, Submission};
 pub use resume::{Gap, GapReason, Resume, UnknownId};

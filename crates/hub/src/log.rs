@@ -4,128 +4,17 @@
 //! the log knows nothing of subscribers.
 
 use std::collections::{HashMap, VecDeque};
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use fanfare_wire::{EventId, Frame};
+use fanfare_wire::EventId;
 
-use crate::engine::{Content, Logged, Origin};
+use crate::engine::Origin;
+pub(crate) use crate::entry::Entry;
 use crate::id::Place;
 use crate::lane::{Lane, Owner};
+use crate::trimmed::Trimmed;
 use crate::{Check, IdKey, Position, Topic};
-
-/// A publication that the log has accepted, encoded.
-#[derive(Debug)]
-pub struct Entry {
-    position: Position,
-    check: Check,
-    at: SystemTime,
-    id: EventId,
-    id_is_chosen: bool,
-    private: bool,
-    kind: Kind,
-    topics: Arc<[Topic]>,
-    frame: Frame,
-}
-
-/// What an entry tells of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Publication,
-    Presence,
-    Forgotten,
-}
-
-impl Entry {
-    /// Encodes what an engine tells. The same entry always gives the same bytes.
-    pub(crate) fn encode(logged: Logged, epoch: u32, key: &IdKey) -> Self {
-        let Logged { position, check, at, content } = logged;
-        let (kind, submission) = match content {
-            Content::Publication(submission) => (Kind::Publication, Some(submission)),
-            Content::Presence(submission) => (Kind::Presence, Some(submission)),
-            Content::Forgotten => (Kind::Forgotten, None),
-        };
-        let hubs_id = || key.encipher(Place { epoch, position, check });
-        let Some(submission) = submission else {
-            let (topics, frame) = (Arc::new([]), Frame::KEEP_ALIVE);
-            let (id, id_is_chosen, private) = (hubs_id(), false, true);
-            return Self { position, check, at, id, id_is_chosen, private, kind, topics, frame };
-        };
-        let id_is_chosen = submission.chosen_id.is_some();
-        let id = submission.chosen_id.unwrap_or_else(hubs_id);
-        let frame = submission.draft.stamp(&id);
-        Self {
-            position,
-            check,
-            at,
-            id,
-            id_is_chosen,
-            private: submission.private,
-            kind,
-            topics: submission.topics,
-            frame,
-        }
-    }
-
-    /// Where the entry stands.
-    #[must_use]
-    pub fn position(&self) -> Position {
-        self.position
-    }
-
-    pub(crate) fn check(&self) -> Check {
-        self.check
-    }
-
-    /// When it was appended.
-    #[must_use]
-    pub fn at(&self) -> SystemTime {
-        self.at
-    }
-
-    /// Its id: its publisher's, or the hub's own.
-    #[must_use]
-    pub fn id(&self) -> &EventId {
-        &self.id
-    }
-
-    /// Whether reading it needs a grant.
-    #[must_use]
-    pub fn is_private(&self) -> bool {
-        self.private
-    }
-
-    /// Whether it tells of a subscriber that came or went.
-    pub(crate) fn is_of_presence(&self) -> bool {
-        self.kind != Kind::Publication
-    }
-
-    /// Whether it told of one, and what it said is not known any more. Nobody can be handed it.
-    pub(crate) fn is_forgotten(&self) -> bool {
-        self.kind == Kind::Forgotten
-    }
-
-    /// Whom it is addressed to; the canonical topic first.
-    #[must_use]
-    pub fn topics(&self) -> &[Topic] {
-        &self.topics
-    }
-
-    /// The event as it is written to every socket.
-    #[must_use]
-    pub fn frame(&self) -> &Frame {
-        &self.frame
-    }
-
-    /// What it costs to keep: its frame, its id, its topics, and round numbers for the entry and for each topic's index.
-    pub(crate) fn cost(&self) -> usize {
-        const ENTRY: usize = 128;
-        const TOPIC: usize = 160;
-        let topics = self.topics.iter().map(|topic| topic.as_str().len() + TOPIC).sum::<usize>();
-        self.frame.as_bytes().len() + self.id.as_str().len() + topics + ENTRY
-    }
-}
 
 /// How much is kept. Whichever is reached first counts.
 #[derive(Clone, Debug)]
@@ -221,6 +110,11 @@ impl Log {
 
     pub(crate) fn key(&self) -> &IdKey {
         &self.key
+    }
+
+    /// Whether there were entries in the engine's log when it opened it.
+    pub(crate) fn had_entries(&self) -> bool {
+        self.opened_at > 1
     }
 
     /// Whether an entry was published since the engine opened its log.
@@ -508,58 +402,6 @@ fn pop_first<K: std::hash::Hash + Eq>(positions: &mut HashMap<K, VecDeque<Positi
         } else if list.capacity() > 64 && list.len() < list.capacity() / 4 {
             list.shrink_to(list.len() * 2);
         }
-    }
-}
-
-/// The highest position of each topic that was dropped, by the topic's hash: it keeps subscribers of quiet topics
-/// from gaps that are none. Bounded; topics that share a bucket may get one nevertheless.
-pub(crate) struct Trimmed {
-    /// Of everything below it nothing is known.
-    floor: Position,
-    hasher: RandomState,
-    /// The highest position of all. The second one is that of private entries, here and below.
-    newest: [Position; 2],
-    /// Empty until something is dropped.
-    buckets: Vec<[Position; 2]>,
-}
-
-impl Trimmed {
-    const BUCKETS: usize = 1 << 14;
-
-    fn before(floor: Position) -> Self {
-        Self { floor, hasher: RandomState::new(), newest: [0; 2], buckets: Vec::new() }
-    }
-
-    fn bucket(&self, topic: &str) -> usize {
-        usize::try_from(self.hasher.hash_one(topic) % Self::BUCKETS as u64).unwrap_or(0)
-    }
-
-    fn note(&mut self, topic: &Topic, position: Position, private: bool) {
-        if self.buckets.is_empty() {
-            self.buckets = vec![[0; 2]; Self::BUCKETS];
-        }
-        let at = self.bucket(topic.as_str());
-        self.buckets[at][usize::from(private)] = position;
-        self.newest[usize::from(private)] = position;
-    }
-
-    /// Whether something may have been dropped at `from` or behind it of which nothing is known any more.
-    pub(crate) fn is_unknown(&self, from: Position) -> bool {
-        from < self.floor
-    }
-
-    /// Whether a public entry, or a private one, may have been dropped at `from` or behind it: of one of `topics`, or of
-    /// any topic if there are none given. May say yes where the truth is no, never the other way round.
-    pub(crate) fn has<'a>(
-        &self,
-        private: bool,
-        topics: Option<impl Iterator<Item = &'a str>>,
-        from: Position,
-    ) -> bool {
-        let private = usize::from(private);
-        let newest = |topic| self.buckets.get(self.bucket(topic)).map_or(0, |bucket| bucket[private]);
-        self.newest[private] >= from
-            && topics.is_none_or(|mut topics| topics.any(|topic| newest(topic) >= from))
     }
 }
 

@@ -472,7 +472,9 @@ impl Held {
             Resume::Earliest => self.cursor.presence_told = log.map_or(0, |log| log.next() - 1),
             Resume::Fresh => {}
         }
-        counts.count_resume(&resume);
+        if !self.selection.is_internal() {
+            counts.count_resume(&resume);
+        }
         resume
     }
 

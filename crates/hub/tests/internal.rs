@@ -26,6 +26,7 @@ fn publish(hub: &Hub) {
 }
 
 /// Everything that can be asked for, and everything that others can be granted.
+#[cfg_attr(not(any(feature = "urlpattern", feature = "uri-template")), allow(unused_mut))]
 fn widest() -> Vec<Matcher> {
     let mut matchers = vec![Matcher::any()];
     #[cfg(feature = "urlpattern")]

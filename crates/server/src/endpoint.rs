@@ -7,7 +7,7 @@ use std::fmt;
 use std::net::SocketAddr;
 
 use fanfare_http::token::{self, Fetch, FetchSetupError, KeySet, Verifier};
-use fanfare_http::{Drain, Mercure, PublishRate, RequestLimits, TokenAccess};
+use fanfare_http::{Drain, Mercure, PublishRate, RequestLimits, Revocations, TokenAccess};
 use fanfare_hub::Hub;
 use url::Url;
 
@@ -113,15 +113,31 @@ impl KeySets {
     }
 }
 
+/// How tokens decide.
+pub(crate) fn tokens(
+    flags: &Serve,
+    access: &Access,
+    verifier: Verifier,
+    revocations: Revocations,
+) -> TokenAccess {
+    let told = access.issuers.iter().filter(|issuer| issuer.is_authorization_server);
+    TokenAccess::new(verifier)
+        .anonymous(access.anonymous || flags.dev)
+        .open_publishing(flags.dev)
+        .cookie(&access.cookie_name)
+        .publish_origins(access.publish_origins.clone())
+        .authorization_servers(told.map(|issuer| issuer.id.clone()))
+        .revocations(revocations)
+}
+
 /// Puts the hub's endpoint together.
 pub(crate) fn mercure(
     flags: &Serve,
     access: &Access,
-    verifier: Verifier,
+    tokens: TokenAccess,
     hub: Hub,
     drain: &Drain,
-    scheme: &str,
-    addresses: &[SocketAddr],
+    hub_url: Url,
 ) -> Mercure {
     let limits = RequestLimits {
         body_bytes_max: flags.max_body_bytes,
@@ -129,25 +145,18 @@ pub(crate) fn mercure(
         matchers_max: flags.max_matchers.get(),
         ..RequestLimits::default()
     };
-    let told = access.issuers.iter().filter(|issuer| issuer.is_authorization_server);
-    let tokens = TokenAccess::new(verifier)
-        .anonymous(access.anonymous || flags.dev)
-        .open_publishing(flags.dev)
-        .cookie(&access.cookie_name)
-        .publish_origins(access.publish_origins.clone())
-        .authorization_servers(told.map(|issuer| issuer.id.clone()));
     let rate = access.publish_rate.map(|bucket| PublishRate {
         per_second: f64::from(bucket.rate.count.get()) / bucket.rate.per.as_secs_f64(),
         burst: bucket.burst.get(),
     });
     Mercure::new(hub)
-        .hub_url(hub_url(access, scheme, addresses))
+        .hub_url(hub_url)
         .access(fanfare_http::Access::tokens(tokens))
         .cors(access.cors_origins.clone())
         .legacy(access.legacy.is_some())
         .lifetime(access.connection_lifetime_max)
         .publish_rate(rate)
-        .subscriptions(access.subscriptions || flags.dev)
+        .subscriptions(access.subscriptions)
         .bookmarks(flags.bookmarks.into())
         .keep_alive(Some(flags.keep_alive).filter(|after| !after.is_zero()))
         .limits(limits)
@@ -155,7 +164,7 @@ pub(crate) fn mercure(
 }
 
 /// Where the world finds the hub; if nobody said so, where it listens.
-fn hub_url(access: &Access, scheme: &str, addresses: &[SocketAddr]) -> Url {
+pub(crate) fn hub_url(access: &Access, scheme: &str, addresses: &[SocketAddr]) -> Url {
     let listening = || {
         let address = addresses.first()?;
         Url::parse(&format!("{scheme}://{address}{HUB_PATH}")).ok()

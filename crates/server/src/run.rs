@@ -7,12 +7,13 @@ use std::fmt;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use axum::{Router, middleware};
 use fanfare_engine::disk::OpenError;
 use fanfare_fanout::{Fanout, NoIoUring, Settings};
-use fanfare_http::{ConnectionLimits, Drain, ServeCounts, Tls, listen, serve};
-use fanfare_hub::BuildError;
+use fanfare_http::{ConnectionLimits, Drain, Revocations, ServeCounts, Tls, listen, serve};
+use fanfare_hub::{BuildError, Hub};
 use http::StatusCode;
 use tokio::net::TcpListener;
 
@@ -27,6 +28,11 @@ use crate::page;
 use crate::signals::{HangUps, Signals};
 
 pub(crate) const HUB_PATH: &str = "/.well-known/mercure";
+
+/// How long the log may take to tell what was revoked before the hub serves whoever needs no token.
+const LOG_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often what is revoked is written into the log again, at least.
+const RENEWED_EVERY: Duration = Duration::from_secs(3600);
 
 /// Why the program could not start, or go on.
 #[derive(Debug)]
@@ -163,8 +169,15 @@ async fn run_until_signalled(flags: &Serve, access: &Access) -> Result<(), Failu
     })?;
     tracing::info!(io_uring = fanout.uses_io_uring(), "ready to write to subscribers");
 
-    let admin =
-        Admin { hub: hub.clone(), disk, serve: counts.clone(), fanout: fanout.clone(), drain: drain.clone() };
+    let revocations = follow_revocations(flags, &hub).await;
+    let admin = Admin {
+        hub: hub.clone(),
+        disk,
+        serve: counts.clone(),
+        fanout: fanout.clone(),
+        drain: drain.clone(),
+        revocations: revocations.clone(),
+    };
     let admin = admin::router(admin, access.admin_token.as_ref());
     let verifier = endpoint::verifier(access).map_err(Failure::Tokens)?;
     for (source, error) in verifier.load().await {
@@ -172,7 +185,9 @@ async fn run_until_signalled(flags: &Serve, access: &Access) -> Result<(), Failu
     }
     let keys = verifier.clone();
     tokio::spawn(async move { keys.keep_fresh().await });
-    let hub = endpoint::mercure(flags, access, verifier, hub, &drain, network.scheme(), &addresses).router();
+    let tokens = endpoint::tokens(flags, access, verifier, revocations);
+    let hub_url = endpoint::hub_url(access, network.scheme(), &addresses);
+    let hub = endpoint::mercure(flags, access, tokens, hub, &drain, hub_url).router();
     let loopback = Guard::loopback(&[&addresses[..], &admin_addresses].concat());
     // Beside the hub they would be on the network, too, and behind a proxy everybody is loopback.
     let (app, guard) = match flags.dev {
@@ -192,15 +207,15 @@ async fn run_until_signalled(flags: &Serve, access: &Access) -> Result<(), Failu
     let public = network.applied_to(limited(listeners, app, counts.clone(), guard)).into_future();
     let private = limited(admin_listeners, admin, ServeCounts::default(), loopback).into_future();
     let mut serving = std::pin::pin!(async { tokio::try_join!(public, private) });
-    // Nobody has to listen: a closed standard output is no reason to stop.
-    let _ = announce(flags, scheme, &addresses, &admin_addresses);
-
+    // Caught at once: whoever is told that we listen may send it.
     let mut hang_ups = HangUps::catch().map_err(Failure::System)?;
     tokio::spawn(async move {
         while hang_ups.next().await {
             reload(tls.as_ref());
         }
     });
+    // Nobody has to listen: a closed standard output is no reason to stop.
+    let _ = announce(flags, scheme, &addresses, &admin_addresses);
 
     tokio::select! {
         // It ends only when it is drained.
@@ -220,13 +235,29 @@ async fn run_until_signalled(flags: &Serve, access: &Access) -> Result<(), Failu
 /// Does what a daemon does on SIGHUP. The files are small.
 fn reload(tls: Option<&Tls>) {
     match tls.map(Tls::reload) {
-        Some(Ok(true)) => tracing::info!("took the new certificate"),
+        Some(Ok(true)) => tracing::info!("new connections get the new certificate"),
         Some(Ok(false)) => tracing::info!("the certificate has not changed"),
         Some(Err(error)) => {
             tracing::warn!(%error, cause = error.source().map(tracing::field::display), "kept the certificate from before");
         }
         None => {}
     }
+}
+
+/// Reads what was revoked before, so that the first token that is shown may be believed.
+///
+/// A log that does not answer in time holds nothing else up: until it does, requests with a token are answered 503.
+async fn follow_revocations(flags: &Serve, hub: &Hub) -> Revocations {
+    let age = flags.history_age.map_or(RENEWED_EVERY, |age| (age / 2).min(RENEWED_EVERY));
+    let revocations = Revocations::renewed_every(hub, age);
+    let following = revocations.clone();
+    tokio::spawn(async move { following.follow().await });
+    if tokio::time::timeout(LOG_TIMEOUT, revocations.caught_up()).await.is_err() {
+        tracing::warn!(
+            "what was revoked could not be read from the log yet; no token is honoured until it is"
+        );
+    }
+    revocations
 }
 
 fn fanout(flags: &Serve, limits: &ConnectionLimits) -> io::Result<Fanout> {
@@ -249,7 +280,10 @@ fn open(addresses: &[SocketAddr]) -> Result<(Vec<TcpListener>, Vec<SocketAddr>),
 fn finish(app: Router, guard: Guard) -> Router {
     app.fallback(|| async { (StatusCode::NOT_FOUND, "There is nothing at this URL.\n") })
         .method_not_allowed_fallback(|| async {
-            (StatusCode::METHOD_NOT_ALLOWED, "This URL is only there to be read, with GET.\n")
+            (
+                StatusCode::METHOD_NOT_ALLOWED,
+                "This URL does not take that method; the header Allow says which it takes.\n",
+            )
         })
         .layer(middleware::from_fn_with_state(guard, guard::check))
 }

@@ -18,7 +18,10 @@ fn health_and_readiness_are_told() {
     let (status, _, body) = hub.get("/nowhere");
     assert_eq!((status, body.as_str()), (404, "There is nothing at this URL.\n"));
     let (status, head, body) = hub.request("POST", "/healthz", "", "");
-    assert_eq!((status, body.as_str()), (405, "This URL is only there to be read, with GET.\n"));
+    assert_eq!(
+        (status, body.as_str()),
+        (405, "This URL does not take that method; the header Allow says which it takes.\n")
+    );
     assert!(head.contains("allow: get"), "{head}");
 }
 

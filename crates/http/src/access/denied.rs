@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::refusal::{Challenge, Refusal};
+use crate::revocation::RevokedToken;
 
 /// Why a request was not let through.
 ///
@@ -66,6 +67,15 @@ impl From<Denied> for Refusal {
             Denied::Unavailable => {
                 Self::unavailable("Tokens cannot be checked now.", crate::jitter::reconnection_time())
             }
+        }
+    }
+}
+
+impl From<RevokedToken> for Denied {
+    fn from(revoked: RevokedToken) -> Self {
+        match revoked {
+            RevokedToken::By(_) => Self::Invalid(revoked.into()),
+            RevokedToken::Unknown => Self::Unavailable,
         }
     }
 }

@@ -5,7 +5,8 @@ use std::time::SystemTime;
 
 use fanfare_hub::{Grant, Topic};
 
-use crate::access::Payloads;
+use crate::access::{Denied, Payloads};
+use crate::revocation::Licence;
 
 /// What a request may do. Made by a token, or by an application's own [`Authorize`](crate::Authorize).
 ///
@@ -29,6 +30,8 @@ pub struct Rights {
     pub(crate) anonymous: bool,
     /// Whether its token is of the protocol before 1.0.
     pub(crate) legacy: bool,
+    /// By which token it lives, where that can be revoked.
+    pub(crate) licence: Option<Licence>,
 }
 
 impl Rights {
@@ -76,6 +79,17 @@ impl Rights {
     /// What somebody has who showed no token, where none is needed.
     pub(crate) fn anonymous() -> Self {
         Self { anonymous: true, ..Self::default() }
+    }
+
+    /// Whether it still holds, for who has taken a while since it was judged.
+    ///
+    /// # Errors
+    /// Its token was revoked.
+    pub(crate) fn check_again(&self) -> Result<(), Denied> {
+        match &self.licence {
+            Some(Licence { revocations, bearer }) => Ok(revocations.check(bearer)?),
+            None => Ok(()),
+        }
     }
 
     /// Whether something may be published to all of `topics` (M-118).

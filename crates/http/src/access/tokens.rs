@@ -10,6 +10,7 @@ use crate::Mercure;
 use crate::access::bearer::{self, Way};
 use crate::access::{Denied, Origins, Payloads, Rights, origin};
 use crate::patterns::{self, CompileError};
+use crate::revocation::{Bearer, Licence, Revocations};
 use crate::token::{Claims, Language, Role, TopicMatcher, Verifier};
 
 /// The cookie of the protocol; browsers accept it over TLS alone (M-088).
@@ -27,6 +28,7 @@ pub struct TokenAccess {
     open_publishing: bool,
     publish_origins: Origins,
     pub(crate) authorization_servers: Vec<String>,
+    revocations: Option<Revocations>,
 }
 
 impl TokenAccess {
@@ -40,6 +42,7 @@ impl TokenAccess {
             open_publishing: false,
             publish_origins: Origins::none(),
             authorization_servers: Vec::new(),
+            revocations: None,
         }
     }
 
@@ -78,6 +81,13 @@ impl TokenAccess {
         self
     }
 
+    /// Refuses the tokens that `revocations` has, and has the streams ended that live by them. Default: none is revoked.
+    #[must_use]
+    pub fn revocations(mut self, revocations: Revocations) -> Self {
+        self.revocations = Some(revocations);
+        self
+    }
+
     /// What the hub calls itself in tokens; clients learn it from the metadata.
     pub(crate) fn resource(&self) -> Option<&str> {
         self.verifier.audience()
@@ -111,7 +121,13 @@ impl TokenAccess {
         {
             return Err(Denied::ForeignOrigin);
         }
-        rights(claims, &settings.patterns).await
+        let mut licence = None;
+        if let Some(revocations) = &self.revocations {
+            let bearer = Bearer::of(&claims);
+            revocations.check(&bearer)?;
+            licence = Some(Licence { revocations: revocations.clone(), bearer: bearer.into() });
+        }
+        Ok(Rights { licence, ..rights(claims, &settings.patterns).await? })
     }
 }
 
@@ -154,6 +170,7 @@ async fn rights(claims: Claims, patterns: &patterns::Patterns) -> Result<Rights,
         who,
         anonymous: false,
         legacy: claims.legacy,
+        licence: None,
     })
 }
 

@@ -30,6 +30,7 @@ use super::places::{Places, Standing};
 #[cfg(feature = "tls")]
 use super::tls;
 use super::trusted::TrustedProxies;
+use super::unread::Unread;
 use super::version::{self, Version};
 use super::visit::{Visit, counted};
 use super::worded::Worded;
@@ -179,7 +180,8 @@ where
                 move |request: Request<Incoming>| {
                     let visit = visit.clone();
                     async move {
-                        let (response, guest) = visit.answer(request.map(Body::new)).await;
+                        let (response, guest) =
+                            visit.answer(request.map(|body| Body::new(Unread::of(body)))).await;
                         Ok::<_, Infallible>(counted(response, guest))
                     }
                 }

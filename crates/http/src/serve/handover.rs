@@ -27,6 +27,7 @@ use super::io::Impatient;
 use super::lent::Owner;
 use super::places::Place;
 use crate::drain::UntilDrained;
+use crate::revocation::Ticket;
 
 /// What hands one connection over, for its service and for whoever drives it.
 #[derive(Clone)]
@@ -44,6 +45,8 @@ struct Stream {
     subscription: Subscription,
     terms: Terms,
     guest: Guest,
+    /// By what token it lives, where that can be revoked. Nobody listens to it until the socket is handed over.
+    ticket: Option<Ticket>,
 }
 
 /// Whom a stream is for.
@@ -88,7 +91,7 @@ impl Handover {
             return Some((response, guest));
         };
         let Some(sse) = offer.take() else { return Some((response, guest)) };
-        let (subscription, ends_at, parts) = match subscription(sse) {
+        let Taken { subscription, ends_at, ticket, parts } = match subscription(sse) {
             Ok(taken) => taken,
             Err(sse) => {
                 offer.give_back(sse);
@@ -101,7 +104,7 @@ impl Handover {
         let keep_alive = parts.keep_alive.interval().map(|after| (after, parts.keep_alive.to_frame()));
         let terms = Terms { keep_alive, ends_at: ends_at.map(Instant::into_std) };
         self.0.socket.await_flush();
-        *self.stream() = Some(Stream { head, subscription, terms, guest });
+        *self.stream() = Some(Stream { head, subscription, terms, guest, ticket });
         None
     }
 
@@ -119,14 +122,15 @@ impl Handover {
     /// will be that it sends from now on. `place` is the connection's own, if it has one.
     pub(crate) fn finish(&self, fanout: &Fanout, place: Option<Place>) {
         let (Some(stream), Some(socket)) = (self.stream().take(), self.0.socket.take()) else { return };
-        let Stream { head, subscription, terms, guest } = stream;
+        let Stream { head, subscription, terms, guest, ticket } = stream;
         let client = client(guest.address, place.or(guest.place));
         let adopted = socket
             .into_inner()
             .into_std()
             .map(|socket| fanout.adopt(Adoption { socket, head, subscription, terms, client }).is_ok());
         match adopted {
-            Ok(true) => {}
+            // What was revoked on the way here has waited for this.
+            Ok(true) => ticket.iter().for_each(|ticket| ticket.adopted(fanout)),
             Ok(false) => tracing::debug!("cut a stream: the fan-out has ended"),
             Err(error) => tracing::warn!(%error, "could not hand a connection over"),
         }
@@ -158,19 +162,29 @@ fn is_plain_stream(response: &Response) -> bool {
         && reshaped.iter().all(|name| !headers.contains_key(name))
 }
 
-/// Takes the subscription out of a stream that is nothing else, and when it ends; otherwise gives the stream back.
+/// A stream that is a subscription and nothing else.
+struct Taken {
+    subscription: Subscription,
+    ends_at: Option<Instant>,
+    ticket: Option<Ticket>,
+    parts: SseParts,
+}
+
+/// Takes the subscription out of a stream that is nothing else, and what ends it; otherwise gives the stream back.
 #[allow(clippy::result_large_err)] // It is what the caller had before.
-fn subscription(sse: Sse) -> Result<(Subscription, Option<Instant>, SseParts), Sse> {
+fn subscription(sse: Sse) -> Result<Taken, Sse> {
     let sse = match sse.into_source::<UntilDrained<Subscription>>() {
         // The fan-out is drained by itself, and counts how its connections end.
         Ok((frames, parts)) => {
-            let (subscription, ends_at) = frames.into_inner();
-            return Ok((subscription, ends_at, parts));
+            let (subscription, ends_at, ticket) = frames.into_inner();
+            return Ok(Taken { subscription, ends_at, ticket, parts });
         }
         Err(sse) => sse,
     };
     let (subscription, mut parts) = sse.into_source::<Subscription>()?;
-    let Some(on_error) = parts.on_error.take() else { return Ok((subscription, None, parts)) };
+    let Some(on_error) = parts.on_error.take() else {
+        return Ok(Taken { subscription, ends_at: None, ticket: None, parts });
+    };
     // Somebody wants to hear of its errors.
     let sse = Sse::new(subscription).keep_alive(parts.keep_alive).on_error(on_error);
     Err(match parts.opening {

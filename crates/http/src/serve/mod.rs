@@ -18,6 +18,7 @@ mod proxy_protocol;
 #[cfg(feature = "tls")]
 mod tls;
 mod trusted;
+mod unread;
 mod version;
 mod visit;
 mod worded;

@@ -1,7 +1,7 @@
 //! Reads the header with which a proxy says whose connection it passes on: the PROXY protocol, version 2.
 //!
 //! It reads the header and not a byte more, and believes what it says: whether the one who sends it may be believed is
-//! decided before. Version 1, a line of text, is refused. Rules: section 2.2 of `HAProxy`'s
+//! decided before. Version 1, a line of text, is refused. Rules: section 2.2 of the
 //! [specification](https://www.haproxy.org/download/3.2/doc/proxy-protocol.txt).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

@@ -70,7 +70,7 @@ async fn listed(mercure: &Mercure, head: &Parts) -> Result<Response, Refusal> {
     let legacy = Shapes { served: mercure.settings.legacy, wanted: wants_legacy(&rights, &head.headers) };
     let target = target(&subscriptions.hub_path, path, legacy)?;
     // Where the hub does not know yet that presence is ours, nobody is there either.
-    let _ = subscriptions.prepare(&mercure.hub).await;
+    subscriptions.prepare_soon(&mercure.hub).await;
     respond(mercure, subscriptions, path, &target, &head.headers)
 }
 

@@ -11,10 +11,12 @@ mod registry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use fanfare_hub::engine::NoPresence;
 use fanfare_hub::{Hub, Publication, PublishError, Topic};
 use fanfare_wire::{Event, EventName};
 use tokio::runtime::Handle;
 use tokio::sync::OnceCell;
+use tokio::time::timeout;
 use url::Url;
 
 pub(crate) use api::routes;
@@ -28,6 +30,8 @@ use registry::{Change, Registry};
 const EVENT: &str = "mercure";
 /// How many subscriptions are handed to the log before it is waited for.
 const TOGETHER: usize = 1_000;
+/// How long somebody who is to be served waits for the log to know which topics are ours.
+const PREPARED_WITHIN: Duration = Duration::from_secs(1);
 /// How long to wait before what the log did not take is handed in again.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
 
@@ -57,8 +61,14 @@ impl Subscriptions {
         })
     }
 
+    /// Tells the hub which topics are ours before somebody is served, so that nobody is told of a gap that is none; if the log
+    /// takes its time, nobody waits for that.
+    pub(crate) async fn prepare_soon(&self, hub: &Hub) {
+        let _ = timeout(PREPARED_WITHIN, self.prepare(hub)).await;
+    }
+
     /// Tells the hub which topics are ours, once. A log that does not take that now will be asked again.
-    pub(crate) async fn prepare(&self, hub: &Hub) -> Result<(), PublishError> {
+    async fn prepare(&self, hub: &Hub) -> Result<(), PublishError> {
         let namespace = format!("{}/subscriptions/", self.hub_path);
         self.begun.get_or_try_init(|| hub.begin_presence(&namespace)).await.copied()
     }
@@ -146,6 +156,10 @@ impl Driver {
     /// would keep the hub.
     async fn drive(self) {
         while let Err(error) = self.subscriptions.prepare(&self.hub).await {
+            if is_for_good(&error) {
+                tracing::error!(%error, "this log keeps no subscriptions; they are listed and not announced");
+                break;
+            }
             tracing::warn!(%error, "the log takes no subscriptions for the moment");
             tokio::time::sleep(AGAIN_AFTER).await;
         }
@@ -174,6 +188,7 @@ impl Driver {
             for (answer, publication) in handed_in {
                 match answer.await {
                     Ok(_) => {}
+                    Err(error) if is_for_good(&error) => {}
                     Err(PublishError::NotStored(_) | PublishError::MaybeStored(_)) => due.push(publication),
                     Err(error) => tracing::warn!(%error, "left a subscription unannounced"),
                 }
@@ -185,6 +200,11 @@ impl Driver {
             tokio::time::sleep(AGAIN_AFTER).await;
         }
     }
+}
+
+/// Whether the log is of a kind that takes no presence, now or later.
+fn is_for_good(error: &PublishError) -> bool {
+    matches!(error, PublishError::NotStored(fault) if fault.is::<NoPresence>())
 }
 
 /// Draws a subscriber's id: a random UUID, of nothing that the client has any say in (M-147).

@@ -130,6 +130,17 @@ mod tests {
         assert_eq!(registry.len(), (0, 0));
     }
 
+    #[test]
+    fn nothing_is_settled_before_whoever_took_a_change_comes_back_for_more() {
+        let mut registry = Registry::default();
+        assert!(registry.is_settled());
+        registry.begin(subscriber(1));
+        assert!(!registry.is_settled());
+        assert_eq!(registry.take(10).len(), 1);
+        assert!(!registry.is_settled());
+        assert!(registry.take(10).is_empty() && registry.is_settled());
+    }
+
     #[derive(Clone, Copy, Debug)]
     enum Op {
         Begin,
