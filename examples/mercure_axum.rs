@@ -4,7 +4,8 @@
 //! Then `curl -N 'http://127.0.0.1:3000/.well-known/mercure?match=orders/41'` in one terminal, and in another
 //! `curl -X POST http://127.0.0.1:3000/orders/41/pay`.
 //!
-//! There are no tokens yet: whoever reaches the endpoint may publish, so it stays on loopback here.
+//! Nobody publishes over HTTP, and everybody reads what is public: that is what `Mercure` does if nothing is said about
+//! tokens. `Mercure::access` says something.
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;

@@ -61,6 +61,25 @@ const PROXIES = {
         server hub 127.0.0.1:${upstream}
     `,
   },
+  // Passes connections on without a look inside, and says whose they are.
+  "HAProxy with PROXY protocol": {
+    command: "haproxy",
+    args: (_, file) => ["-db", "-f", file],
+    configuration: (_, port, upstream) => `
+      global
+        nbthread 1
+      defaults
+        mode tcp
+        timeout connect 1m
+        timeout client 1m
+        timeout server 1m
+      frontend clients
+        bind 127.0.0.1:${port}
+        default_backend hub
+      backend hub
+        server hub 127.0.0.1:${upstream} send-proxy-v2
+    `,
+  },
 };
 
 /** What a failed test has left behind would keep a file's process alive for ever. */
@@ -73,7 +92,7 @@ process.on("exit", () => {
 });
 
 export class Proxy {
-  /** Starts `name`, "nginx" or "HAProxy", on a free port in front of `server`, which may be a relay. */
+  /** Starts `name`, one of those above, on a free port in front of `server`, which may be a relay. */
   static async before(server, name) {
     let complaints = "";
     // Neither proxy can take port 0 and say which it got. What was free a moment ago may be taken by now: then the next.

@@ -57,6 +57,8 @@
 //! | `tokio` | [`channel`], and the timer that keeps an [`Sse`] alive; the adapters imply it |
 //! | `axum-08` | [`Sse`] is a response of axum 0.8, [`LastEventId`] an extractor |
 //! | `mercure` | `Mercure`: the hub over HTTP, as a router to merge into an axum 0.8 application; `serve` in place of `axum::serve`, for tens of thousands of streams |
+//! | `jwks` | `token::KeySet::from_url`: the keys of an identity provider, fetched from its JWK set |
+//! | `tls` | `Tls` for `serve`: TLS with a certificate from files, which is renewed when they change |
 //! | `io-uring` | `serve` writes through `io_uring` where the kernel allows it (Linux) |
 //! | `blocking` | `blocking::Connection` on a `TcpStream` or anything that writes, a thread for each |
 

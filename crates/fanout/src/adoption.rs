@@ -1,7 +1,8 @@
 //! What a fan-out is handed with a connection.
 
+use std::any::Any;
 use std::fmt;
-use std::net::TcpStream;
+use std::net::{IpAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use fanfare_hub::Subscription;
@@ -18,6 +19,23 @@ pub struct Adoption {
     pub subscription: Subscription,
     /// What else was agreed with the client.
     pub terms: Terms,
+    /// Who is behind the connection, where there is more to say than its other end.
+    pub client: Option<Box<Client>>,
+}
+
+/// Whom a connection is for, as far as its socket does not tell.
+#[derive(Default)]
+pub struct Client {
+    /// The client's own address, if the connection is a proxy's.
+    pub address: Option<IpAddr>,
+    /// Kept until the connection has ended, and dropped then: whatever its owner counts by it.
+    pub held: Option<Box<dyn Any + Send>>,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("address", &self.address).finish_non_exhaustive()
+    }
 }
 
 /// What holds for one stream.

@@ -5,14 +5,14 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use fanfare_hub::{Member, Subscription};
+use fanfare_hub::{Member, Subscription, SubscriptionKey};
 use fanfare_wire::Frame;
 use mio::net::TcpStream;
 
-use crate::Ended;
 use crate::clock::Tick;
 use crate::collected::{Charge, Turn};
 use crate::rounds::{Link, Linked};
+use crate::{Client, Ended};
 
 pub(crate) struct Connection {
     pub(crate) socket: TcpStream,
@@ -21,6 +21,8 @@ pub(crate) struct Connection {
     /// What is rare: bytes that have to be written before anything else, a subscription that is not in memory.
     pub(crate) aside: Option<Box<Aside>>,
     pub(crate) keep_alive: Option<Rc<KeepAlive>>,
+    /// Dropped with the rest.
+    pub(crate) client: Option<Box<Client>>,
     pub(crate) room: u32,
     pub(crate) link: Link,
     pub(crate) since: Tick,
@@ -85,6 +87,12 @@ impl Connection {
             State { drained: true, .. } => Ended::Drained,
             _ => Ended::Expired,
         }
+    }
+
+    /// What tells its subscription from the others of its hub, if it is told from them.
+    pub(crate) fn subscription(&self) -> Option<SubscriptionKey> {
+        let aside = self.aside.as_ref().and_then(|aside| aside.subscription.as_ref());
+        self.member.as_ref().and_then(Member::key).or_else(|| aside.and_then(Subscription::key))
     }
 
     /// Whether it can be written to from the hub's log.

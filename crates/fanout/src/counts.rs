@@ -16,7 +16,7 @@ pub enum Ended {
     ByHub,
     /// It was drained.
     Drained,
-    /// Its time was over.
+    /// Its time was over, or was ended by [`Fanout::end`](crate::Fanout::end).
     Expired,
     /// The client took no bytes for the write timeout.
     WriteTimeout,

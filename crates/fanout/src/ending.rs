@@ -1,6 +1,9 @@
 //! How connections end: in order, or by a reset; and what is given back then.
 
+use std::collections::HashSet;
 use std::sync::atomic::Ordering::Relaxed;
+
+use fanfare_hub::{Hub, SubscriptionKey};
 
 use crate::Ended;
 use crate::connection::Aside;
@@ -36,6 +39,22 @@ impl Worker {
             socket::reset_on_drop(&connection.socket);
         }
         self.end(key, how);
+    }
+
+    /// Ends the streams of these subscriptions of a hub as those whose time is over.
+    pub(crate) fn end_those_of(&mut self, hub: &Hub, keys: &HashSet<SubscriptionKey>) {
+        let Some((room, _)) = self.rooms.iter().find(|(_, room)| room.is_of(hub)) else { return };
+        for key in 0..self.connections.capacity() {
+            let Some(connection) = self.connections.get_mut(key) else { continue };
+            let is_meant = connection.room as usize == room
+                && connection.subscription().is_some_and(|subscription| keys.contains(&subscription));
+            if is_meant {
+                connection.ends_at = self.clock.now();
+                // Whoever is on the way out may finish what was begun; these may not.
+                connection.state.drained = false;
+                self.time_is_over(key);
+            }
+        }
     }
 
     pub(crate) fn cut_all(&mut self) {

@@ -1,5 +1,6 @@
 //! The handle: starts the workers, deals connections out to them, and asks them things.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::future::poll_fn;
 use std::io;
@@ -8,6 +9,8 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
+
+use fanfare_hub::{Hub, SubscriptionKey};
 
 use crate::counts::Totals;
 use crate::inbox::{Command, Inbox};
@@ -33,7 +36,7 @@ use crate::{Adoption, Counts, Settings};
 /// // Whatever the client asked for was read and found good before.
 /// let head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n".to_vec();
 /// let subscription = hub.subscribe("news");
-/// fanout.adopt(Adoption { socket, head, subscription, terms: Terms::default() }).expect("it runs");
+/// fanout.adopt(Adoption { socket, head, subscription, terms: Terms::default(), client: None }).expect("it runs");
 ///
 /// hub.close();
 /// let mut response = String::new();
@@ -109,6 +112,41 @@ impl Fanout {
         self.tell_all(|| Command::Drain { window });
     }
 
+    /// Ends the streams of some subscriptions of `hub`, now, as if their time were over: each between two events and with a
+    /// `retry` of its own. Whoever has not taken yet what was begun is reset, and nothing is written any more.
+    ///
+    /// It counts for what was adopted before the call. A subscription that has ended meanwhile may have left its
+    /// [key](fanfare_hub::Subscription::key) to another, which then comes back. One call costs each worker a look at all its
+    /// connections.
+    ///
+    /// ```
+    /// # use std::io::Read;
+    /// # use std::net::{TcpListener, TcpStream};
+    /// # use fanfare_fanout::{Adoption, Fanout, Settings, Terms};
+    /// # use fanfare_hub::Hub;
+    /// # let hub = Hub::builder().build()?;
+    /// # let fanout = Fanout::start(&Settings::default())?;
+    /// # let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// # let mut client = TcpStream::connect(listener.local_addr()?)?;
+    /// # let (socket, _) = listener.accept()?;
+    /// # socket.set_nonblocking(true)?;
+    /// # let head = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n".to_vec();
+    /// let subscription = hub.subscribe("news").on_end(|| println!("somebody left"));
+    /// let key = subscription.key().expect("it has something to do at its end");
+    /// fanout.adopt(Adoption { socket, head, subscription, terms: Terms::default(), client: None }).expect("it runs");
+    ///
+    /// fanout.end(&hub, [key]);
+    /// # let mut response = String::new();
+    /// # client.read_to_string(&mut response)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn end(&self, hub: &Hub, keys: impl IntoIterator<Item = SubscriptionKey>) {
+        let keys: Arc<HashSet<SubscriptionKey>> = Arc::new(keys.into_iter().collect());
+        if !keys.is_empty() {
+            self.tell_all(|| Command::End { hub: hub.clone(), keys: keys.clone() });
+        }
+    }
+
     /// Resets every connection, now.
     pub fn cut_all(&self) {
         self.tell_all(|| Command::CutAll);
@@ -117,6 +155,12 @@ impl Fanout {
     /// Waits until there are no connections.
     pub async fn emptied(&self) {
         poll_fn(|context| self.0.totals.poll_emptied(context.waker())).await;
+    }
+
+    /// Whether both are handles of one fan-out.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 
     /// Whether all its workers write through `io_uring`.

@@ -2,8 +2,11 @@
 //!
 //! Whoever puts the first thing in rings; until the worker has looked, the others need not.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
+
+use fanfare_hub::{Hub, SubscriptionKey};
 
 use crate::Adoption;
 use crate::bell::Bell;
@@ -19,6 +22,11 @@ pub(crate) enum Command {
     },
     Drain {
         window: Duration,
+    },
+    /// Ends the streams of these subscriptions of a hub.
+    End {
+        hub: Hub,
+        keys: Arc<HashSet<SubscriptionKey>>,
     },
     CutAll,
     Report(Request),

@@ -43,7 +43,7 @@ mod tending;
 mod worker;
 mod writing;
 
-pub use adoption::{Adoption, Terms};
+pub use adoption::{Adoption, Client, Terms};
 pub use counts::{Counts, Ended};
 pub use fanout::Fanout;
 pub use report::Subscriber;

@@ -1,6 +1,6 @@
 //! Who is connected, and how far behind: for operators.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
@@ -13,6 +13,8 @@ use crate::sync::{Mutex, lock};
 pub struct Subscriber {
     /// The other end, if it still has one.
     pub address: Option<SocketAddr>,
+    /// The client's own address, if that is a proxy.
+    pub client: Option<IpAddr>,
     /// For how long it has been connected.
     pub connected: Duration,
     /// How many positions of the log it has not been looked at for; what of it is for this subscriber, nobody has counted.

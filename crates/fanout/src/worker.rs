@@ -249,13 +249,14 @@ impl Worker {
             Command::Adopt(adoption) => self.adopt(*adoption),
             Command::Tend { key } => self.tend(key),
             Command::Drain { window } => self.drain(window),
+            Command::End { hub, keys } => self.end_those_of(&hub, &keys),
             Command::CutAll => self.cut_all(),
             Command::Report(request) => self.report(&request),
             Command::Stop => self.stopped = true,
         }
     }
 
-    fn adopt(&mut self, Adoption { socket, head, subscription, terms }: Adoption) {
+    fn adopt(&mut self, Adoption { socket, head, subscription, terms, client }: Adoption) {
         let socket = TcpStream::from_std(socket);
         socket::set_up(&socket, &self.settings);
         let room = self.room_of(&subscription);
@@ -275,6 +276,7 @@ impl Worker {
             member: None,
             aside: Some(Box::new(Aside { owed: head, subscription, last_words, ..Aside::default() })),
             keep_alive,
+            client,
             room,
             link: Link::NONE,
             since: self.clock.now(),
@@ -354,6 +356,7 @@ impl Worker {
             let behind = |next: u64| if connection.state.full { end.saturating_sub(next) } else { 0 };
             subscribers.push(Subscriber {
                 address: None,
+                client: connection.client.as_ref().and_then(|client| client.address),
                 connected: clock::duration(self.clock.since(connection.since)),
                 behind: connection.member.as_ref().map_or(0, |member| behind(member.next())),
                 full: connection

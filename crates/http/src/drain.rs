@@ -1,7 +1,8 @@
 //! Sends everybody away without a stampede: the signal, and the stream that obeys it.
 //!
 //! It never closes a connection; that is for whoever serves it (see [`serve`](crate::serve())). A stream ends by itself, at
-//! a moment of its own within the window, with a `retry` of its own, and its client resumes where it was.
+//! a moment of its own within the window, with a `retry` of its own, and its client resumes where it was. One whose time is
+//! limited ends then, drain or not, and so does one whose token is revoked.
 
 use std::fmt;
 use std::pin::Pin;
@@ -12,10 +13,11 @@ use std::time::Duration;
 use fanfare_wire::Frame;
 use futures_core::Stream;
 use pin_project_lite::pin_project;
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use crate::jitter;
+use crate::revocation::Ticket;
 
 /// A signal that the streams of a hub are to end, spread over a window of time.
 ///
@@ -80,13 +82,17 @@ impl fmt::Debug for Drain {
 }
 
 pin_project! {
-    /// Yields the frames of `S` until the drain ends it.
+    /// Yields the frames of `S` until the drain ends it, or its time is over.
     pub(crate) struct UntilDrained<S> {
         #[pin]
         frames: S,
         drain: Drain,
         #[pin]
         phase: Phase,
+        ends_at: Option<Instant>,
+        #[pin]
+        end: Option<Sleep>,
+        ticket: Option<Ticket>,
     }
 }
 
@@ -102,12 +108,24 @@ pin_project! {
 impl<S> UntilDrained<S> {
     pub(crate) fn new(frames: S, drain: Drain) -> Self {
         let begun = drain.0.begun.clone().cancelled_owned();
-        Self { frames, drain, phase: Phase::Serving { begun } }
+        Self { frames, drain, phase: Phase::Serving { begun }, ends_at: None, end: None, ticket: None }
     }
 
-    /// The frames, for whoever ends them by means of its own.
-    pub(crate) fn into_inner(self) -> S {
-        self.frames
+    /// Ends at `ends_at`, if that is not never.
+    pub(crate) fn ending(mut self, ends_at: Option<Instant>) -> Self {
+        self.ends_at = ends_at;
+        self
+    }
+
+    /// Ends when the token is revoked that the stream lives by, if it lives by one.
+    pub(crate) fn living_by(mut self, ticket: Option<Ticket>) -> Self {
+        self.ticket = ticket;
+        self
+    }
+
+    /// The frames, when they end, and by what they live, for whoever ends them by means of its own.
+    pub(crate) fn into_inner(self) -> (S, Option<Instant>, Option<Ticket>) {
+        (self.frames, self.ends_at, self.ticket)
     }
 }
 
@@ -131,6 +149,15 @@ where
             PhaseProjection::Leaving { at } => at.poll(cx).is_ready(),
             PhaseProjection::Ended => return Poll::Ready(None),
         };
+        // Only a stream that is served here needs a timer.
+        if let Some(at) = this.ends_at.take() {
+            this.end.set(Some(tokio::time::sleep_until(at)));
+        }
+        let is_revoked = this.ticket.as_mut().is_some_and(|ticket| ticket.poll_cut(cx).is_ready());
+        if is_revoked || this.end.as_pin_mut().is_some_and(|end| end.poll(cx).is_ready()) {
+            this.phase.set(Phase::Ended);
+            return Poll::Ready(None);
+        }
         if leave {
             this.phase.set(Phase::Ended);
             return Poll::Ready(Some(Ok(jitter::come_back())));
@@ -179,6 +206,17 @@ mod tests {
             moments.insert(begun.elapsed());
         }
         assert!(moments.len() > 10, "{moments:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_whose_time_is_limited_ends_then_and_stays_ended_m060() {
+        let minute = Duration::from_secs(60);
+        let begun = Instant::now();
+        let mut frames = Box::pin(UntilDrained::new(endless(), Drain::new()).ending(Some(begun + minute)));
+        assert_eq!(frames.next().await.expect("a frame").expect("fine"), b"data: first\n\n"[..]);
+        assert!(frames.next().await.is_none());
+        assert_eq!(begun.elapsed().as_secs(), 60);
+        assert!(frames.next().await.is_none(), "the stream is fused");
     }
 
     #[tokio::test(start_paused = true)]

@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderName};
 
 use crate::refusal::Refusal;
 
-const KEY: HeaderName = HeaderName::from_static("idempotency-key");
+pub(crate) const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// The longest key, in bytes.
 const KEY_BYTES_MAX: usize = 255;

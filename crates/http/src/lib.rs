@@ -4,26 +4,43 @@
 //! hub's matter, and so is every event's form. [`Mercure`] is the endpoint; [`serve()`] bounds and drains connections, for
 //! whoever has no server yet.
 
+mod access;
 mod body;
 mod bookmarks;
+mod cors;
 mod cursor;
 mod drain;
 mod form;
 mod idempotency;
 mod jitter;
+mod lifetime;
 mod limits;
 mod mercure;
+mod metadata;
 mod patterns;
 mod publish;
+mod rate;
 mod refusal;
 mod reserved;
+mod revocation;
 mod serve;
 mod stream;
 mod subscribe;
+mod subscriptions;
 mod text;
+pub mod token;
 
+pub use access::{Access, Answer, Authorize, Denied, OriginError, Origins, Payloads, Rights, TokenAccess};
 pub use bookmarks::Bookmarks;
 pub use drain::Drain;
 pub use limits::RequestLimits;
 pub use mercure::Mercure;
-pub use serve::{ConnectionLimits, Listeners, Serve, ServeCounts, listen, serve};
+pub use rate::PublishRate;
+pub use revocation::{HeldRevocation, Revocation, RevocationId, Revocations, RevokeError, Revoked};
+pub use serve::{
+    ClientInfo, ConnectionLimits, ForwardedHeaders, Listeners, Serve, ServeCounts, TrustedProxies,
+    TrustedProxiesError, listen, serve,
+};
+#[cfg(feature = "tls")]
+pub use serve::{Tls, TlsError};
+pub use token::Role;

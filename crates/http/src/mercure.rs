@@ -1,26 +1,32 @@
 //! The hub's one URL: publish by `POST`, subscribe by `GET`, `HEAD` and `QUERY`.
 //!
-//! Here requests meet the hub; how they are read and how a stream is answered have files of their own. There are no
-//! tokens yet: everybody may publish, and private publications reach nobody. Rules: section 1 of the protocol.
+//! Here requests meet the hub; what they may do, how they are read and how a stream is answered have files of their own.
+//! Rules: section 1 of the protocol.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, any};
+use axum::routing::{MethodRouter, any, get};
 use fanfare_hub::Hub;
 use http::{HeaderValue, StatusCode, header};
 use tokio::time::timeout;
+use tower::layer::util::Identity;
+use tower::util::Either;
+use tower_http::cors::CorsLayer;
 use url::Url;
 
 use crate::drain::Drain;
 use crate::limits::RequestLimits;
 use crate::patterns::Patterns;
+use crate::rate::{Buckets, PublishRate};
 use crate::refusal::Refusal;
 use crate::subscribe::{self, Rules};
-use crate::{Bookmarks, body, idempotency, publish, stream};
+use crate::subscriptions::{self, Subscriptions};
+use crate::token::Role;
+use crate::{Access, Bookmarks, Origins, body, cors, idempotency, metadata, publish, stream};
 
 /// What [`Mercure::endpoint`] answers to; in the order of a sentence.
 const METHODS: &str = "GET, HEAD, POST, QUERY, OPTIONS";
@@ -28,12 +34,18 @@ const METHODS: &str = "GET, HEAD, POST, QUERY, OPTIONS";
 /// Where clients look for a hub that was not configured otherwise (M-002).
 const DEFAULT_HUB_URL: &str = "http://localhost/.well-known/mercure";
 
+/// How long a stream lives if nothing else was said.
+const LIFETIME: Duration = Duration::from_secs(3600);
+
 /// A hub as an HTTP endpoint that speaks the Mercure protocol.
 ///
 /// A publication may carry the header `Idempotency-Key`: 1 to 255 visible ASCII characters, bare or in quotation marks.
 /// Sent again with the same key it is stored once; the answer is the first one's, with `Idempotent-Replayed: true`.
 /// Another publication under a key that is still remembered is 422. The log remembers keys, within its limits:
 /// [`HubBuilder::idempotency_keys`](fanfare_hub::HubBuilder::idempotency_keys).
+///
+/// Who may publish and read is said by [`access`](Self::access): out of the box nobody publishes over HTTP, and everybody
+/// reads what is public.
 ///
 /// Cheap to clone. Without [`hub_url`](Self::hub_url) it takes itself to be at `http://localhost/.well-known/mercure`.
 ///
@@ -63,6 +75,12 @@ pub(crate) struct Settings {
     pub(crate) legacy: bool,
     pub(crate) limits: RequestLimits,
     pub(crate) drain: Drain,
+    pub(crate) access: Access,
+    pub(crate) cors: Origins,
+    pub(crate) lifetime: Option<Duration>,
+    pub(crate) rate: Option<Buckets>,
+    /// None if they are neither announced nor listed.
+    pub(crate) subscriptions: Option<Arc<Subscriptions>>,
 }
 
 impl Mercure {
@@ -81,6 +99,11 @@ impl Mercure {
             legacy: true,
             limits: RequestLimits::default(),
             drain: Drain::new(),
+            access: Access::default(),
+            cors: Origins::none(),
+            lifetime: Some(LIFETIME),
+            rate: None,
+            subscriptions: None,
         };
         Self { hub, settings: Arc::new(settings) }
     }
@@ -93,6 +116,7 @@ impl Mercure {
     pub fn hub_url(mut self, url: Url) -> Self {
         let settings = Arc::make_mut(&mut self.settings);
         settings.patterns = Patterns::new(url.clone());
+        settings.subscriptions = settings.subscriptions.is_some().then(|| Subscriptions::new(&url));
         settings.hub_url = url;
         self
     }
@@ -122,6 +146,23 @@ impl Mercure {
         self
     }
 
+    /// Says whether it is announced and listed who is subscribed to what. Default: no.
+    ///
+    /// For each matcher of a connection a private event tells that it has come or gone, on a topic below the path of the
+    /// [hub's URL](Self::hub_url), and `GET …/subscriptions` lists those who are there, for whoever's
+    /// rights to read match that path. These events have a history of their own, a tenth of what is kept
+    /// besides; see [`Hub::announce`](fanfare_hub::Hub::announce).
+    ///
+    /// It costs some 300 bytes for each connection, and 200 more for each matcher.
+    ///
+    /// Source: sections 13 and 14 of the Mercure protocol.
+    #[must_use]
+    pub fn subscriptions(mut self, told: bool) -> Self {
+        let settings = Arc::make_mut(&mut self.settings);
+        settings.subscriptions = told.then(|| Subscriptions::new(&settings.hub_url));
+        self
+    }
+
     /// Sets what one request may hold.
     #[must_use]
     pub fn limits(mut self, limits: RequestLimits) -> Self {
@@ -136,14 +177,70 @@ impl Mercure {
         self
     }
 
-    /// The endpoint at the path of the hub's URL, to be merged into an application.
+    /// Says who may publish and who may read private events. Default: [`Access::read_only`].
+    #[must_use]
+    pub fn access(mut self, access: Access) -> Self {
+        Arc::make_mut(&mut self.settings).access = access;
+        self
+    }
+
+    /// Lets pages of these origins read the hub's answers, and send their cookies along unless it is every origin (CORS).
+    /// Default: none but the hub's own.
+    #[must_use]
+    pub fn cors(mut self, origins: Origins) -> Self {
+        Arc::make_mut(&mut self.settings).cors = origins;
+        self
+    }
+
+    /// Sets how long a stream lives at the most, `None` for as long as its token. Default: an hour.
+    ///
+    /// Each ends at a moment of its own in the last fifth of that time; its client comes back and misses nothing.
+    #[must_use]
+    pub fn lifetime(mut self, longest: impl Into<Option<Duration>>) -> Self {
+        Arc::make_mut(&mut self.settings).lifetime = longest.into();
+        self
+    }
+
+    /// Sets how often one publisher may publish, as told apart by [`Rights::who`](crate::Rights::who); more is 429.
+    /// Default: as often as it likes.
+    #[must_use]
+    pub fn publish_rate(mut self, rate: impl Into<Option<PublishRate>>) -> Self {
+        Arc::make_mut(&mut self.settings).rate = rate.into().map(Buckets::new);
+        self
+    }
+
+    /// The endpoint at the path of the hub's URL, and what belongs to it, to be merged into an application.
     pub fn router<S: Clone + Send + Sync + 'static>(&self) -> Router<S> {
-        Router::new().route(self.settings.hub_url.path(), self.endpoint())
+        let hub_url = &self.settings.hub_url;
+        let mut router = Router::new().route(hub_url.path(), self.endpoint());
+        if self.settings.subscriptions.is_some() {
+            router = router.merge(subscriptions::routes(self));
+        }
+        if self.settings.access.token_access().is_none() {
+            return router;
+        }
+        router
+            .route(&metadata::path(hub_url), get(described).layer(self.cors_layer()).with_state(self.clone()))
     }
 
     /// The endpoint alone, for a route of the application's choice; [`hub_url`](Self::hub_url) should name the same place.
     pub fn endpoint<S: Clone + Send + Sync + 'static>(&self) -> MethodRouter<S> {
-        any(answer).with_state(self.clone())
+        any(answer).layer(self.cors_layer()).with_state(self.clone())
+    }
+
+    /// Nothing, unless pages of other origins are let in.
+    pub(crate) fn cors_layer(&self) -> Either<CorsLayer, Identity> {
+        let origins = &self.settings.cors;
+        if origins.is_empty() { Either::Right(Identity::new()) } else { Either::Left(cors::layer(origins)) }
+    }
+}
+
+impl Mercure {
+    /// The answer to a request that is not served.
+    pub(crate) fn refuse(&self, refusal: Refusal) -> Response {
+        let settings = &self.settings;
+        let metadata = settings.access.token_access().map(|_| metadata::url(&settings.hub_url));
+        refusal.respond(metadata.as_ref())
     }
 }
 
@@ -155,18 +252,32 @@ async fn answer(State(mercure): State<Mercure>, request: Request) -> Response {
         "OPTIONS" => Ok((StatusCode::NO_CONTENT, [(header::ALLOW, METHODS)]).into_response()),
         _ => Err(Refusal::method(METHODS)),
     };
-    answered.unwrap_or_else(IntoResponse::into_response)
+    answered.unwrap_or_else(|refusal| mercure.refuse(refusal))
+}
+
+async fn described(State(mercure): State<Mercure>) -> Response {
+    match mercure.settings.access.token_access() {
+        Some(access) => {
+            metadata::answer(access, &mercure.settings.hub_url, mercure.settings.subscriptions.is_some())
+        }
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
 }
 
 async fn published(mercure: &Mercure, request: Request) -> Result<Response, Refusal> {
     let (head, body) = request.into_parts();
+    let Settings { access, rate, limits, .. } = &*mercure.settings;
+    let rights = access.rights(mercure, &head, Role::Publisher).await?;
+    if let Some(rate) = rate {
+        let full = |after| Refusal::too_many("This publisher publishes more often than it may.", after);
+        rate.take(rights.who.as_ref(), Instant::now()).map_err(full)?;
+    }
     publish::check_media_type(&head.headers)?;
-    // One scope for all, until tokens tell who publishes.
-    let key = idempotency::key(&head.headers, None)?;
-    let limits = &mercure.settings.limits;
+    let key = idempotency::key(&head.headers, rights.who.as_deref())?;
     let form = body::read(&head.headers, body, limits).await?;
+    rights.check_again()?;
     // Fields come from the body alone, never from the query (M-068).
-    let mut publication = publish::publication(&form, &mercure.settings.hub_url, limits)?;
+    let mut publication = publish::publication(&form, &mercure.settings.hub_url, limits, &rights)?;
     if let Some(key) = key {
         publication = publication.idempotency_key(key);
     }
@@ -195,6 +306,8 @@ async fn subscribed(mercure: &Mercure, request: Request) -> Result<Response, Ref
     let query = head.uri.query().unwrap_or_default().as_bytes();
     let rules = Rules { limits, legacy: mercure.settings.legacy };
     let asked = subscribe::asked(query, &form, &head.headers, &rules)?;
+    // What is cheap to judge comes before the token, and patterns come after it (M-036).
+    let rights = mercure.settings.access.rights(mercure, &head, Role::Subscriber).await?;
     // For a `HEAD`, axum takes the body off and with it the subscription; the headers stay those of a `GET` (M-008).
-    stream::open(mercure, asked, &head.headers).await
+    stream::open(mercure, asked, &rights, &head).await
 }

@@ -21,6 +21,13 @@ pub(crate) enum Language {
     Selector,
 }
 
+impl Language {
+    /// Whether `text` has to be compiled: a template without an expression is a text (M-187), and `*` is every topic (M-040).
+    pub(crate) fn has_to_compile(self, text: &str) -> bool {
+        text != "*" && (self == Self::Url || text.contains('{'))
+    }
+}
+
 /// A pattern as a subscriber wrote it.
 pub(crate) type Source = (Language, String);
 

@@ -1,6 +1,6 @@
 //! Turns a publisher's form into a publication.
 //!
-//! It takes the fields as they were sent, and decides nothing about who may publish. Rules: section 6 of the protocol.
+//! It takes the fields as they were sent; what their sender may do was decided before. Rules: section 6 of the protocol.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -9,6 +9,7 @@ use fanfare_hub::{Publication, PublishError, Topic, TopicError};
 use fanfare_wire::{Event, EventId, EventName};
 use url::Url;
 
+use crate::access::Rights;
 use crate::form::Form;
 use crate::limits::RequestLimits;
 use crate::refusal::{Refusal, sentence};
@@ -32,16 +33,26 @@ struct Fields<'a> {
 
 /// Reads a publication from a form.
 ///
-/// Topics are judged first and the other fields after them, which is where a token's grant will be asked (M-075).
+/// Topics are judged first, then whether `rights` cover them, and the other fields after that (M-075).
 ///
 /// # Errors
-/// 400 and 413, as the table of M-069 and M-083 say.
-pub(crate) fn publication(form: &[u8], hub: &Url, limits: &RequestLimits) -> Result<Publication, Refusal> {
+/// 400 and 413, as the table of M-069 and M-083 say, and 403 where the rights do not cover a topic (M-074).
+pub(crate) fn publication(
+    form: &[u8],
+    hub: &Url,
+    limits: &RequestLimits,
+    rights: &Rights,
+) -> Result<Publication, Refusal> {
     let fields = fields(form, limits)?;
     if fields.topics.is_empty() {
         return Err(Refusal::bad("The field `topic` is missing."));
     }
     let topics = fields.topics.into_iter().map(|bytes| topic(bytes, hub)).collect::<Result<Vec<_>, _>>()?;
+    if !rights.may_publish(&topics) {
+        return Err(Refusal::forbidden(
+            "The token does not grant to publish to every topic of this publication.",
+        ));
+    }
     let event = event(fields.data, fields.id, fields.event, fields.retry)?;
     let addressed = Publication::to(topics);
     Ok(if fields.private { addressed.private(event) } else { addressed.event(event) })

@@ -3,25 +3,37 @@
 //! It opens the subscription before the head goes out, because the head says where the stream begins. It never looks into
 //! an event. Rules: sections 5 and 12 of the protocol, with the plan's headers.
 
+use std::time::SystemTime;
+
 use axum::response::{IntoResponse, Response};
 use fanfare_hub::{Selection, SubscribeError};
 use fanfare_stream::{KeepAlive, Sse};
 use fanfare_wire::Frame;
-use http::{HeaderMap, HeaderName, HeaderValue, header};
-use tokio::time::timeout;
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use tokio::time::{Instant, timeout};
 
+use crate::access::{Denied, Rights};
 use crate::cursor::LAST_EVENT_ID;
 use crate::drain::UntilDrained;
 use crate::patterns::CompileError;
 use crate::refusal::Refusal;
 use crate::subscribe::Asked;
-use crate::{Mercure, jitter};
+use crate::{Mercure, jitter, lifetime};
 
 /// Where the stream begins, for a client that said where it was.
-const MERCURE_LAST_EVENT_ID: HeaderName = HeaderName::from_static("mercure-last-event-id");
+pub(crate) const MERCURE_LAST_EVENT_ID: HeaderName = HeaderName::from_static("mercure-last-event-id");
 
-pub(crate) async fn open(mercure: &Mercure, asked: Asked, headers: &HeaderMap) -> Result<Response, Refusal> {
-    let settings = &mercure.settings;
+/// No cache may keep a stream or change it, and none may give it to somebody else (M-052, M-197).
+const NEVER_KEPT: &str = "private, no-cache, no-store, no-transform, must-revalidate, max-age=0";
+
+pub(crate) async fn open(
+    mercure: &Mercure,
+    asked: Asked,
+    rights: &Rights,
+    head: &Parts,
+) -> Result<Response, Refusal> {
+    let (settings, headers) = (&mercure.settings, &head.headers);
     let bookmarks = settings.bookmarks.wanted_by(headers);
     let patterns = match settings.patterns.matchers(asked.patterns).await {
         Ok(patterns) => patterns,
@@ -29,13 +41,27 @@ pub(crate) async fn open(mercure: &Mercure, asked: Asked, headers: &HeaderMap) -
         Err(CompileError::Busy) => return overloaded(headers, "The hub has too many patterns to compile."),
     };
     let selection: Selection = asked.exact.into_iter().chain(patterns).collect();
-    let mut subscription = mercure.hub.subscribe(selection).after(asked.last.clone()).bookmarks(bookmarks);
+    if let Some(subscriptions) = &settings.subscriptions {
+        subscriptions.prepare_soon(&mercure.hub).await;
+    }
+    let mut subscription =
+        mercure.hub.subscribe(selection).grant(&rights.read).after(asked.last.clone()).bookmarks(bookmarks);
     let begins = match timeout(settings.limits.log_timeout, subscription.opened()).await {
         Ok(Ok(resume)) => asked.last.as_ref().map(|last| begins(resume.last_event_id_header(last))),
         Ok(Err(error)) => return refuse(error, headers),
         Err(_) => return overloaded(headers, "The log did not answer in time."),
     };
-    let frames = UntilDrained::new(subscription, settings.drain.clone());
+    // Of a `HEAD` there will be no stream.
+    if let Some(subscriptions) = settings.subscriptions.as_ref().filter(|_| head.method != Method::HEAD) {
+        subscription = subscriptions.attend(&mercure.hub, subscription, asked.in_words, &rights.payloads);
+    }
+    let lives = lifetime::drawn(settings.lifetime, rights.until, SystemTime::now());
+    let ends_at = lives.and_then(|lives| Instant::now().checked_add(lives));
+    let (subscription, ticket) = match &rights.licence {
+        Some(licence) => licence.register(subscription).map_err(Denied::from)?,
+        None => (subscription, None),
+    };
+    let frames = UntilDrained::new(subscription, settings.drain.clone()).ending(ends_at).living_by(ticket);
     let keep_alive = settings.keep_alive.map_or_else(KeepAlive::off, KeepAlive::every);
     let mut response = Sse::new(frames)
         // Some clients and proxies hold everything back until the first byte of a body (M-053).
@@ -44,11 +70,15 @@ pub(crate) async fn open(mercure: &Mercure, asked: Asked, headers: &HeaderMap) -
         // The client finds a clean end and comes back with its last event ID, whatever went wrong here.
         .on_error(|error| tracing::warn!(%error, "a stream ended early"))
         .into_response();
+    let response_headers = response.headers_mut();
+    response_headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(NEVER_KEPT));
+    response_headers.insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
+    response_headers.insert(header::EXPIRES, HeaderValue::from_static("0"));
     if let Some(begins) = begins {
         if settings.legacy {
-            response.headers_mut().insert(LAST_EVENT_ID, begins.clone());
+            response_headers.insert(LAST_EVENT_ID, begins.clone());
         }
-        response.headers_mut().insert(MERCURE_LAST_EVENT_ID, begins);
+        response_headers.insert(MERCURE_LAST_EVENT_ID, begins);
     }
     Ok(response)
 }
@@ -76,14 +106,19 @@ fn refuse(error: SubscribeError, headers: &HeaderMap) -> Result<Response, Refusa
 
 /// A native `EventSource` gives up for good on any status but 200, so it gets a stream that sends it away for a while.
 fn overloaded(headers: &HeaderMap, sentence: &'static str) -> Result<Response, Refusal> {
+    sent_away(headers).ok_or_else(|| Refusal::unavailable(sentence, jitter::reconnection_time()))
+}
+
+/// The stream that sends its client away for a while, if the request accepts a stream.
+pub(crate) fn sent_away(headers: &HeaderMap) -> Option<Response> {
     if !accepts_event_stream(headers) {
-        return Err(Refusal::unavailable(sentence, jitter::reconnection_time()));
+        return None;
     }
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
-        (header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform")),
+        (header::CACHE_CONTROL, HeaderValue::from_static(NEVER_KEPT)),
     ];
-    Ok((headers, jitter::come_back().into_bytes()).into_response())
+    Some((headers, jitter::come_back().into_bytes()).into_response())
 }
 
 fn accepts_event_stream(headers: &HeaderMap) -> bool {

@@ -12,6 +12,7 @@ use crate::form::Form;
 use crate::limits::RequestLimits;
 use crate::patterns::{Language, Source};
 use crate::refusal::{Refusal, sentence};
+use crate::subscriptions::{AsAsked, MatchType};
 use crate::text::plain_text;
 
 /// What a subscriber asks for.
@@ -22,6 +23,8 @@ pub(crate) struct Asked {
     pub(crate) patterns: Vec<Source>,
     /// The last event ID, if one was sent; an empty one was sent too.
     pub(crate) last: Option<EventId>,
+    /// All matchers in the order and the words in which they were asked for.
+    pub(crate) in_words: Vec<AsAsked>,
 }
 
 /// What a subscriber's parameters are held against.
@@ -64,7 +67,7 @@ pub(crate) fn asked(
             "Ask for at least one topic, with a parameter `match` or `match_urlpattern`.",
         ));
     }
-    let mut asked = Asked { exact: Vec::new(), patterns: Vec::new(), last };
+    let mut asked = Asked { exact: Vec::new(), patterns: Vec::new(), last, in_words: Vec::new() };
     for (kind, field, value) in wanted {
         asked.add(kind, plain_text(field, value)?)?;
     }
@@ -73,19 +76,20 @@ pub(crate) fn asked(
 
 impl Asked {
     fn add(&mut self, kind: Kind, text: String) -> Result<(), Refusal> {
+        let of = match kind {
+            None => MatchType::Exact,
+            Some(Language::Url) => MatchType::UrlPattern,
+            Some(Language::Selector) => MatchType::Selector,
+        };
+        self.in_words.push(AsAsked { of, text: text.clone() });
         match kind {
-            Some(language) if text != "*" && !is_plain(language, &text) => {
+            Some(language) if language.has_to_compile(&text) => {
                 self.patterns.push((language, text));
             }
             _ => self.exact.push(Matcher::exact(&text)?),
         }
         Ok(())
     }
-}
-
-/// Whether there is nothing to compile: a template without an expression is a text (M-187).
-fn is_plain(language: Language, text: &str) -> bool {
-    language == Language::Selector && !text.contains('{')
 }
 
 /// Which matcher a parameter names, `None` if it is none; the whole of `match…`, in any case, is ours (M-024).

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use common::socket::{Client, Server};
 use common::{HUB, hub};
-use fanfare_http::{ConnectionLimits, Drain, Mercure};
+use fanfare_http::{Access, ConnectionLimits, Drain, Mercure};
 use fanfare_hub::Hub;
 use http_body_util::BodyExt;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -17,7 +17,7 @@ const WINDOW: Duration = Duration::from_millis(200);
 
 fn server(hub: &Hub, limits: ConnectionLimits) -> Server {
     let drain = Drain::new();
-    let app = Mercure::new(hub.clone()).drain(drain.clone()).router();
+    let app = Mercure::new(hub.clone()).access(Access::open()).drain(drain.clone()).router();
     Server::start(app, limits, drain)
 }
 
@@ -29,7 +29,7 @@ async fn subscriber(server: &Server) -> Client {
 }
 
 #[tokio::test]
-async fn streams_end_cleanly_each_with_a_retry_of_its_own() {
+async fn streams_end_cleanly_each_with_a_retry_of_its_own_m063_m065() {
     let hub = hub();
     let server = server(&hub, ConnectionLimits::default());
     let mut clients = Vec::new();

@@ -4,17 +4,22 @@
 mod common;
 
 use std::future::{pending, ready};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::SystemTime;
 
 use axum::Router;
 use axum::body::Body;
 use common::{Stream, get, post, subscription};
-use fanfare_http::Mercure;
+use fanfare_http::{Access, Mercure};
 use fanfare_hub::engine::{
-    Answer, AppendError, Appended, Batch, Bounds, Engine, Followed, Follower, Origin, ReadError, ReadRequest,
+    Answer, AppendError, Appended, Batch, Bounds, Content, Engine, Followed, Follower, Logged, Origin,
+    ReadError, ReadRequest,
 };
-use fanfare_hub::{Check, EngineFault, Hub, IdKey, IdempotencyKey, Position, Submission};
+use fanfare_hub::{
+    Check, Delivery, EngineFault, Grant, Hub, IdKey, IdempotencyKey, Matcher, Position, Submission,
+};
 use fanfare_wire::EventId;
+use futures_util::StreamExt;
 
 /// How the log fails.
 #[derive(Clone, Copy)]
@@ -66,7 +71,7 @@ impl Engine for Failing {
 }
 
 fn app(engine: Failing) -> Router {
-    Mercure::new(Hub::builder().engine(engine).build().unwrap()).router()
+    Mercure::new(Hub::builder().engine(engine).build().unwrap()).access(Access::open()).router()
 }
 
 /// P4: only what is logged is acknowledged.
@@ -110,4 +115,84 @@ async fn a_subscriber_whose_place_cannot_be_found_is_sent_away_for_a_while_m038(
         // Whoever does not look back needs nothing of it.
         Stream::open(&app, "match=a").await;
     }
+}
+
+/// A log that takes presence only now and then.
+#[derive(Default)]
+struct Moody {
+    follower: OnceLock<Arc<dyn Follower>>,
+    /// How often it was asked, and how many entries it has.
+    asked: Mutex<(u64, u64)>,
+}
+
+impl Engine for Moody {
+    fn follow(&self, follower: Arc<dyn Follower>) -> Result<(), EngineFault> {
+        Failing::Refuses.follow(follower.clone())?;
+        let _ = self.follower.set(follower);
+        Ok(())
+    }
+
+    fn append(&self, _: Submission, _: Option<IdempotencyKey>) -> Answer<'_, Result<Appended, AppendError>> {
+        Box::pin(ready(Err(AppendError::Refused(fault()))))
+    }
+
+    fn announce(&self, presence: Option<Submission>) -> Answer<'static, Result<Appended, AppendError>> {
+        let mut asked = self.asked.lock().unwrap();
+        asked.0 += 1;
+        match asked.0 % 3 {
+            1 => return Box::pin(ready(Err(AppendError::Refused(fault())))),
+            2 => return Box::pin(ready(Err(AppendError::Unknown(fault())))),
+            _ => {}
+        }
+        asked.1 += 1;
+        let (position, check, at) = (asked.1, Check::from_random(7), SystemTime::now());
+        let content = presence.map_or(Content::Forgotten, Content::Presence);
+        let follower = self.follower.get().unwrap();
+        follower.accept(Followed::Entry(Logged { position, check, at, content }));
+        follower.ring();
+        let id = EventId::parse(position.to_string()).unwrap();
+        Box::pin(ready(Ok(Appended { position, id, duplicate: false })))
+    }
+
+    fn bounds(&self) -> Answer<'_, Result<Bounds, EngineFault>> {
+        Box::pin(ready(Err(fault())))
+    }
+
+    fn read(&self, _: ReadRequest) -> Answer<'_, Result<Batch, ReadError>> {
+        Box::pin(pending())
+    }
+
+    fn find(&self, _: EventId) -> Answer<'_, Result<Option<Position>, EngineFault>> {
+        Box::pin(pending())
+    }
+}
+
+/// M-144: whatever the log does, it is told in the end that a subscriber came, and then that it is gone.
+#[tokio::test(start_paused = true)]
+async fn what_the_log_does_not_take_is_announced_when_it_does() {
+    let hub = Hub::builder().engine(Moody::default()).build().unwrap();
+    let app: Router = Mercure::new(hub.clone()).subscriptions(true).router();
+    let mut watch = hub.subscribe(Matcher::any()).grant(&Grant::everything()).bookmarks(false);
+    let stream = Stream::open(&app, "match=a&match=b&match=c").await;
+    let mut told = async |active: bool| {
+        let mut texts = std::collections::BTreeSet::new();
+        while texts.len() < 3 {
+            let Some(Ok(Delivery::Event(entry))) = watch.next().await else { panic!("no event") };
+            let frame = String::from_utf8(entry.frame().as_bytes().to_vec()).unwrap();
+            assert!(frame.contains(&format!("\"active\":{active}")), "{frame}");
+            texts.insert(entry.topics()[0].as_str().split('/').nth(5).unwrap().to_owned());
+        }
+        assert_eq!(texts, ["a", "b", "c"].map(str::to_owned).into());
+    };
+    told(true).await;
+    drop(stream);
+    told(false).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn over_a_log_that_keeps_no_presence_streams_are_served_nevertheless() {
+    let hub = Hub::builder().engine(Failing::Refuses).build().unwrap();
+    let app: Router = Mercure::new(hub).subscriptions(true).router();
+    drop(Stream::open(&app, "match=a").await);
+    Stream::open(&app, "match=a").await;
 }

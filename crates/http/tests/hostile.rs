@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use common::socket::{Client, Server};
 use common::{HUB, hub};
-use fanfare_http::{ConnectionLimits, Drain, Mercure, RequestLimits};
+use fanfare_http::{Access, ConnectionLimits, Drain, Mercure, RequestLimits};
 use fanfare_hub::Hub;
 use tokio::io::AsyncWriteExt;
 
@@ -20,7 +20,7 @@ fn server(hub: &Hub) -> Server {
 
 fn with(hub: &Hub, connection: ConnectionLimits, request: RequestLimits) -> Server {
     let drain = Drain::new();
-    let app = Mercure::new(hub.clone()).limits(request).drain(drain.clone()).router();
+    let app = Mercure::new(hub.clone()).access(Access::open()).limits(request).drain(drain.clone()).router();
     Server::start(app, connection, drain)
 }
 

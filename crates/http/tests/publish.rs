@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use common::{FORM, HUB, Stream, app, hub, post, publication, send};
-use fanfare_http::{Mercure, RequestLimits};
+use fanfare_http::{Access, Mercure, RequestLimits};
 use fanfare_hub::Hub;
 use http::{HeaderValue, Request};
 
@@ -186,7 +186,7 @@ fn with_key(key: &str, form: &str) -> Request<Body> {
 
 /// P3: one publication, however often it is sent.
 #[tokio::test]
-async fn a_publication_sent_again_with_its_key_is_stored_once_and_answered_with_the_first_id() {
+async fn a_publication_sent_again_with_its_key_is_stored_once_and_answered_with_the_first_id_m086() {
     let hub = hub();
     let app = app(&hub);
     let mut stream = Stream::open(&app, "match=a").await;
@@ -353,7 +353,7 @@ async fn fields_in_the_query_do_not_count_m068() {
 async fn what_is_too_large_is_413_m083() {
     let hub = Hub::builder().event_bytes_max(2_000).build().unwrap();
     let limits = RequestLimits { body_bytes_max: 6_000, topics_max: 3, ..RequestLimits::default() };
-    let app = Mercure::new(hub.clone()).limits(limits).router();
+    let app = Mercure::new(hub.clone()).access(Access::open()).limits(limits).router();
     for (form, sentence) in [
         (format!("topic=a&data={}", "x".repeat(6_000)), "The body is larger than 6000 bytes.\n"),
         ("topic=a&topic=b&topic=c&topic=d".to_owned(), "A publication may have at most 3 topics.\n"),

@@ -6,7 +6,7 @@ mod common;
 use axum::Router;
 use axum::body::Body;
 use common::{Stream, app, hub, post, subscription};
-use fanfare_http::Mercure;
+use fanfare_http::{Access, Mercure};
 use fanfare_hub::Hub;
 
 /// A hub in which `a` was told 1, 2 and 3.
@@ -107,7 +107,7 @@ async fn an_empty_last_event_id_is_answered_and_asks_for_nothing_m129() {
 #[tokio::test]
 async fn with_legacy_off_only_the_modern_header_answers_m191() {
     let hub = hub();
-    let app: Router = Mercure::new(hub).legacy(false).router();
+    let app: Router = Mercure::new(hub).access(Access::open()).legacy(false).router();
     let stream = Stream::open(&app, "match=a&last_event_id=x&lastEventID=y").await;
     assert_eq!(stream.headers["mercure-last-event-id"], "earliest");
     assert!(!stream.headers.contains_key("last-event-id"));

@@ -5,7 +5,7 @@ mod common;
 
 use axum::body::Body;
 use common::{FORM, HUB, Stream, app, get, hub, post, send, subscription};
-use fanfare_http::{Bookmarks, Mercure, RequestLimits};
+use fanfare_http::{Access, Bookmarks, Mercure, RequestLimits};
 use fanfare_hub::Hub;
 use http::Request;
 use url::Url;
@@ -65,7 +65,7 @@ async fn values_that_cannot_be_meant_are_refused_m013_m025_m027() {
 async fn too_many_or_too_long_matchers_are_refused_with_400_m032() {
     let hub = hub();
     let limits = RequestLimits { matchers_max: 2, ..RequestLimits::default() };
-    let app = Mercure::new(hub).limits(limits).router();
+    let app = Mercure::new(hub).access(Access::open()).limits(limits).router();
     assert_eq!(get(&app, "match=a&match=b&topic=c").await.status, 400);
     let answer = get(&app, &format!("match={}", "x".repeat(4_097))).await;
     assert_eq!(
@@ -83,7 +83,10 @@ async fn unknown_parameters_and_names_in_other_case_are_ignored_m009_m023() {
 /// Which of four topics reach a subscriber that asks with `query`.
 async fn arriving(query: &str) -> Vec<&'static str> {
     let hub = hub();
-    let app = Mercure::new(hub).hub_url(Url::parse(&format!("https://push.test{HUB}")).unwrap()).router();
+    let app = Mercure::new(hub)
+        .access(Access::open())
+        .hub_url(Url::parse(&format!("https://push.test{HUB}")).unwrap())
+        .router();
     let mut stream = Stream::open(&app, &format!("match=end&{query}")).await;
     let topics = ["a", "/books/1", "https://push.test/books/2", "https://x.test/books/3"];
     for topic in topics {
@@ -121,7 +124,7 @@ async fn each_kind_of_matcher_matches_what_it_should_m019_m020_m021_m040_m186_m1
 #[tokio::test]
 async fn with_legacy_off_a_client_of_before_is_told_what_to_send_m186() {
     let hub = hub();
-    let app = Mercure::new(hub).legacy(false).router();
+    let app = Mercure::new(hub).access(Access::open()).legacy(false).router();
     let answer = get(&app, "topic=a").await;
     assert_eq!(answer.status, 400);
     assert_eq!(answer.text, "The parameter `topic` is not known here; use `match` or `match_urlpattern`.\n");
@@ -131,7 +134,12 @@ async fn with_legacy_off_a_client_of_before_is_told_what_to_send_m186() {
 async fn the_head_says_that_it_is_a_stream_that_nobody_may_keep_m051_m052_m053() {
     let hub = hub();
     let mut stream = Stream::open(&app(&hub), "match=a").await;
-    assert_eq!(stream.headers["cache-control"], "no-cache, no-transform");
+    let kept = &stream.headers["cache-control"];
+    assert_eq!(kept, "private, no-cache, no-store, no-transform, must-revalidate, max-age=0");
+    assert_eq!(
+        (&stream.headers["pragma"], &stream.headers["expires"]),
+        (&"no-cache".parse().unwrap(), &"0".parse().unwrap())
+    );
     assert_eq!(stream.headers["x-accel-buffering"], "no");
     assert!(!stream.headers.contains_key("mercure-last-event-id"), "no cursor, no answer to it (M-054)");
     assert_eq!(stream.until("\n").await, ":\n", "the first bytes are a comment line");
@@ -209,7 +217,7 @@ async fn bookmarks_go_to_browsers_by_default() {
         }
         stream.until("\n\n").await
     };
-    let mercure = || Mercure::new(hub.clone());
+    let mercure = || Mercure::new(hub.clone()).access(Access::open());
     assert!(first(mercure(), browser(), true).await.starts_with("id: #1"));
     assert!(first(mercure(), program(), false).await.starts_with("id: mine\ndata: x"));
     assert!(first(mercure().bookmarks(Bookmarks::All), program(), true).await.starts_with("id: #1"));
@@ -220,7 +228,7 @@ async fn bookmarks_go_to_browsers_by_default() {
 
 /// A native `EventSource` gives up for good on any status but 200.
 #[tokio::test]
-async fn a_full_hub_sends_an_event_source_away_for_a_while_and_tells_others() {
+async fn a_full_hub_sends_an_event_source_away_for_a_while_and_tells_others_m033_m038() {
     let hub = Hub::builder().subscribers_max(1).build().unwrap();
     let app = app(&hub);
     let _stream = Stream::open(&app, "match=a").await;
@@ -258,7 +266,8 @@ async fn a_subscriber_that_leaves_makes_room() {
 #[tokio::test]
 async fn the_endpoint_lives_in_an_application_at_a_path_of_its_choice_m003() {
     let hub = hub();
-    let mercure = Mercure::new(hub).hub_url(Url::parse("https://shop.test/api/events").unwrap());
+    let mercure =
+        Mercure::new(hub).access(Access::open()).hub_url(Url::parse("https://shop.test/api/events").unwrap());
     let nested = axum::Router::new()
         .route("/", axum::routing::get(|| async { "mine" }))
         .nest("/api", axum::Router::new().route("/events", mercure.endpoint()));

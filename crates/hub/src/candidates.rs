@@ -1,186 +1,155 @@
-//! Which patterns may match a topic, found by what every topic that they match begins with.
+//! Which patterns may match a topic, found by the literals in them.
 //!
 //! It never tells that a pattern matches: a candidate still has to be evaluated. It may name one too many and never one
-//! too few. What a publication costs depends on how many patterns begin as its topics do, and on no others.
+//! too few. What a publication costs depends on how many patterns have literals where its topics have the same, and on no
+//! others. Of a host it looks at the end, or at the beginning if only that is literal; of what is behind it at the
+//! beginning, and at the end of the path.
 
-use std::collections::BTreeMap;
+#[cfg(feature = "urlpattern")]
 use std::collections::hash_map::RandomState;
+#[cfg(feature = "urlpattern")]
+use std::sync::Arc;
 
+#[cfg(feature = "urlpattern")]
 use hashbrown::HashMap;
 #[cfg(feature = "urlpattern")]
 use url::Url;
 
-use crate::matcher::{Pattern, Spelling};
+use crate::affixes::{Affixes, Empties, Side};
+use crate::matcher::{Found, Pattern, Spelling};
 use crate::router::{Slots, forget};
+use crate::topic::is_internal;
+#[cfg(feature = "urlpattern")]
+use crate::url_pattern::{HostAnchor, spell};
 
-/// The patterns' slots, by how they spell topics and by what they want topics to begin with.
+/// The patterns' slots, by how they spell topics and by what they want topics to have.
 #[derive(Default)]
 pub(crate) struct Candidates {
     /// Patterns that are held against topics as they stand.
-    text: Prefixes,
+    text: Affixes<Ends>,
     /// URL Patterns, by the base that topics are resolved against: once for each topic and base, however many share it.
     #[cfg(feature = "urlpattern")]
-    urls: HashMap<Url, Prefixes, RandomState>,
+    urls: HashMap<Arc<Url>, Hosts, RandomState>,
     /// Room for a resolved topic, kept between topics.
     #[cfg(feature = "urlpattern")]
     spelled: String,
 }
 
+/// Slots by host, and by what is behind it.
+#[cfg(feature = "urlpattern")]
+#[derive(Default)]
+struct Hosts {
+    by_end: Affixes<Affixes<Ends>>,
+    by_start: Affixes<Affixes<Ends>>,
+}
+
+/// Slots by what a text ends with.
+#[derive(Default)]
+struct Ends {
+    /// Those to which any end is right.
+    any: Slots,
+    by_end: Option<Box<Affixes<Slots>>>,
+}
+
 impl Candidates {
     /// Takes in a pattern that is not there yet.
     pub(crate) fn insert(&mut self, slot: u32, pattern: &Pattern) {
-        let prefix = pattern.prefix();
-        #[cfg(feature = "urlpattern")]
-        if let Some(base) = pattern.base() {
-            return self.urls.entry(base.clone()).or_default().insert(&prefix, slot);
-        }
-        self.text.insert(&prefix, slot);
+        self.change(pattern, |slots| slots.push(slot));
     }
 
     /// Forgets a pattern that was taken in with this slot.
     pub(crate) fn remove(&mut self, slot: u32, pattern: &Pattern) {
-        let prefix = pattern.prefix();
-        #[cfg(feature = "urlpattern")]
-        if let Some(base) = pattern.base() {
-            let Some(prefixes) = self.urls.get_mut(base) else { return };
-            prefixes.remove(&prefix, slot);
-            if prefixes.lengths.is_empty() {
-                self.urls.remove(base);
+        self.change(pattern, |slots| forget(slots, slot));
+    }
+
+    fn change(&mut self, pattern: &Pattern, change: impl FnOnce(&mut Slots)) {
+        match pattern.found() {
+            Found::Text { start, end } => change_ends(&mut self.text, start, end, change),
+            #[cfg(feature = "urlpattern")]
+            Found::Url(base, anchor) => {
+                let hosts = self.urls.entry(base.clone()).or_default();
+                let (side, host, hosts) = match anchor.host {
+                    HostAnchor::Start(host) => (Side::Start, host, &mut hosts.by_start),
+                    HostAnchor::End(host) => (Side::End, host, &mut hosts.by_end),
+                };
+                hosts.change(side, host, |behind| change_ends(behind, &anchor.start, anchor.end, change));
+                if self
+                    .urls
+                    .get(base)
+                    .is_some_and(|hosts| hosts.by_end.is_empty() && hosts.by_start.is_empty())
+                {
+                    self.urls.remove(base);
+                }
             }
-            return;
         }
-        self.text.remove(&prefix, slot);
     }
 
     /// Visits each pattern that may match `topic`, with the topic as that pattern reads it.
     pub(crate) fn each(&mut self, topic: &str, mut visit: impl FnMut(u32, Spelling<'_>)) {
-        self.text.each(topic, |slot| visit(slot, Spelling::Text(topic)));
+        // No pattern matches these; resolved as URLs they would be like others.
+        if is_internal(topic) {
+            return;
+        }
+        each_of(&self.text, topic, topic, &mut |slot| visit(slot, Spelling::Text(topic)));
         #[cfg(feature = "urlpattern")]
-        for (base, prefixes) in &self.urls {
+        for (base, hosts) in &self.urls {
             // What is no URL reference matches no URL Pattern (M-046).
             let Ok(url) = base.join(topic) else { continue };
             self.spelled.clear();
-            self.spelled.push_str(url.host_str().unwrap_or_default());
-            self.spelled.push_str(url.path());
-            prefixes.each(&self.spelled, |slot| visit(slot, Spelling::Url(&url)));
+            spell(&url, &mut self.spelled);
+            let host = url.host_str().unwrap_or_default();
+            let mut each = |behind: &Affixes<Ends>| {
+                each_of(behind, &self.spelled, url.path(), &mut |slot| visit(slot, Spelling::Url(&url)));
+            };
+            hosts.by_end.each(Side::End, host, &mut each);
+            hosts.by_start.each(Side::Start, host, &mut each);
         }
     }
 }
 
-/// Slots by prefix. A text's prefixes are looked up one by one, for each length that occurs.
-#[derive(Default)]
-struct Prefixes {
-    slots: HashMap<Box<str>, Slots, RandomState>,
-    /// How many distinct prefixes have each length, in bytes.
-    lengths: BTreeMap<usize, usize>,
-}
-
-impl Prefixes {
-    /// Bounds the look-ups for one topic, for strangers choose the prefixes; what they agree in beyond is left to evaluation.
-    const BYTES_MAX: usize = 128;
-
-    fn insert(&mut self, prefix: &str, slot: u32) {
-        let prefix = cut(prefix, Self::BYTES_MAX);
-        if let Some(slots) = self.slots.get_mut(prefix) {
-            return slots.push(slot);
-        }
-        self.slots.insert(prefix.into(), Slots::from_elem(slot, 1));
-        *self.lengths.entry(prefix.len()).or_default() += 1;
-    }
-
-    fn remove(&mut self, prefix: &str, slot: u32) {
-        let prefix = cut(prefix, Self::BYTES_MAX);
-        let Some(slots) = self.slots.get_mut(prefix) else { return };
-        forget(slots, slot);
-        if !slots.is_empty() {
-            return;
-        }
-        self.slots.remove(prefix);
-        if let Some(count) = self.lengths.get_mut(&prefix.len()) {
-            *count -= 1;
-            if *count == 0 {
-                self.lengths.remove(&prefix.len());
-            }
-        }
-    }
-
-    fn each(&self, text: &str, mut visit: impl FnMut(u32)) {
-        for &length in self.lengths.keys() {
-            // A text that is shorter, or has no character's end there, has no such prefix.
-            let slots = text.get(..length).and_then(|prefix| self.slots.get(prefix));
-            slots.into_iter().flatten().for_each(|&slot| visit(slot));
-        }
+impl Empties for Ends {
+    fn is_empty(&self) -> bool {
+        self.any.is_empty() && self.by_end.is_none()
     }
 }
 
-/// The first characters of `text` that fit into so many bytes.
-fn cut(text: &str, bytes_max: usize) -> &str {
-    let end = (0..=bytes_max.min(text.len())).rev().find(|&end| text.is_char_boundary(end));
-    &text[..end.unwrap_or(0)]
+impl Empties for Slots {
+    fn is_empty(&self) -> bool {
+        self.as_slice().is_empty()
+    }
+}
+
+fn change_ends(to: &mut Affixes<Ends>, start: &str, end: &str, change: impl FnOnce(&mut Slots)) {
+    to.change(Side::Start, start, |ends| {
+        // All that there is says no more behind the same beginning, unless that was cut.
+        if end.is_empty() || start.starts_with(end) && start.len() <= Side::BYTES_MAX {
+            return change(&mut ends.any);
+        }
+        let by_end = ends.by_end.get_or_insert_default();
+        by_end.change(Side::End, end, change);
+        if by_end.is_empty() {
+            ends.by_end = None;
+        }
+    });
+}
+
+fn each_of(from: &Affixes<Ends>, start: &str, end: &str, visit: &mut impl FnMut(u32)) {
+    from.each(Side::Start, start, |ends| {
+        ends.any.iter().for_each(|&slot| visit(slot));
+        if let Some(by_end) = &ends.by_end {
+            by_end.each(Side::End, end, |slots| slots.iter().for_each(|&slot| visit(slot)));
+        }
+    });
 }
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn found(prefixes: &Prefixes, text: &str) -> Vec<u32> {
-        let mut found = Vec::new();
-        prefixes.each(text, |slot| found.push(slot));
-        found.sort_unstable();
-        found
-    }
-
-    #[test]
-    fn a_prefix_is_cut_between_characters() {
-        assert_eq!(cut("aé", 3), "aé");
-        assert_eq!(cut("aé", 2), "a");
-        assert_eq!(cut("aé", 0), "");
-        assert_eq!(cut("", 128), "");
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
-
-        /// Goal: slots come and go, and a text finds those whose prefix it has, each once.
-        /// Method: random insertions and removals against a list that is walked.
-        #[test]
-        fn a_text_finds_the_slots_of_its_prefixes_and_no_others(
-            ops in prop::collection::vec((any::<bool>(), any::<prop::sample::Index>()), 0..60),
-        ) {
-            let long = ["x".repeat(127), "é".repeat(40), "y".to_owned()].concat();
-            let texts = ["", "a", "ab", "aé", "é", "b/", "b/c", &long[..127], &long[..129], &long[..131], &long];
-            let mut prefixes = Prefixes::default();
-            let mut model: Vec<(u32, &str)> = Vec::new();
-            for (slot, (is_insert, index)) in (0..).zip(ops) {
-                if is_insert || model.is_empty() {
-                    let prefix = *index.get(&texts);
-                    prefixes.insert(prefix, slot);
-                    model.push((slot, prefix));
-                } else {
-                    let (slot, prefix) = model.remove(index.index(model.len()));
-                    prefixes.remove(prefix, slot);
-                }
-                for text in texts {
-                    // What is longer than the limit is cut there, inside a character in this case.
-                    let has = |prefix: &str| text.starts_with(&prefix[..prefix.len().min(127)]);
-                    let expected: Vec<u32> = model.iter().filter(|(_, p)| has(p)).map(|(slot, _)| *slot).collect();
-                    prop_assert_eq!(found(&prefixes, text), expected, "{}", text);
-                }
-            }
-            for (slot, prefix) in model {
-                prefixes.remove(prefix, slot);
-            }
-            prop_assert!(prefixes.slots.is_empty() && prefixes.lengths.is_empty());
-        }
-    }
-
     #[cfg(any(feature = "urlpattern", feature = "uri-template"))]
     mod patterns {
         use proptest::prelude::*;
         use proptest::sample::{Index, select};
 
+        use crate::affixes::Empties;
         use crate::candidates::Candidates;
         use crate::matcher::{Kind, Pattern};
         use crate::{Matcher, Topic};
@@ -241,7 +210,7 @@ mod tests {
             for (slot, matcher) in (0..).zip(&matchers) {
                 candidates.remove(slot, compiled(matcher));
             }
-            prop_assert!(candidates.text.slots.is_empty() && candidates.text.lengths.is_empty());
+            prop_assert!(candidates.text.is_empty());
             #[cfg(feature = "urlpattern")]
             prop_assert!(candidates.urls.is_empty());
             Ok(())

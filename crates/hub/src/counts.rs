@@ -14,6 +14,8 @@ pub struct Counts {
     pub subscribers_refused: u64,
     /// Entries taken into the log.
     pub publications: u64,
+    /// Entries taken into the log that tell of presence.
+    pub announcements: u64,
     /// Publications that an earlier attempt with the same idempotency key had stored already.
     pub publications_duplicate: u64,
     /// Events handed to subscribers.
@@ -36,6 +38,10 @@ pub struct Counts {
     pub resumes_exact: u64,
     /// Subscriptions that began with a gap.
     pub resumes_gap: u64,
+    /// Different patterns that subscribers ask for or are granted now.
+    pub patterns: u64,
+    /// What they take in memory, in bytes.
+    pub patterns_bytes: u64,
     /// How often a pattern was held against an entry's topics under the hub's lock.
     pub pattern_evaluations: u64,
     /// How often the engine was asked for entries that had left memory, for all who catch up together.
@@ -50,6 +56,10 @@ pub struct Counts {
     pub log_entries: u64,
     /// What they cost, in bytes.
     pub log_bytes: u64,
+    /// Entries of presence that are kept in memory besides.
+    pub log_presence_entries: u64,
+    /// What these cost, in bytes.
+    pub log_presence_bytes: u64,
 }
 
 impl Counts {

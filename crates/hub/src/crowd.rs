@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use crate::batch::{Batch, Kind, Share};
+use crate::endings::{self, SubscriptionKey};
 use crate::feed::{Cursor, State};
 use crate::hub::Shared;
 use crate::router::{Found, Seat};
@@ -47,6 +48,8 @@ pub struct Member {
     pub(crate) client_at: Position,
     bookmarks: bool,
     pub(crate) bookmark_soon: bool,
+    /// Where what is to be done when it ends is kept.
+    ending: Option<SubscriptionKey>,
 }
 
 /// What a look at the log gave for one member.
@@ -110,12 +113,12 @@ impl Crowd {
     /// A new member may have something to read at once.
     ///
     /// # Errors
-    /// The subscription, unchanged: it is not open yet, has a gap to tell, has to read from the engine, was refused, or is
-    /// of another hub.
+    /// The subscription, unchanged: it is not open yet, has a gap to tell, has to read from the engine, was refused, is
+    /// of another hub, or asks for [internal](crate::Topic::internal) topics alone.
     #[allow(clippy::result_large_err)] // It is the subscription itself, and it was on the stack before.
     pub fn admit(&mut self, mut subscription: Subscription) -> Result<Member, Subscription> {
         let Some(seated) = subscription.seated(&self.shared) else { return Err(subscription) };
-        let (seat, Cursor { epoch, next, client_at, bookmark_soon, bookmarks, .. }) = seated;
+        let (seat, Cursor { epoch, next, client_at, bookmark_soon, bookmarks, .. }, ending) = seated;
         let mut state = self.shared.feed.lock();
         let State { log, router, .. } = &mut *state;
         let Some(log) = log.as_ref().filter(|log| epoch == Some(log.epoch())) else {
@@ -123,6 +126,11 @@ impl Crowd {
             return Err(subscription);
         };
         if next < log.oldest() && router.may_have_missed(log, seat, next) {
+            drop(state);
+            return Err(subscription);
+        }
+        // Until it is past what is missing it has to remember what its client was told.
+        if router.may_miss_presence(log, seat, next) {
             drop(state);
             return Err(subscription);
         }
@@ -141,6 +149,7 @@ impl Crowd {
             client_at: client_at.unwrap_or(Position::MAX),
             bookmarks,
             bookmark_soon,
+            ending,
         })
     }
 
@@ -156,6 +165,7 @@ impl Crowd {
             gap: None,
             bookmark_soon: member.bookmark_soon,
             bookmarks: member.bookmarks,
+            presence_told: 0,
             delivered_at: self.shared.feed.clock.now(),
         };
         let mut state = self.shared.feed.lock();
@@ -166,7 +176,8 @@ impl Crowd {
         let log = state.log.as_ref().filter(|log| log.epoch() == member.epoch);
         let client_id = log.and_then(|log| log.id_at(cursor.client_at?));
         drop(state);
-        Subscription::standing(self.shared.clone(), selection, grant, seat, Cursor { client_id, ..cursor })
+        let cursor = Cursor { client_id, ..cursor };
+        Subscription::standing(self.shared.clone(), selection, grant, seat, cursor, member.ending)
     }
 
     /// Ends a member's subscription.
@@ -177,9 +188,11 @@ impl Crowd {
         state.router.leave_crowd(seat, self.id);
         let bell = state.router.leave(seat);
         state.counts.subscribers -= 1;
+        let ending = state.endings.take(member.ending);
         drop(state);
         drop(bell);
         self.members -= 1;
+        endings::call(ending);
     }
 
     /// Lists the groups that have something to read since the last call, each once, in place of what `news` holds.
@@ -257,6 +270,12 @@ impl Member {
         self.next
     }
 
+    /// The key of the subscription that it was, if that has one.
+    #[must_use]
+    pub fn key(&self) -> Option<SubscriptionKey> {
+        self.ending
+    }
+
     /// Whether a part of a frame was written, so that nothing but its rest may follow.
     #[must_use]
     pub fn is_mid_frame(&self) -> bool {
@@ -305,6 +324,11 @@ impl Reading<'_> {
                 return Due::Elsewhere;
             }
             member.next = log.oldest();
+        }
+        // The rest of a frame goes first, if it is still there.
+        let is_amid = member.is_mid_frame() && log.get(member.next).is_some();
+        if !is_amid && router.may_miss_presence(log, member.seat(), member.next) {
+            return Due::Elsewhere;
         }
         if let Some(share) = self.batch.again(member) {
             return Due::Write(share);

@@ -48,6 +48,19 @@ pub trait Engine: Send + Sync + 'static {
         key: Option<IdempotencyKey>,
     ) -> Answer<'_, Result<Appended, AppendError>>;
 
+    /// Appends what tells of presence: as [`append`](Self::append) does, but told as [`Content::Presence`], or for `None` as
+    /// [`Content::Forgotten`].
+    ///
+    /// The call itself hands it in: what one caller hands in one after the other gets its positions in that order, whether
+    /// the caller has waited for the answers or not. An engine may forget what presence said, sooner than anything else; it
+    /// never forgets its place.
+    ///
+    /// By default an engine has no presence: it is refused.
+    fn announce(&self, presence: Option<Submission>) -> Answer<'static, Result<Appended, AppendError>> {
+        drop(presence);
+        Box::pin(std::future::ready(Err(AppendError::Refused(Arc::new(NoPresence)))))
+    }
+
     /// Says which log it is and where its ends are, as the store itself knows it now.
     fn bounds(&self) -> Answer<'_, Result<Bounds, EngineFault>>;
 
@@ -75,6 +88,10 @@ impl<E: Engine + ?Sized> Engine for Arc<E> {
         key: Option<IdempotencyKey>,
     ) -> Answer<'_, Result<Appended, AppendError>> {
         (**self).append(submission, key)
+    }
+
+    fn announce(&self, presence: Option<Submission>) -> Answer<'static, Result<Appended, AppendError>> {
+        (**self).announce(presence)
     }
 
     fn bounds(&self) -> Answer<'_, Result<Bounds, EngineFault>> {
@@ -159,6 +176,10 @@ pub struct Logged {
 pub enum Content {
     /// Something that was published.
     Publication(Submission),
+    /// That a subscriber came or went: handed in through [`Engine::announce`].
+    Presence(Submission),
+    /// Presence of which the engine keeps no more than its place. Whoever may have been sent it gets a gap, and nobody else.
+    Forgotten,
 }
 
 /// The answer to an append.
@@ -183,6 +204,18 @@ pub enum AppendError {
     /// It was not stored: its key is remembered with another publication.
     KeyReused,
 }
+
+/// The engine takes nothing that tells of presence.
+#[derive(Clone, Copy, Debug)]
+pub struct NoPresence;
+
+impl std::fmt::Display for NoPresence {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("this engine keeps no presence")
+    }
+}
+
+impl std::error::Error for NoPresence {}
 
 /// The ends of a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,6 +11,7 @@ use fanfare_wire::{EventId, EventName};
 
 use crate::arrivals::Arrivals;
 use crate::clock::Clock;
+use crate::endings::Endings;
 use crate::engine::{EngineFault, Followed, Follower};
 use crate::id::Place;
 use crate::log::{Entry, Log, Retention};
@@ -37,6 +38,8 @@ pub(crate) struct State {
     pub(crate) stalled: Option<EngineFault>,
     /// Who waits for the log to reach a position, or to be another one.
     pub(crate) arrivals: Arrivals,
+    /// What is to be done when subscriptions end.
+    pub(crate) endings: Endings,
     rung: Vec<Waker>,
 }
 
@@ -56,6 +59,8 @@ pub(crate) struct Cursor {
     /// Whether to send a bookmark as soon as nothing else is due, or only after a quiet time.
     pub(crate) bookmark_soon: bool,
     pub(crate) bookmarks: bool,
+    /// Up to which position its client has been told that presence may be missing.
+    pub(crate) presence_told: Position,
     pub(crate) delivered_at: SystemTime,
 }
 
@@ -102,6 +107,7 @@ impl Feed {
                 closed: false,
                 stalled: None,
                 arrivals: Arrivals::default(),
+                endings: Endings::default(),
                 rung: Vec::new(),
             }),
         }
@@ -157,6 +163,10 @@ impl Feed {
                     return Step::Read { before: log.oldest() };
                 }
                 cursor.next = log.oldest();
+            }
+            if cursor.misses_presence(log, router, *seat) {
+                cursor.tell_of_presence(log, None);
+                continue;
             }
             match router.find(log, *seat, cursor.next) {
                 Found::Entry(entry) => {
@@ -248,6 +258,23 @@ fn bookmark_due(log: &Log, cursor: &mut Cursor, now: SystemTime, closing: bool) 
     Some(Bookmark::new(position, id))
 }
 
+impl Cursor {
+    /// Whether entries of presence are missing that were for this subscriber, without its having been told.
+    pub(crate) fn misses_presence(&self, log: &Log, router: &Router, seat: Seat) -> bool {
+        self.presence_told < log.presence_gone_through() && router.may_miss_presence(log, seat, self.next)
+    }
+
+    /// Has a gap told in place of the presence that is missing; whatever else there is comes behind it. `check` is that of
+    /// the position before the cursor, if it is known.
+    pub(crate) fn tell_of_presence(&mut self, log: &Log, check: Option<Check>) {
+        let behind = log.skip_gone_presence(self.next);
+        // What goes missing while the subscriber catches up is no news each time.
+        self.presence_told = log.next() - 1;
+        self.gap = Some(DueGap { reason: GapReason::Trimmed, check: check.filter(|_| behind == self.next) });
+        self.next = behind;
+    }
+}
+
 impl State {
     fn ring_everybody(&mut self) {
         self.router.ring_all(&mut self.rung);
@@ -272,11 +299,15 @@ impl State {
         let mut counts = self.counts.clone();
         counts.readerships = self.router.readerships() as u64;
         counts.pattern_evaluations = self.router.evaluations();
+        let patterns = self.router.patterns();
+        (counts.patterns, counts.patterns_bytes) = (patterns.patterns as u64, patterns.bytes as u64);
         if let Some(log) = &self.log {
             counts.log_oldest = log.oldest();
             counts.log_next = log.next();
             counts.log_entries = log.entries() as u64;
             counts.log_bytes = log.bytes() as u64;
+            counts.log_presence_entries = log.presence_entries() as u64;
+            counts.log_presence_bytes = log.presence_bytes() as u64;
         }
         counts
     }
@@ -299,6 +330,7 @@ impl Follower for Feed {
             return;
         };
         let entry = Arc::new(Entry::encode(logged, epoch, &key));
+        let is_of_presence = entry.is_of_presence();
         let now = self.clock.now();
 
         let mut state = self.lock();
@@ -315,7 +347,7 @@ impl Follower for Feed {
         router.route(&entry, rung);
         log.trim(now);
         if log.is_new(entry.position()) {
-            counts.publications += 1;
+            *if is_of_presence { &mut counts.announcements } else { &mut counts.publications } += 1;
         }
         arrivals.ring(rung);
     }

@@ -8,11 +8,12 @@ use fanfare_wire::{Event, EventId, EventName};
 
 use crate::catch_up::CatchUp;
 use crate::clock::{Clock, SystemClock};
-use crate::engine::{AppendError, Appended, Engine, EngineFault, KeyLimits};
-use crate::feed::Feed;
-use crate::log::Retention;
+use crate::engine::{AppendError, Appended, Bounds, Engine, EngineFault, KeyLimits};
+use crate::feed::{Feed, State};
+use crate::log::{Log, Retention};
 use crate::memory::MemoryEngine;
-use crate::publication::Limits;
+use crate::namespace::Namespace;
+use crate::publication::{Limits, Submission};
 use crate::{
     Counts, Matcher, Position, Publication, PublishError, Selection, SubscribeError, Subscription, Topic,
     TopicError, UnknownId,
@@ -44,7 +45,8 @@ pub(crate) struct Shared {
     pub(crate) catch_up: Arc<CatchUp>,
     pub(crate) unknown_id: UnknownId,
     pub(crate) subscribers_max: usize,
-    pub(crate) patterns_max: usize,
+    patterns_max: usize,
+    patterns_bytes_max: usize,
     limits: Limits,
     close_event: EventName,
 }
@@ -109,10 +111,72 @@ impl Hub {
                 }
                 Ok(Published { id, position, duplicate })
             }
-            Err(AppendError::Refused(fault)) => Err(PublishError::NotStored(fault)),
-            Err(AppendError::Unknown(fault)) => Err(PublishError::MaybeStored(fault)),
-            Err(AppendError::KeyReused) => Err(PublishError::KeyReused),
+            Err(error) => Err(not_appended(error)),
         }
+    }
+
+    /// Takes topics that begin with `namespace` for those that tell who is there, as [`announce`](Self::announce) does.
+    ///
+    /// What was announced over this log before, by another process, is void from now on: whoever might have been sent it and
+    /// comes back is told of a gap. Only they are: so a namespace in which nobody announces anything costs nobody anything.
+    ///
+    /// # Errors
+    /// As for [`announce`](Self::announce). The namespace counts nevertheless; call it again.
+    pub async fn begin_presence(&self, namespace: &str) -> Result<(), PublishError> {
+        let is_older_than_the_hub = {
+            let mut state = self.0.feed.lock();
+            state.router.presence = Some(Namespace(namespace.into()));
+            state.log.as_ref().is_none_or(Log::had_entries)
+        };
+        if is_older_than_the_hub {
+            self.0.engine.announce(None).await.map_err(not_appended)?;
+        }
+        Ok(())
+    }
+
+    /// Publishes that a subscriber came or went, to a topic of the namespace given to
+    /// [`begin_presence`](Self::begin_presence).
+    ///
+    /// It stands in the one order of the log and is delivered as any other event, but it is kept apart: a tenth of
+    /// [`history_events`](HubBuilder::history_events) and of [`history_bytes`](HubBuilder::history_bytes) besides all others, so
+    /// that a flood of it shortens nobody's history. Who comes back from before what is kept of it, and might have been sent it,
+    /// gets a gap and then everything else.
+    ///
+    /// The call itself hands it in, so what is handed in one after the other keeps its order although nobody has waited. A
+    /// name that publishers may not use is allowed, an id of its own is left out, and an idempotency key means nothing.
+    ///
+    /// # Errors
+    /// See [`PublishError`]. An engine may be none that keeps presence.
+    pub fn announce(
+        &self,
+        publication: Publication,
+    ) -> impl Future<Output = Result<Published, PublishError>> + Send + use<> {
+        let handed_in = self.0.limits.accept(publication).map(|(submission, _)| {
+            let submission = Submission { chosen_id: None, ..submission };
+            self.0.engine.announce(Some(submission))
+        });
+        async move {
+            let Appended { position, id, duplicate } = handed_in?.await.map_err(not_appended)?;
+            Ok(Published { id, position, duplicate })
+        }
+    }
+
+    /// Asks the engine which positions its log has now.
+    ///
+    /// # Errors
+    /// The engine does not know.
+    pub async fn bounds(&self) -> Result<Bounds, EngineFault> {
+        self.0.engine.bounds().await
+    }
+
+    /// A last event ID that says "has everything up to now": a place in the log that tells nothing of what stands there.
+    ///
+    /// `None` before the engine has told which log it is.
+    #[must_use]
+    pub fn bookmark(&self) -> Option<EventId> {
+        let state = self.0.feed.lock();
+        let log = state.log.as_ref()?;
+        log.id_at(log.next() - 1)
     }
 
     /// Subscribes, from this moment on.
@@ -122,7 +186,7 @@ impl Hub {
     pub fn subscribe(&self, selection: impl IntoSelection) -> Subscription {
         let begun = selection.into_selection().map_err(SubscribeError::Topic);
         begun
-            .and_then(|selection| Subscription::begin(self.0.clone(), selection))
+            .and_then(|selection| Subscription::begin(self.0.clone(), &selection))
             .unwrap_or_else(Subscription::refused)
     }
 
@@ -161,6 +225,34 @@ impl Hub {
     #[must_use]
     pub fn close_event(&self) -> &EventName {
         &self.0.close_event
+    }
+}
+
+impl Shared {
+    /// Whether the hub has room for the patterns of a selection or a grant.
+    pub(crate) fn check_patterns(
+        &self,
+        state: &mut State,
+        matchers: &[Matcher],
+    ) -> Result<(), SubscribeError> {
+        let amount = state.router.patterns_with(matchers);
+        let checked = if amount.patterns > self.patterns_max {
+            Err(SubscribeError::TooManyPatterns { limit: self.patterns_max })
+        } else if amount.bytes > self.patterns_bytes_max {
+            Err(SubscribeError::PatternsTooLarge { limit: self.patterns_bytes_max })
+        } else {
+            Ok(())
+        };
+        state.counts.subscribers_refused += u64::from(checked.is_err());
+        checked
+    }
+}
+
+fn not_appended(error: AppendError) -> PublishError {
+    match error {
+        AppendError::Refused(fault) => PublishError::NotStored(fault),
+        AppendError::Unknown(fault) => PublishError::MaybeStored(fault),
+        AppendError::KeyReused => PublishError::KeyReused,
     }
 }
 
@@ -214,6 +306,7 @@ pub struct HubBuilder {
     event_bytes_max: usize,
     subscribers_max: usize,
     patterns_max: usize,
+    patterns_bytes_max: usize,
     unknown_id: UnknownId,
     gap_event: Result<EventName, BuildError>,
     close_event: Result<EventName, BuildError>,
@@ -272,7 +365,8 @@ impl Default for HubBuilder {
             catch_up_bytes: 32 * 1024 * 1024,
             event_bytes_max: 256 * 1024,
             subscribers_max: usize::MAX,
-            patterns_max: 10_000,
+            patterns_max: 100_000,
+            patterns_bytes_max: 128 * 1024 * 1024,
             unknown_id: UnknownId::default(),
             gap_event: event_name("fanfare.gap"),
             close_event: event_name("fanfare.close"),
@@ -326,12 +420,21 @@ impl HubBuilder {
         self
     }
 
-    /// How many different patterns all subscribers together may use. Default 10,000.
+    /// How many different patterns all subscribers together may use, those in their grants included. Default 100,000.
     ///
-    /// Each is held against the topics of every publication that begin as it does, and kept compiled: some 100 kB for a
-    /// URL Pattern.
+    /// One that many name is kept once. Those that have a literal host or path which no topic of a publication has cost that
+    /// publication nothing; each of the others is held against its topics, which takes a tenth of a microsecond or less for most.
     pub fn patterns_max(mut self, patterns: usize) -> Self {
         self.patterns_max = patterns;
+        self
+    }
+
+    /// How many bytes these patterns may take in memory, compiled and indexed. Default 128 MiB.
+    ///
+    /// `https://example.com/books/:id` takes some 700 bytes, one with a regular expression of its own some kilobytes;
+    /// [`Matcher::memory_bytes`] tells, but for the 250 bytes that its place in the hub is charged with.
+    pub fn patterns_bytes_max(mut self, bytes: usize) -> Self {
+        self.patterns_bytes_max = bytes;
         self
     }
 
@@ -399,6 +502,7 @@ impl HubBuilder {
             unknown_id: self.unknown_id,
             subscribers_max: self.subscribers_max,
             patterns_max: self.patterns_max,
+            patterns_bytes_max: self.patterns_bytes_max,
             limits: Limits {
                 event_bytes_max: self.event_bytes_max,
                 reserved_names: [gap_event, close_event.clone()],

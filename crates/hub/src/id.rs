@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn another_key_reads_another_epoch() {
+    fn another_key_reads_another_epoch_m079() {
         let place = Place { epoch: 7, position: 1, check: Check::from_random(3) };
         let id = IdKey::new([1; 16]).encipher(place);
         assert_ne!(IdKey::new([2; 16]).decipher(&id).map(|place| place.epoch), Some(7));

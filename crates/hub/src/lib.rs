@@ -9,6 +9,7 @@
 //! its place (P2); none arrives twice (P3); a slow one delays nobody and holds a bounded number of bytes (P5); a
 //! last event ID from a log that was rewound never resumes in the wrong place (P6).
 
+mod affixes;
 mod arrivals;
 mod batch;
 mod candidates;
@@ -19,20 +20,29 @@ mod counts;
 mod crowd;
 mod crowds;
 mod delivery;
+#[cfg(feature = "urlpattern")]
+mod demand;
+mod endings;
 pub mod engine;
+mod entry;
+#[cfg(any(feature = "urlpattern", feature = "uri-template"))]
+mod expression;
 mod feed;
 mod hub;
 mod id;
 mod interned;
 mod keys;
+mod lane;
 mod load;
 mod loads;
 mod log;
 mod matcher;
 mod memory;
+mod namespace;
 mod opening;
 mod page;
 mod pages;
+mod patterns;
 mod publication;
 mod resume;
 mod router;
@@ -41,20 +51,24 @@ mod subscription;
 mod sync;
 mod text;
 mod topic;
+mod trimmed;
 #[cfg(feature = "uri-template")]
 mod uri_template;
 #[cfg(feature = "urlpattern")]
 mod url_pattern;
+#[cfg(feature = "urlpattern")]
+mod wildcards;
 
 pub use batch::{Batch, Share};
 pub use clock::{Clock, SystemClock};
 pub use counts::Counts;
 pub use crowd::{Crowd, Due, Look, Member, Reading};
 pub use delivery::{Bookmark, Delivery};
+pub use endings::SubscriptionKey;
 pub use engine::EngineFault;
+pub use entry::Entry;
 pub use hub::{BuildError, Health, Hub, HubBuilder, IntoSelection, Published};
 pub use id::{Check, IdKey, Place, Position};
-pub use log::Entry;
 pub use matcher::{Matcher, MatcherError, MatcherKind};
 pub use publication::{Addressed, IdempotencyKey, Publication, PublishError, Submission};
 pub use resume::{Gap, GapReason, Resume, UnknownId};

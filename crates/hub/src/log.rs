@@ -4,96 +4,17 @@
 //! the log knows nothing of subscribers.
 
 use std::collections::{HashMap, VecDeque};
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use fanfare_wire::{EventId, Frame};
+use fanfare_wire::EventId;
 
-use crate::engine::{Content, Logged, Origin};
+use crate::engine::Origin;
+pub(crate) use crate::entry::Entry;
 use crate::id::Place;
+use crate::lane::{Lane, Owner};
+use crate::trimmed::Trimmed;
 use crate::{Check, IdKey, Position, Topic};
-
-/// A publication that the log has accepted, encoded.
-#[derive(Debug)]
-pub struct Entry {
-    position: Position,
-    check: Check,
-    at: SystemTime,
-    id: EventId,
-    id_is_chosen: bool,
-    private: bool,
-    topics: Arc<[Topic]>,
-    frame: Frame,
-}
-
-impl Entry {
-    /// Encodes what an engine tells. The same entry always gives the same bytes.
-    pub(crate) fn encode(logged: Logged, epoch: u32, key: &IdKey) -> Self {
-        let Logged { position, check, at, content: Content::Publication(submission) } = logged;
-        let id_is_chosen = submission.chosen_id.is_some();
-        let id = submission.chosen_id.unwrap_or_else(|| key.encipher(Place { epoch, position, check }));
-        let frame = submission.draft.stamp(&id);
-        Self {
-            position,
-            check,
-            at,
-            id,
-            id_is_chosen,
-            private: submission.private,
-            topics: submission.topics,
-            frame,
-        }
-    }
-
-    /// Where the entry stands.
-    #[must_use]
-    pub fn position(&self) -> Position {
-        self.position
-    }
-
-    pub(crate) fn check(&self) -> Check {
-        self.check
-    }
-
-    /// When it was appended.
-    #[must_use]
-    pub fn at(&self) -> SystemTime {
-        self.at
-    }
-
-    /// Its id: its publisher's, or the hub's own.
-    #[must_use]
-    pub fn id(&self) -> &EventId {
-        &self.id
-    }
-
-    /// Whether reading it needs a grant.
-    #[must_use]
-    pub fn is_private(&self) -> bool {
-        self.private
-    }
-
-    /// Whom it is addressed to; the canonical topic first.
-    #[must_use]
-    pub fn topics(&self) -> &[Topic] {
-        &self.topics
-    }
-
-    /// The event as it is written to every socket.
-    #[must_use]
-    pub fn frame(&self) -> &Frame {
-        &self.frame
-    }
-
-    /// What it costs to keep: its frame, its id, its topics, and round numbers for the entry and for each topic's index.
-    pub(crate) fn cost(&self) -> usize {
-        const ENTRY: usize = 128;
-        const TOPIC: usize = 160;
-        let topics = self.topics.iter().map(|topic| topic.as_str().len() + TOPIC).sum::<usize>();
-        self.frame.as_bytes().len() + self.id.as_str().len() + topics + ENTRY
-    }
-}
 
 /// How much is kept. Whichever is reached first counts.
 #[derive(Clone, Debug)]
@@ -101,6 +22,22 @@ pub(crate) struct Retention {
     pub(crate) events: usize,
     pub(crate) bytes: usize,
     pub(crate) age: Option<Duration>,
+}
+
+impl Retention {
+    /// How many entries of presence are kept besides.
+    pub(crate) fn presence_events(&self) -> usize {
+        self.events.div_ceil(10)
+    }
+
+    /// How many bytes these may cost.
+    pub(crate) fn presence_bytes(&self) -> usize {
+        self.bytes.div_ceil(10)
+    }
+
+    pub(crate) fn is_over_age(&self, entry: &Entry, now: SystemTime) -> bool {
+        self.age.is_some_and(|age| now.duration_since(entry.at).is_ok_and(|old| old > age))
+    }
 }
 
 enum Slot {
@@ -117,7 +54,7 @@ enum Known {
     Lost,
 }
 
-/// INVARIANT: `slots` holds the positions `oldest..oldest + slots.len()`, one each.
+/// INVARIANT: each position of `oldest..next` is either presence's, in `lane`, or has a slot, in the same order.
 pub(crate) struct Log {
     epoch: u32,
     key: IdKey,
@@ -125,7 +62,11 @@ pub(crate) struct Log {
     opened_at: Position,
     retention: Retention,
     slots: VecDeque<Slot>,
+    /// How many positions before that of the first slot are not presence's.
+    slots_before: u64,
+    lane: Lane,
     oldest: Position,
+    next: Position,
     /// The check of the position before `oldest`, so that a cursor there can be told from a rewound one.
     check_before_oldest: Known,
     bytes: usize,
@@ -149,7 +90,10 @@ impl Log {
             opened_at: origin.next,
             retention,
             slots: VecDeque::new(),
+            slots_before: from,
+            lane: Lane::default(),
             oldest: from,
+            next: from,
             check_before_oldest: Known::Check(origin.check_before),
             bytes: 0,
             entries: 0,
@@ -168,6 +112,11 @@ impl Log {
         &self.key
     }
 
+    /// Whether there were entries in the engine's log when it opened it.
+    pub(crate) fn had_entries(&self) -> bool {
+        self.opened_at > 1
+    }
+
     /// Whether an entry was published since the engine opened its log.
     pub(crate) fn is_new(&self, position: Position) -> bool {
         position >= self.opened_at
@@ -180,7 +129,7 @@ impl Log {
 
     /// The position of the next entry.
     pub(crate) fn next(&self) -> Position {
-        self.oldest + self.slots.len() as Position
+        self.next
     }
 
     pub(crate) fn entries(&self) -> usize {
@@ -191,13 +140,30 @@ impl Log {
         self.bytes
     }
 
+    /// How many entries of presence are kept besides.
+    pub(crate) fn presence_entries(&self) -> usize {
+        self.lane.entries()
+    }
+
+    /// What these cost, in bytes.
+    pub(crate) fn presence_bytes(&self) -> usize {
+        self.lane.bytes()
+    }
+
     pub(crate) fn append(&mut self, entry: Arc<Entry>) {
         debug_assert_eq!(entry.position, self.next());
+        self.next += 1;
         for topic in &*entry.topics {
             match self.chains.get_mut(topic) {
                 Some(chain) => chain.push_back(entry.position),
                 None => drop(self.chains.insert(topic.clone(), VecDeque::from([entry.position]))),
             }
+        }
+        if entry.is_of_presence() {
+            for forgotten in self.lane.append(entry) {
+                self.unindex(&forgotten);
+            }
+            return;
         }
         if entry.id_is_chosen {
             self.chosen_ids.entry(entry.id.clone()).or_default().push_back(entry.position);
@@ -207,12 +173,29 @@ impl Log {
         self.slots.push_back(Slot::Entry(entry));
     }
 
+    /// Takes an entry of presence that is kept no longer out of the indexes.
+    fn unindex(&mut self, entry: &Entry) {
+        for topic in &*entry.topics {
+            let Some(chain) = self.chains.get_mut(topic) else { continue };
+            // It is the first of its chain, unless somebody publishes to such topics.
+            if let Ok(at) = chain.binary_search(&entry.position) {
+                chain.remove(at);
+            }
+            if chain.is_empty() {
+                self.chains.remove(topic);
+            }
+        }
+    }
+
     /// Marks everything up to `through` as lost.
     pub(crate) fn append_hole(&mut self, through: Position) {
         if through.saturating_sub(self.next()) >= self.retention.events as Position {
             // More than would be kept anyway: begin again behind it.
             while self.drop_oldest() {}
+            while self.drop_run() {}
+            self.slots_before += through + 1 - self.next;
             self.oldest = through + 1;
+            self.next = self.oldest;
             self.check_before_oldest = Known::Lost;
             self.trimmed = Trimmed::before(self.oldest);
             return;
@@ -226,6 +209,7 @@ impl Log {
             _ => self.holes.push_back((from, through)),
         }
         self.slots.extend((from..=through).map(|_| Slot::Hole));
+        self.next = through + 1;
     }
 
     /// Drops what is not to be kept any longer.
@@ -238,21 +222,48 @@ impl Log {
                 break;
             }
         }
-    }
-
-    fn oldest_is_over_age(&self, now: SystemTime) -> bool {
-        let Some(age) = self.retention.age.filter(|_| !self.slots.is_empty()) else { return false };
-        // A hole has no age; it goes with what is behind it.
-        let behind_hole =
-            self.holes.front().filter(|(first, _)| *first == self.oldest).map(|(_, last)| last + 1);
-        match self.get(behind_hole.unwrap_or(self.oldest)) {
-            Some(entry) => now.duration_since(entry.at).is_ok_and(|old| old > age),
-            None => true,
+        while let Some(dropped) = self.lane.trim(&self.retention, now) {
+            self.unindex(&dropped);
         }
     }
 
+    fn oldest_is_over_age(&self, now: SystemTime) -> bool {
+        if self.retention.age.is_none() {
+            return false;
+        }
+        // A hole has no age; it goes with what is behind it.
+        let behind_hole = || {
+            let (first, last) = self.holes.front()?;
+            self.slots.get(usize::try_from(last - first + 1).ok()?)
+        };
+        match self.slots.front() {
+            None => false,
+            Some(Slot::Entry(entry)) => self.retention.is_over_age(entry, now),
+            Some(Slot::Hole) => match behind_hole() {
+                Some(Slot::Entry(entry)) => self.retention.is_over_age(entry, now),
+                _ => true,
+            },
+        }
+    }
+
+    /// Drops the run of presence that the log begins with, if it does.
+    fn drop_run(&mut self) -> bool {
+        let Some((last, check)) = self.lane.run_from(self.oldest) else { return false };
+        for dropped in self.lane.drop_run() {
+            self.unindex(&dropped);
+        }
+        self.oldest = last + 1;
+        self.check_before_oldest = Known::Check(check);
+        true
+    }
+
     fn drop_oldest(&mut self) -> bool {
+        if self.slots.is_empty() {
+            return false;
+        }
+        self.drop_run();
         let position = self.oldest;
+        self.slots_before += 1;
         match self.slots.pop_front() {
             None => return false,
             Some(Slot::Hole) => {
@@ -281,11 +292,32 @@ impl Log {
     }
 
     pub(crate) fn get(&self, position: Position) -> Option<&Arc<Entry>> {
-        let offset = usize::try_from(position.checked_sub(self.oldest)?).ok()?;
-        match self.slots.get(offset)? {
+        let slot = match self.lane.owner(position) {
+            Owner::Presence(number) => return self.lane.get(number),
+            Owner::Other { before } => self.slot(position, before),
+        };
+        match slot? {
             Slot::Entry(entry) => Some(entry),
             Slot::Hole => None,
         }
+    }
+
+    /// The slot of a position that has `before` of presence before it.
+    fn slot(&self, position: Position, before: u64) -> Option<&Slot> {
+        if position < self.oldest {
+            return None;
+        }
+        self.slots.get(usize::try_from((position - before).checked_sub(self.slots_before)?).ok()?)
+    }
+
+    /// Up to which position entries of presence are missing; what else there is is kept from `oldest` on.
+    pub(crate) fn presence_gone_through(&self) -> Position {
+        self.lane.gone_through()
+    }
+
+    /// The first position at `from` or behind it that is not of presence which is missing.
+    pub(crate) fn skip_gone_presence(&self, from: Position) -> Position {
+        if from < self.oldest { from } else { self.lane.skip_gone(from) }
     }
 
     /// The first entry of `topic` at `from` or behind it.
@@ -316,7 +348,7 @@ impl Log {
         positions.into_iter().flatten().filter_map(|&position| self.get(position))
     }
 
-    /// The check of a position from `oldest - 1` to `next - 1`; `None` for any other. Lost entries have that of the start.
+    /// The check of a position from `oldest - 1` to `next - 1`; `None` for any other, and within presence that is missing. Lost entries have that of the start.
     pub(crate) fn check_at(&self, position: Position) -> Option<Check> {
         Some(match self.known_at(position)? {
             Known::Check(check) => check,
@@ -325,7 +357,7 @@ impl Log {
     }
 
     /// Whether an id with this check can be of the entry at a position from `oldest - 1` to `next - 1`; `None` for any
-    /// other.
+    /// other, and within presence that is missing.
     pub(crate) fn agrees(&self, position: Position, check: Check) -> Option<bool> {
         Some(match self.known_at(position)? {
             Known::Check(known) => known == check,
@@ -337,8 +369,14 @@ impl Log {
         if position + 1 == self.oldest {
             return Some(self.check_before_oldest);
         }
-        let offset = usize::try_from(position.checked_sub(self.oldest)?).ok()?;
-        Some(match self.slots.get(offset)? {
+        if !(self.oldest..self.next).contains(&position) {
+            return None;
+        }
+        let before = match self.lane.owner(position) {
+            Owner::Presence(number) => return self.lane.check_at(position, number).map(Known::Check),
+            Owner::Other { before } => before,
+        };
+        Some(match self.slot(position, before)? {
             Slot::Entry(entry) => Known::Check(entry.check),
             Slot::Hole => Known::Lost,
         })
@@ -364,58 +402,6 @@ fn pop_first<K: std::hash::Hash + Eq>(positions: &mut HashMap<K, VecDeque<Positi
         } else if list.capacity() > 64 && list.len() < list.capacity() / 4 {
             list.shrink_to(list.len() * 2);
         }
-    }
-}
-
-/// The highest position of each topic that was dropped, by the topic's hash: it keeps subscribers of quiet topics
-/// from gaps that are none. Bounded; topics that share a bucket may get one nevertheless.
-pub(crate) struct Trimmed {
-    /// Of everything below it nothing is known.
-    floor: Position,
-    hasher: RandomState,
-    /// The highest position of all. The second one is that of private entries, here and below.
-    newest: [Position; 2],
-    /// Empty until something is dropped.
-    buckets: Vec<[Position; 2]>,
-}
-
-impl Trimmed {
-    const BUCKETS: usize = 1 << 14;
-
-    fn before(floor: Position) -> Self {
-        Self { floor, hasher: RandomState::new(), newest: [0; 2], buckets: Vec::new() }
-    }
-
-    fn bucket(&self, topic: &str) -> usize {
-        usize::try_from(self.hasher.hash_one(topic) % Self::BUCKETS as u64).unwrap_or(0)
-    }
-
-    fn note(&mut self, topic: &Topic, position: Position, private: bool) {
-        if self.buckets.is_empty() {
-            self.buckets = vec![[0; 2]; Self::BUCKETS];
-        }
-        let at = self.bucket(topic.as_str());
-        self.buckets[at][usize::from(private)] = position;
-        self.newest[usize::from(private)] = position;
-    }
-
-    /// Whether something may have been dropped at `from` or behind it of which nothing is known any more.
-    pub(crate) fn is_unknown(&self, from: Position) -> bool {
-        from < self.floor
-    }
-
-    /// Whether a public entry, or a private one, may have been dropped at `from` or behind it: of one of `topics`, or of
-    /// any topic if there are none given. May say yes where the truth is no, never the other way round.
-    pub(crate) fn has<'a>(
-        &self,
-        private: bool,
-        topics: Option<impl Iterator<Item = &'a str>>,
-        from: Position,
-    ) -> bool {
-        let private = usize::from(private);
-        let newest = |topic| self.buckets.get(self.bucket(topic)).map_or(0, |bucket| bucket[private]);
-        self.newest[private] >= from
-            && topics.is_none_or(|mut topics| topics.any(|topic| newest(topic) >= from))
     }
 }
 

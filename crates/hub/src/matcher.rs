@@ -3,11 +3,15 @@
 //! A matcher routes; whether somebody may read what it matches is a [`Grant`](crate::Grant)'s matter.
 //! Source: sections 4 and 20.1 of the Mercure protocol.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+#[cfg(feature = "urlpattern")]
+use crate::expression::ExpressionError;
+use crate::topic::is_internal;
+#[cfg(feature = "urlpattern")]
+use crate::url_pattern::{Anchor, UrlPattern};
 use crate::{Topic, forbidden_character};
 
 /// Matches topics: one topic exactly, every topic, or a pattern.
@@ -35,16 +39,13 @@ pub(crate) enum Kind {
 
 /// A matcher that has to be evaluated, topic by topic.
 pub(crate) struct Pattern {
-    kind: MatcherKind,
     text: Box<str>,
-    /// What relative patterns and topics are resolved against; empty where the kind has no base.
-    base: Box<str>,
     test: Test,
 }
 
 enum Test {
     #[cfg(feature = "urlpattern")]
-    Url(Box<crate::url_pattern::UrlPattern>),
+    Url(UrlPattern),
     #[cfg(feature = "uri-template")]
     Template(crate::uri_template::UriTemplate),
     #[cfg(not(any(feature = "urlpattern", feature = "uri-template")))]
@@ -61,6 +62,53 @@ pub(crate) enum Spelling<'a> {
     /// Resolved against the pattern's base.
     #[cfg(feature = "urlpattern")]
     Url(&'a url::Url),
+}
+
+/// A topic that is resolved once for all patterns of a base that are held against it in turn.
+pub(crate) struct Resolved<'a> {
+    topic: &'a str,
+    #[cfg(feature = "urlpattern")]
+    last: Option<(&'a Arc<url::Url>, Option<url::Url>)>,
+}
+
+impl<'a> Resolved<'a> {
+    pub(crate) fn new(topic: &'a Topic) -> Self {
+        Self {
+            topic: topic.as_str(),
+            #[cfg(feature = "urlpattern")]
+            last: None,
+        }
+    }
+
+    pub(crate) fn is_matched_by(&mut self, pattern: &'a Pattern) -> bool {
+        // Resolved as a URL it would lose the control character that it begins with.
+        if is_internal(self.topic) {
+            return false;
+        }
+        match &pattern.test {
+            #[cfg(feature = "urlpattern")]
+            Test::Url(url_pattern) => {
+                let base = url_pattern.base();
+                let known = self.last.take().filter(|(last, _)| Arc::ptr_eq(last, base) || *last == base);
+                let (_, url) = self.last.insert(known.unwrap_or_else(|| (base, base.join(self.topic).ok())));
+                url.as_ref().is_some_and(|url| pattern.matches(Spelling::Url(url)))
+            }
+            #[cfg(feature = "uri-template")]
+            Test::Template(_) => pattern.matches(Spelling::Text(self.topic)),
+            #[cfg(not(any(feature = "urlpattern", feature = "uri-template")))]
+            Test::Never => false,
+        }
+    }
+}
+
+/// Where a pattern is found by the literals in it.
+pub(crate) enum Found<'a> {
+    /// Topics as they stand begin and end so.
+    #[cfg_attr(not(feature = "uri-template"), allow(dead_code))]
+    Text { start: &'a str, end: &'a str },
+    /// Topics resolved against the base have these.
+    #[cfg(feature = "urlpattern")]
+    Url(&'a Arc<url::Url>, Anchor<'a>),
 }
 
 /// Which language a matcher is written in.
@@ -93,6 +141,11 @@ pub enum MatcherError {
         /// [`Matcher::BYTES_MAX`].
         limit: usize,
     },
+    /// A regular expression in it is too large once it is compiled.
+    TooLarge {
+        /// How many bytes it may have.
+        limit: usize,
+    },
     /// It is not a well-formed pattern of its kind.
     Malformed {
         /// The pattern.
@@ -112,6 +165,12 @@ impl fmt::Display for MatcherError {
             }
             Self::TooLong { bytes, limit } => {
                 write!(f, "the matcher has {bytes} bytes; at most {limit} are allowed")
+            }
+            Self::TooLarge { limit } => {
+                write!(
+                    f,
+                    "a regular expression in the matcher is too large: compiled it may have at most {limit} bytes"
+                )
             }
             // The pattern compiler's own words would tell about its insides (M-026).
             Self::Malformed { pattern } => write!(f, "invalid topic matcher pattern {pattern:?}"),
@@ -164,14 +223,13 @@ impl Matcher {
             return Ok(Self::any());
         }
         check_text(text)?;
-        let compiled = crate::url_pattern::UrlPattern::compile(text, base)
-            .ok_or_else(|| MatcherError::Malformed { pattern: text.to_owned() })?;
-        Ok(Self(Kind::Pattern(Arc::new(Pattern {
-            kind: MatcherKind::UrlPattern,
-            text: text.into(),
-            base: base.into(),
-            test: Test::Url(Box::new(compiled)),
-        }))))
+        let compiled = UrlPattern::compile(text, base).map_err(|error| match error {
+            ExpressionError::Malformed => MatcherError::Malformed { pattern: text.to_owned() },
+            ExpressionError::TooLarge => {
+                MatcherError::TooLarge { limit: crate::expression::Expression::BYTES_MAX }
+            }
+        })?;
+        Ok(Self(Kind::Pattern(Arc::new(Pattern { text: text.into(), test: Test::Url(compiled) }))))
     }
 
     /// Matches topics as Mercure hubs before 1.0 do: `*`, an equal text, or an RFC 6570 URI Template.
@@ -185,12 +243,10 @@ impl Matcher {
         check_text(text)?;
         match crate::uri_template::UriTemplate::compile(text) {
             None => Self::exact(text),
-            Some(compiled) => Ok(Self(Kind::Pattern(Arc::new(Pattern {
-                kind: MatcherKind::UriTemplate,
-                text: text.into(),
-                base: "".into(),
-                test: Test::Template(compiled),
-            })))),
+            Some(compiled) => {
+                let pattern = Pattern { text: text.into(), test: Test::Template(compiled) };
+                Ok(Self(Kind::Pattern(Arc::new(pattern))))
+            }
         }
     }
 
@@ -201,6 +257,17 @@ impl Matcher {
             Kind::Any => true,
             Kind::Exact(text) => **text == *topic.as_str(),
             Kind::Pattern(pattern) => pattern.matches(Spelling::Text(topic.as_str())),
+        }
+    }
+
+    /// Whether `text` would be matched if it were a topic. For texts that are none, such as `*`; a topic is asked about by
+    /// [`matches`](Self::matches).
+    #[must_use]
+    pub fn matches_text(&self, text: &str) -> bool {
+        match &self.0 {
+            Kind::Any => true,
+            Kind::Exact(exact) => **exact == *text,
+            Kind::Pattern(pattern) => pattern.matches(Spelling::Text(text)),
         }
     }
 
@@ -220,21 +287,62 @@ impl Matcher {
         match &self.0 {
             Kind::Any => MatcherKind::Any,
             Kind::Exact(_) => MatcherKind::Exact,
-            Kind::Pattern(pattern) => pattern.kind,
+            Kind::Pattern(pattern) => pattern.kind(),
         }
     }
 
     pub(crate) fn identity(&self) -> (MatcherKind, &str, &str) {
         let base = match &self.0 {
-            Kind::Pattern(pattern) => &*pattern.base,
+            Kind::Pattern(pattern) => pattern.base(),
             Kind::Any | Kind::Exact(_) => "",
         };
         (self.kind(), self.as_str(), base)
     }
+
+    /// About how many bytes of memory it takes. Clones share them.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        /// The counts of those who share it.
+        const SHARED: usize = 2 * size_of::<usize>();
+        match &self.0 {
+            Kind::Any => 0,
+            Kind::Exact(text) => SHARED + text.len(),
+            Kind::Pattern(pattern) => {
+                SHARED + size_of::<Pattern>() + pattern.text.len() + pattern.test.bytes()
+            }
+        }
+    }
 }
 
 impl Pattern {
+    fn kind(&self) -> MatcherKind {
+        match &self.test {
+            #[cfg(feature = "urlpattern")]
+            Test::Url(_) => MatcherKind::UrlPattern,
+            #[cfg(feature = "uri-template")]
+            Test::Template(_) => MatcherKind::UriTemplate,
+            #[cfg(not(any(feature = "urlpattern", feature = "uri-template")))]
+            Test::Never => MatcherKind::Exact,
+        }
+    }
+
+    /// What relative patterns and topics are resolved against; empty where the kind has no base.
+    fn base(&self) -> &str {
+        match &self.test {
+            #[cfg(feature = "urlpattern")]
+            Test::Url(pattern) => pattern.base().as_str(),
+            #[cfg(feature = "uri-template")]
+            Test::Template(_) => "",
+            #[cfg(not(any(feature = "urlpattern", feature = "uri-template")))]
+            Test::Never => "",
+        }
+    }
+
+    /// Whether it matches a topic, which is no internal one where it is a URL already.
     pub(crate) fn matches(&self, topic: Spelling<'_>) -> bool {
+        if matches!(topic, Spelling::Text(text) if is_internal(text)) {
+            return false;
+        }
         match (&self.test, topic) {
             #[cfg(feature = "urlpattern")]
             (Test::Url(pattern), Spelling::Text(topic)) => pattern.matches(topic),
@@ -242,7 +350,7 @@ impl Pattern {
             (Test::Url(pattern), Spelling::Url(topic)) => pattern.matches_url(topic),
             #[cfg(feature = "uri-template")]
             (Test::Template(template), Spelling::Text(topic)) => {
-                *self.text == *topic || template.matches(topic)
+                *self.text == *topic || template.matches(&self.text, topic)
             }
             #[cfg(all(feature = "urlpattern", feature = "uri-template"))]
             (Test::Template(_), Spelling::Url(_)) => false,
@@ -251,27 +359,32 @@ impl Pattern {
         }
     }
 
-    /// What topics are resolved against; `None` where they are read as they stand.
-    #[cfg(feature = "urlpattern")]
-    #[cfg_attr(not(feature = "uri-template"), allow(clippy::unnecessary_wraps))]
-    pub(crate) fn base(&self) -> Option<&url::Url> {
-        match &self.test {
-            Test::Url(pattern) => Some(pattern.base()),
-            #[cfg(feature = "uri-template")]
-            Test::Template(_) => None,
-        }
-    }
-
-    /// What every topic begins with that is matched: a topic as it stands, or its host and path once it is resolved.
-    /// Possibly less than could be said, never more.
-    pub(crate) fn prefix(&self) -> Cow<'_, str> {
+    /// Where it is to be found. Possibly less than could be said, never more.
+    pub(crate) fn found(&self) -> Found<'_> {
         match &self.test {
             #[cfg(feature = "urlpattern")]
-            Test::Url(pattern) => pattern.prefix().into(),
+            Test::Url(pattern) => Found::Url(pattern.base(), pattern.anchor()),
             #[cfg(feature = "uri-template")]
-            Test::Template(_) => crate::uri_template::prefix_of(&self.text).into(),
+            Test::Template(template) => {
+                let (start, end) = template.literals(&self.text);
+                Found::Text { start, end }
+            }
             #[cfg(not(any(feature = "urlpattern", feature = "uri-template")))]
-            Test::Never => Cow::Borrowed(""),
+            Test::Never => Found::Text { start: "", end: "" },
+        }
+    }
+}
+
+impl Test {
+    /// What it takes in the heap, in bytes.
+    fn bytes(&self) -> usize {
+        match self {
+            #[cfg(feature = "urlpattern")]
+            Self::Url(pattern) => pattern.bytes(),
+            #[cfg(feature = "uri-template")]
+            Self::Template(template) => template.bytes(),
+            #[cfg(not(any(feature = "urlpattern", feature = "uri-template")))]
+            Self::Never => 0,
         }
     }
 }
@@ -310,7 +423,7 @@ mod tests {
     }
 
     #[test]
-    fn exact_compares_bytes_and_nothing_else() {
+    fn exact_compares_bytes_and_nothing_else_m017_m042() {
         let matcher = Matcher::exact("https://a.test/x").expect("a matcher");
         assert!(matcher.matches(&topic("https://a.test/x")));
         assert!(!matcher.matches(&topic("https://a.test:443/x")));
@@ -318,12 +431,12 @@ mod tests {
     }
 
     #[test]
-    fn the_empty_matcher_matches_nothing() {
+    fn the_empty_matcher_matches_nothing_m043() {
         assert!(!Matcher::exact("").expect("a matcher").matches(&topic("a")));
     }
 
     #[test]
-    fn a_star_is_every_topic_whatever_the_kind() {
+    fn a_star_is_every_topic_whatever_the_kind_m040() {
         assert_eq!(Matcher::exact("*"), Ok(Matcher::any()));
         #[cfg(feature = "urlpattern")]
         assert_eq!(Matcher::url_pattern("*", "https://hub.test/"), Ok(Matcher::any()));

@@ -55,11 +55,9 @@ impl MemoryEngine {
 
     fn append_now(
         &self,
-        submission: Submission,
-        key: Option<IdempotencyKey>,
+        content: Content,
+        key: Option<(IdempotencyKey, u128)>,
     ) -> Result<Appended, AppendError> {
-        // Outside of the lock: it is a pass over the whole event.
-        let key = key.map(|key| (key, submission.fingerprint()));
         let follower;
         let appended;
         {
@@ -75,9 +73,9 @@ impl MemoryEngine {
             let check = state.checks.draw().map_err(|fault| AppendError::Refused(Arc::new(fault)))?;
             let position = state.next;
             state.next += 1;
-            let id = match &submission.chosen_id {
-                Some(id) => id.clone(),
-                None => self.key.encipher(Place { epoch: self.epoch, position, check }),
+            let id = match &content {
+                Content::Publication(Submission { chosen_id: Some(id), .. }) => id.clone(),
+                _ => self.key.encipher(Place { epoch: self.epoch, position, check }),
             };
             appended = Appended { position, id, duplicate: false };
             if let Some((key, fingerprint)) = key {
@@ -85,7 +83,6 @@ impl MemoryEngine {
             }
             follower = state.follower.clone();
             if let Some(follower) = &follower {
-                let content = Content::Publication(submission);
                 follower.accept(Followed::Entry(Logged { position, check, at, content }));
             }
         }
@@ -115,7 +112,14 @@ impl Engine for MemoryEngine {
         submission: Submission,
         key: Option<IdempotencyKey>,
     ) -> Answer<'_, Result<Appended, AppendError>> {
-        Box::pin(ready(self.append_now(submission, key)))
+        // Outside of the lock: it is a pass over the whole event.
+        let key = key.map(|key| (key, submission.fingerprint()));
+        Box::pin(ready(self.append_now(Content::Publication(submission), key)))
+    }
+
+    fn announce(&self, presence: Option<Submission>) -> Answer<'static, Result<Appended, AppendError>> {
+        let content = presence.map_or(Content::Forgotten, Content::Presence);
+        Box::pin(ready(self.append_now(content, None)))
     }
 
     fn bounds(&self) -> Answer<'_, Result<Bounds, EngineFault>> {

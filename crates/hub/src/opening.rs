@@ -55,10 +55,11 @@ impl Opened {
         Self { resume: Resume::Fresh, begin: None }
     }
 
-    fn after(epoch: u32, position: Position) -> Self {
+    /// Goes on behind an entry, of which the check may be known.
+    fn after(epoch: u32, position: Position, check: Option<Check>) -> Self {
         Self {
             resume: Resume::Resumed { after: position },
-            begin: Some(Begin { epoch, next: position + 1, check: None }),
+            begin: Some(Begin { epoch, next: position + 1, check }),
         }
     }
 
@@ -105,12 +106,12 @@ fn place_in_memory(state: &mut State, request: &Request) -> Option<Opened> {
     let State { log: Some(log), router, .. } = state else { return None };
     if let Some(place) = log.key().decipher(&request.requested) {
         let known = place.epoch == log.epoch() && log.agrees(place.position, place.check) == Some(true);
-        return known.then(|| Opened::after(log.epoch(), place.position));
+        return known.then(|| Opened::after(log.epoch(), place.position, Some(place.check)));
     }
     // M-134: the earliest, of those that may be read. Who uses one id over and over gets no endless search.
     let mut found = log.find(&request.requested).take(REUSES_MAX);
     let readable = found.find(|entry| router.grant_allows(request.seat, entry))?;
-    Some(Opened::after(log.epoch(), readable.position()))
+    Some(Opened::after(log.epoch(), readable.position(), Some(readable.check())))
 }
 
 /// Places an id with the engine's help. `None` if another log began meanwhile.
@@ -143,8 +144,9 @@ async fn place_in_engine(
     }
     let found = shared.engine.find(requested.clone()).await?;
     if let Some(position) = found {
-        if may_read(shared, request, position, bounds).await? {
-            return Ok(with_log(shared, bounds, |_, log| Opened::after(log.epoch(), position)));
+        if let Some(check) = readable(shared, request, position, bounds).await? {
+            let after = |_: &State, log: &Log| Opened::after(log.epoch(), position, Some(check));
+            return Ok(with_log(shared, bounds, after));
         }
     }
     Ok(with_log(shared, bounds, |_, log| {
@@ -181,7 +183,7 @@ fn behind(state: &State, log: &Log, request: &Request, place: Place, bounds: Bou
     let kept = oldest_kept(log, bounds);
     let next = place.position + 1;
     if next >= kept.next || !state.router.may_have_missed(log, request.seat, next) {
-        return Opened::after(log.epoch(), place.position);
+        return Opened::after(log.epoch(), place.position, Some(place.check));
     }
     Opened::gap(GapReason::Trimmed, kept)
 }
@@ -196,14 +198,16 @@ async fn is_as_told(shared: &Shared, place: Place, bounds: Bounds) -> Result<boo
     Ok(read.is_none_or(|entry| entry.check() == place.check))
 }
 
-async fn may_read(
+/// The check of the entry at a place, if it may be read.
+async fn readable(
     shared: &Shared,
     request: &Request,
     position: Position,
     bounds: Bounds,
-) -> Result<bool, EngineFault> {
-    let Some(entry) = read_one(shared, position, bounds).await? else { return Ok(false) };
-    Ok(shared.feed.lock().router.grant_allows(request.seat, &entry))
+) -> Result<Option<Check>, EngineFault> {
+    let Some(entry) = read_one(shared, position, bounds).await? else { return Ok(None) };
+    let is_allowed = shared.feed.lock().router.grant_allows(request.seat, &entry);
+    Ok(is_allowed.then(|| entry.check()))
 }
 
 async fn read_one(

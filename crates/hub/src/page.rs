@@ -43,7 +43,11 @@ impl Page {
             // An engine that reads a position twice, or one that was not asked for, reads nothing new.
             if (next..=through).contains(&logged.position) {
                 next = logged.position + 1;
-                entries.push(Arc::new(Entry::encode(logged, epoch, key)));
+                let entry = Entry::encode(logged, epoch, key);
+                // Whoever might have been sent it was told of a gap.
+                if !entry.is_forgotten() {
+                    entries.push(Arc::new(entry));
+                }
             }
         }
         let topics = topics.filter(|_| !batch.all);

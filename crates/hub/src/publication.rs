@@ -262,7 +262,9 @@ impl Limits {
         &self,
         publication: Publication,
     ) -> Result<(Submission, Option<IdempotencyKey>), PublishError> {
-        let Publication { mut topics, event, private, key } = publication;
+        let Publication { mut topics, event, mut private, key } = publication;
+        // `*` routes them, too, so only a grant keeps them from everybody.
+        private |= topics.iter().any(Topic::is_internal);
         if topics.is_empty() {
             return Err(PublishError::NoTopic);
         }

@@ -11,12 +11,13 @@ use std::task::Waker;
 use slab::Slab;
 use smallvec::SmallVec;
 
-use crate::candidates::Candidates;
 use crate::crowds::{Crowds, Station, Stations};
 use crate::interned::{Interned, Keyed, number};
 use crate::log::{Entry, Log};
 use crate::matcher::{Kind, Matcher};
-use crate::{Grant, Position, Selection, Topic};
+use crate::namespace::Namespace;
+use crate::patterns::{Amount, Patterns, Sought};
+use crate::{Grant, Position, Selection};
 
 /// A subscriber's place at a readership.
 #[derive(Clone, Copy, Debug)]
@@ -54,18 +55,16 @@ pub(crate) struct Router {
     grants: Interned<Granted>,
     readerships: Interned<Readership>,
     topics: Interned<TopicUse>,
-    patterns: Interned<PatternUse>,
-    /// Which patterns a topic is held against.
-    candidates: Candidates,
+    patterns: Patterns,
     /// Which selections ask for every topic.
     any: Slots,
     crowds: Crowds,
-    /// How often a pattern was held against an entry's topics.
-    evaluations: u64,
     /// Topics of which everybody who waits has been told since anybody last looked: telling them again would be for nothing.
     told: SmallVec<[u32; 8]>,
     /// Room for the selections that an entry matches, kept between entries.
     matched: Vec<u32>,
+    /// Which topics tell of presence, if any do.
+    pub(crate) presence: Option<Namespace>,
 }
 
 struct Selected {
@@ -79,6 +78,8 @@ struct Selected {
 
 struct Granted {
     grant: Grant,
+    /// Its patterns' slots.
+    patterns: Box<[u32]>,
     readerships: u32,
 }
 
@@ -98,11 +99,6 @@ struct Readership {
 /// A topic that is asked for, and which selections name it.
 struct TopicUse {
     text: Arc<str>,
-    selections: Slots,
-}
-
-struct PatternUse {
-    matcher: Matcher,
     selections: Slots,
 }
 
@@ -138,14 +134,6 @@ impl Keyed for TopicUse {
     }
 }
 
-impl Keyed for PatternUse {
-    type Key = Matcher;
-
-    fn key(&self) -> &Matcher {
-        &self.matcher
-    }
-}
-
 impl Readership {
     /// Moves the doorbells to `rung`; costs nothing for those who do not wait.
     fn ring(&mut self, crowds: &mut Crowds, rung: &mut Vec<Waker>) {
@@ -167,6 +155,29 @@ impl Readership {
             self.round += 1;
         }
         bell
+    }
+}
+
+/// The selections that an entry matches, each once.
+struct Matched<'a> {
+    selections: &'a mut Interned<Selected>,
+    found: &'a mut Vec<u32>,
+    position: Position,
+}
+
+impl Sought for Matched<'_> {
+    fn know(&self, selections: &[u32]) -> bool {
+        selections.iter().all(|&selected| self.selections[selected].matched_at == self.position)
+    }
+
+    fn add(&mut self, selections: &[u32]) {
+        for &selected in selections {
+            let at = &mut self.selections[selected].matched_at;
+            if *at != self.position {
+                *at = self.position;
+                self.found.push(selected);
+            }
+        }
     }
 }
 
@@ -204,10 +215,7 @@ impl Router {
         self.told.clear();
         let selected =
             self.selections.find(selection.matchers()).unwrap_or_else(|| self.intern(selection, next));
-        let granted = self.grants.find(grant.matchers()).unwrap_or_else(|| {
-            let grant = grant.with_texts(|text| self.topics.find(text).map(|at| &self.topics[at].text));
-            self.grants.insert(Granted { grant, readerships: 0 })
-        });
+        let granted = self.grants.find(grant.matchers()).unwrap_or_else(|| self.intern_grant(grant));
         let terms = (selected, granted);
         let readership = self.readerships.find(&terms).unwrap_or_else(|| {
             let (allowed, bells, stations) = (None, None, Stations::new());
@@ -221,23 +229,43 @@ impl Router {
         Seat::at(readership as usize)
     }
 
-    /// How many distinct patterns there would be with those that `selection` brings; none if it brings none.
-    pub(crate) fn patterns_with(&self, selection: &Selection) -> usize {
-        let is_new = |matcher: &&Matcher| {
-            matches!(matcher.0, Kind::Pattern(_)) && self.patterns.find(matcher).is_none()
-        };
-        match selection.matchers().iter().filter(is_new).count() {
-            0 => 0,
-            new => self.patterns.len() + new,
+    /// How many patterns there are, and what they cost.
+    pub(crate) fn patterns(&self) -> Amount {
+        self.patterns.amount()
+    }
+
+    /// The same with those that `matchers` bring; nothing if they bring none.
+    pub(crate) fn patterns_with(&self, matchers: &[Matcher]) -> Amount {
+        self.patterns.amount_with(matchers)
+    }
+
+    fn intern_grant(&mut self, grant: &Grant) -> u32 {
+        let is_pattern = |matcher: &&Matcher| matches!(matcher.0, Kind::Pattern(_));
+        let patterns =
+            grant.matchers().iter().filter(is_pattern).map(|matcher| self.patterns.grant(matcher)).collect();
+        let grant = grant.with_known(|matcher| self.known(matcher));
+        self.grants.insert(Granted { grant, patterns, readerships: 0 })
+    }
+
+    /// An equal matcher that is shared with others, if there is one.
+    fn known(&self, matcher: &Matcher) -> Option<Matcher> {
+        match &matcher.0 {
+            Kind::Any => None,
+            Kind::Exact(text) => {
+                let topic = self.topics.find(text)?;
+                Some(Matcher(Kind::Exact(self.topics[topic].text.clone())))
+            }
+            Kind::Pattern(_) => self.patterns.known(matcher).cloned(),
         }
     }
 
     fn intern(&mut self, selection: &Selection, next: Position) -> u32 {
         let walks_chains = selection.is_any() || selection.exact_topics().is_some();
-        let Self { selections, topics, patterns, candidates, any, .. } = self;
+        // One text for a topic and one compiled pattern, however many name it.
+        let selection = selection.with_known(|matcher| self.known(matcher));
+        let Self { selections, topics, patterns, any, .. } = self;
         let selected = selections.insert(Selected {
-            // One text for a topic, however many name it.
-            selection: selection.with_texts(|text| topics.find(text).map(|at| &topics[at].text)),
+            selection,
             readerships: Slots::new(),
             recent: (!walks_chains).then(|| Box::new(Recent::from(next))),
             matched_at: 0,
@@ -251,14 +279,9 @@ impl Router {
                     });
                     &mut topics[topic].selections
                 }
-                Kind::Pattern(compiled) => {
-                    let pattern = patterns.find(matcher).unwrap_or_else(|| {
-                        let new = PatternUse { matcher: matcher.clone(), selections: Slots::new() };
-                        let pattern = patterns.insert(new);
-                        candidates.insert(pattern, compiled);
-                        pattern
-                    });
-                    &mut patterns[pattern].selections
+                Kind::Pattern(_) => {
+                    patterns.ask(matcher, selected);
+                    continue;
                 }
             };
             users.push(selected);
@@ -283,7 +306,9 @@ impl Router {
         let (selected, granted) = self.readerships.remove(at).terms;
         self.grants[granted].readerships -= 1;
         if self.grants[granted].readerships == 0 {
-            self.grants.remove(granted);
+            for &pattern in &self.grants.remove(granted).patterns {
+                self.patterns.ungrant(pattern);
+            }
         }
         let readerships = &mut self.selections[selected].readerships;
         forget(readerships, at);
@@ -305,14 +330,7 @@ impl Router {
                         self.topics.remove(topic);
                     }
                 }
-                Kind::Pattern(compiled) => {
-                    let Some(pattern) = self.patterns.find(matcher) else { continue };
-                    forget(&mut self.patterns[pattern].selections, selected);
-                    if self.patterns[pattern].selections.is_empty() {
-                        self.patterns.remove(pattern);
-                        self.candidates.remove(pattern, compiled);
-                    }
-                }
+                Kind::Pattern(_) => self.patterns.unask(matcher, selected),
             }
         }
     }
@@ -328,8 +346,9 @@ impl Router {
             for &readership in &*readerships {
                 let readership = &mut self.readerships[readership];
                 if entry.is_private() {
-                    let grant = &self.grants[readership.terms.1].grant;
-                    let allows = grant.allows(entry.topics());
+                    let Granted { grant, patterns, .. } = &self.grants[readership.terms.1];
+                    let allows = patterns.iter().any(|&pattern| self.patterns.has_matched(pattern, entry))
+                        || grant.allows_but_for_patterns(entry.topics());
                     if !grant.is_quick() {
                         let from = || Box::new(Recent::from(entry.position()));
                         let allowed = readership.allowed.get_or_insert_with(from);
@@ -349,28 +368,22 @@ impl Router {
     /// Puts the selections that an entry has to be shown to into `matched`; those whose readerships have all been told are
     /// left out, and noted to be so for a public entry, which its caller tells all of them.
     fn find_selections(&mut self, entry: &Entry) {
-        let Self { selections, topics, any, patterns, candidates, matched, evaluations, told, .. } = self;
+        let Self { selections, topics, any, patterns, matched, told, .. } = self;
         matched.clear();
-        let mut add = |selections: &mut Interned<Selected>, users: &[u32]| {
-            for &selected in users {
-                let at = &mut selections[selected].matched_at;
-                if *at != entry.position() {
-                    *at = entry.position();
-                    matched.push(selected);
-                }
-            }
-        };
-        add(selections, any);
+        let mut found = Matched { selections, found: matched, position: entry.position() };
+        found.add(any);
         for topic in entry.topics() {
             let Some(topic) = topics.find(topic.as_str()) else { continue };
             let users = &topics[topic].selections;
             // What is private is told to those alone who may read it.
             if entry.is_private() {
-                add(selections, users);
+                found.add(users);
             } else if !told.contains(&topic) {
-                add(selections, users);
+                found.add(users);
                 // Who remembers matches is to be shown each entry. For one it is not worth the while.
-                if users.len() > 1 && users.iter().all(|&selected| selections[selected].recent.is_none()) {
+                if users.len() > 1
+                    && users.iter().all(|&selected| found.selections[selected].recent.is_none())
+                {
                     if told.len() == told.inline_size() {
                         told.clear();
                     }
@@ -378,24 +391,13 @@ impl Router {
                 }
             }
         }
-        for topic in entry.topics() {
-            candidates.each(topic.as_str(), |pattern, spelling| {
-                let PatternUse { matcher, selections: users } = &patterns[pattern];
-                let is_known = |&selected: &u32| selections[selected].matched_at == entry.position();
-                // Nobody is left to add where the pattern matched by another topic, say.
-                if !users.iter().all(is_known) {
-                    *evaluations += 1;
-                    if matches!(&matcher.0, Kind::Pattern(compiled) if compiled.matches(spelling)) {
-                        add(selections, users);
-                    }
-                }
-            });
-        }
+        patterns.each_match(entry, &mut found);
     }
 
     /// Positions begin anew: what was remembered of the old log is void.
     pub(crate) fn begin_epoch(&mut self, from: Position) {
         self.told.clear();
+        self.patterns.begin_epoch();
         for selected in self.selections.values_mut() {
             selected.matched_at = 0;
             if let Some(recent) = &mut selected.recent {
@@ -483,6 +485,15 @@ impl Router {
                 && trimmed.has(true, grant.exact_topics(), from)
     }
 
+    /// Whether an entry of presence that is missing in memory, at `from` or behind it, may have been for this seat.
+    pub(crate) fn may_miss_presence(&self, log: &Log, seat: Seat, from: Position) -> bool {
+        from <= log.presence_gone_through()
+            && self
+                .presence
+                .as_ref()
+                .is_some_and(|presence| presence.is_seen_by(&self.selected(seat).selection, self.grant(seat)))
+    }
+
     /// Bounds how long one subscriber holds the lock while it searches: so many positions, topics or patterns are looked at.
     const PATIENCE: u64 = 1_000;
 
@@ -526,8 +537,9 @@ impl Router {
     }
 
     /// Finds the first entry for a seat at `from` or behind it; `from` is not before the log's oldest.
-    pub(crate) fn find(&mut self, log: &Log, seat: Seat, mut from: Position) -> Found {
+    pub(crate) fn find(&mut self, log: &Log, seat: Seat, from: Position) -> Found {
         let mut patience = Self::PATIENCE;
+        let mut from = log.skip_gone_presence(from);
         let hole = log.first_hole(from);
         loop {
             let candidate = match self.candidate(log, seat, from, &mut patience) {
@@ -549,7 +561,7 @@ impl Router {
                     return Found::Entry(entry.clone());
                 }
             }
-            from = candidate + 1;
+            from = log.skip_gone_presence(candidate + 1);
             patience = patience.saturating_sub(self.matchers(seat));
             if patience == 0 {
                 return Found::SearchFrom(from);
@@ -569,14 +581,13 @@ impl Router {
         if let Some(recent) = &selected.recent {
             while position < recent.complete_from.min(log.next()) {
                 let entry = log.get(position);
-                let evaluated = self.evaluations;
-                if entry.is_some_and(|entry| {
-                    evaluate_all(&selected.selection, entry.topics(), &mut self.evaluations)
-                }) {
+                let evaluated = self.patterns.evaluations();
+                let matchers = selected.selection.matchers();
+                if entry.is_some_and(|entry| self.patterns.evaluate_all(matchers, entry.topics())) {
                     return Candidate::At(position);
                 }
-                position += 1;
-                *patience = patience.saturating_sub((self.evaluations - evaluated).max(1));
+                position = log.skip_gone_presence(position + 1);
+                *patience = patience.saturating_sub((self.patterns.evaluations() - evaluated).max(1));
                 if *patience == 0 {
                     return Candidate::SearchFrom(position);
                 }
@@ -616,7 +627,7 @@ impl Router {
     }
 
     pub(crate) fn evaluations(&self) -> u64 {
-        self.evaluations
+        self.patterns.evaluations()
     }
 
     pub(crate) fn readerships(&self) -> usize {
@@ -640,15 +651,4 @@ pub(crate) fn forget(list: &mut Slots, item: u32) {
     if let Some(at) = list.iter().position(|&each| each == item) {
         list.swap_remove(at);
     }
-}
-
-fn evaluate(matcher: &Matcher, topics: &[Topic], evaluations: &mut u64) -> bool {
-    topics.iter().any(|topic| {
-        *evaluations += u64::from(matches!(matcher.0, Kind::Pattern(_)));
-        matcher.matches(topic)
-    })
-}
-
-fn evaluate_all(selection: &Selection, topics: &[Topic], evaluations: &mut u64) -> bool {
-    selection.matchers().iter().any(|matcher| evaluate(matcher, topics, evaluations))
 }

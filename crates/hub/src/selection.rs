@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::matcher::Kind;
+use crate::matcher::{Kind, Resolved};
+use crate::topic::is_internal;
 use crate::{Matcher, Topic};
 
 /// What a subscriber asks for: the events of which a topic is matched by any of these matchers.
@@ -28,26 +29,40 @@ fn distinct(matchers: impl IntoIterator<Item = Matcher>) -> Arc<[Matcher]> {
     matchers.into()
 }
 
+/// Whether a matcher lets a private event with this topic through. To route, `*` is every topic; to permit, it is not those
+/// that nobody outside can name.
+fn permits(matcher: &Matcher, topic: &Topic) -> bool {
+    matcher.matches(topic) && !(topic.is_internal() && matches!(matcher.0, Kind::Any))
+}
+
 fn exact_topics(matchers: &[Matcher]) -> Option<impl Iterator<Item = &str>> {
     let exact = matchers.iter().all(|matcher| matches!(matcher.0, Kind::Exact(_)));
     exact.then(|| matchers.iter().map(Matcher::as_str))
 }
 
-/// The same matchers, with the topics' texts that `known` has in place of their own.
-fn with_texts<'a>(matchers: &[Matcher], known: impl Fn(&str) -> Option<&'a Arc<str>>) -> Arc<[Matcher]> {
-    let same = |matcher: &Matcher| match &matcher.0 {
-        Kind::Exact(text) => {
-            known(text).map_or_else(|| matcher.clone(), |text| Matcher(Kind::Exact(text.clone())))
-        }
-        _ => matcher.clone(),
-    };
-    matchers.iter().map(same).collect()
+/// The same matchers, with those that `known` has in place of their equals.
+fn with_known(matchers: &[Matcher], known: impl Fn(&Matcher) -> Option<Matcher>) -> Arc<[Matcher]> {
+    matchers.iter().map(|matcher| known(matcher).unwrap_or_else(|| matcher.clone())).collect()
+}
+
+/// Whether one of `matchers` matches one of `topics`; counts how often a pattern was evaluated.
+pub(crate) fn matches_any(matchers: &[Matcher], topics: &[Topic], evaluations: &mut u64) -> bool {
+    topics.iter().any(|topic| {
+        let mut topic_once = Resolved::new(topic);
+        matchers.iter().any(|matcher| match &matcher.0 {
+            Kind::Pattern(pattern) => {
+                *evaluations += 1;
+                topic_once.is_matched_by(pattern)
+            }
+            _ => matcher.matches(topic),
+        })
+    })
 }
 
 impl Selection {
-    /// An equal one that shares the texts which `known` has.
-    pub(crate) fn with_texts<'a>(&self, known: impl Fn(&str) -> Option<&'a Arc<str>>) -> Self {
-        Self(with_texts(&self.0, known))
+    /// An equal one that shares the matchers which `known` has.
+    pub(crate) fn with_known(&self, known: impl Fn(&Matcher) -> Option<Matcher>) -> Self {
+        Self(with_known(&self.0, known))
     }
 
     /// The matchers, each once.
@@ -59,12 +74,18 @@ impl Selection {
     /// Whether one of `topics` is matched.
     #[must_use]
     pub fn matches(&self, topics: &[Topic]) -> bool {
-        self.0.iter().any(|matcher| topics.iter().any(|topic| matcher.matches(topic)))
+        matches_any(&self.0, topics, &mut 0)
     }
 
     /// The topics themselves, where every matcher names one.
     pub(crate) fn exact_topics(&self) -> Option<impl Iterator<Item = &str>> {
         exact_topics(&self.0)
+    }
+
+    /// Whether it asks for nothing but topics that nobody outside can name.
+    pub(crate) fn is_internal(&self) -> bool {
+        let is_internal = |matcher: &Matcher| matches!(&matcher.0, Kind::Exact(text) if is_internal(text));
+        !self.0.is_empty() && self.0.iter().all(is_internal)
     }
 
     pub(crate) fn is_any(&self) -> bool {
@@ -79,7 +100,7 @@ impl Grant {
         Self::from_iter([])
     }
 
-    /// Lets every private event through.
+    /// Lets every private event through, but for those on [internal](Topic::internal) topics.
     #[must_use]
     pub fn everything() -> Self {
         Self::from_iter([Matcher::any()])
@@ -89,9 +110,9 @@ impl Grant {
         &self.0
     }
 
-    /// An equal one that shares the texts which `known` has.
-    pub(crate) fn with_texts<'a>(&self, known: impl Fn(&str) -> Option<&'a Arc<str>>) -> Self {
-        Self(with_texts(&self.0, known))
+    /// An equal one that shares the matchers which `known` has.
+    pub(crate) fn with_known(&self, known: impl Fn(&Matcher) -> Option<Matcher>) -> Self {
+        Self(with_known(&self.0, known))
     }
 
     /// Whether asking it again is as cheap as remembering what it said.
@@ -102,7 +123,20 @@ impl Grant {
     /// Whether a private event with these topics may be read.
     #[must_use]
     pub fn allows(&self, topics: &[Topic]) -> bool {
-        self.0.iter().any(|matcher| topics.iter().any(|topic| matcher.matches(topic)))
+        topics.iter().any(|topic| {
+            let mut topic_once = Resolved::new(topic);
+            self.0.iter().any(|matcher| match &matcher.0 {
+                Kind::Pattern(pattern) => topic_once.is_matched_by(pattern),
+                _ => permits(matcher, topic),
+            })
+        })
+    }
+
+    /// The same for who knows already that none of its patterns matches.
+    pub(crate) fn allows_but_for_patterns(&self, topics: &[Topic]) -> bool {
+        let is_pattern = |matcher: &Matcher| matches!(matcher.0, Kind::Pattern(_));
+        let matches = |matcher: &Matcher| topics.iter().any(|topic| permits(matcher, topic));
+        self.0.iter().any(|matcher| !is_pattern(matcher) && matches(matcher))
     }
 
     /// The topics themselves, where every matcher names one.
@@ -125,7 +159,17 @@ impl FromIterator<Matcher> for Selection {
 
 impl FromIterator<Matcher> for Grant {
     fn from_iter<I: IntoIterator<Item = Matcher>>(matchers: I) -> Self {
-        Self(distinct(matchers))
+        let matchers: Vec<Matcher> = matchers.into_iter().collect();
+        // What `*` does not stand for is kept beside it.
+        let is_internal = |matcher: &&Matcher| matches!(&matcher.0, Kind::Exact(text) if is_internal(text));
+        let internal: Vec<Matcher> = matchers.iter().filter(is_internal).cloned().collect();
+        let granted = distinct(matchers);
+        match &*granted {
+            [one] if matches!(one.0, Kind::Any) && !internal.is_empty() => {
+                Self(granted.iter().cloned().chain(distinct(internal).iter().cloned()).collect())
+            }
+            _ => Self(granted),
+        }
     }
 }
 
@@ -150,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn order_and_repetition_do_not_matter() {
+    fn order_and_repetition_do_not_matter_m028() {
         let a = Selection::from_iter([exact("a"), exact("b"), exact("a")]);
         assert_eq!(a, Selection::from_iter([exact("b"), exact("a")]));
         assert_eq!(a.matchers().len(), 2);
@@ -162,7 +206,44 @@ mod tests {
     }
 
     #[test]
-    fn no_grant_lets_nothing_private_through() {
+    fn what_nobody_outside_can_name_needs_a_grant_of_its_own_p7() {
+        let topic = Topic::internal("x");
+        let topics = [topic.clone()];
+        let own = || Matcher::from(topic.clone());
+        assert!(!Grant::everything().allows(&topics));
+        assert!(!Grant::everything().allows_but_for_patterns(&topics));
+        for matchers in [vec![own()], vec![own(), Matcher::any()], vec![Matcher::any(), own(), exact("a")]] {
+            let grant = Grant::from_iter(matchers);
+            assert!(grant.allows(&topics) && grant.allows_but_for_patterns(&topics), "{grant:?}");
+        }
+        assert!(Selection::from(own()).is_internal());
+        assert!(!Selection::from_iter([own(), exact("a")]).is_internal());
+        assert!(!Selection::from_iter([]).is_internal());
+    }
+
+    #[cfg(feature = "urlpattern")]
+    #[test]
+    fn no_pattern_lets_what_is_internal_through_p7() {
+        let pattern = |text: &str| Matcher::url_pattern(text, "https://hub.test/").expect("a pattern");
+        for text in ["/*", "/:any", "https://hub.test/*", "/x"] {
+            let topics = [Topic::internal("x")];
+            assert!(!Grant::from_iter([pattern(text)]).allows(&topics), "{text}");
+            assert!(!Selection::from(pattern(text)).matches(&topics), "{text}");
+            assert!(!pattern(text).matches(&topics[0]), "{text}");
+        }
+    }
+
+    #[cfg(feature = "uri-template")]
+    #[test]
+    fn no_template_lets_what_is_internal_through_p7() {
+        for text in ["{any}", "{+any}", "{#any}"] {
+            let template = Matcher::topic_selector(text).expect("a template");
+            assert!(!Grant::from_iter([template]).allows(&[Topic::internal("x")]), "{text}");
+        }
+    }
+
+    #[test]
+    fn no_grant_lets_nothing_private_through_m031() {
         let topics = [Topic::parse("a").expect("a topic")];
         assert!(!Grant::nothing().allows(&topics));
         assert!(Grant::everything().allows(&topics));

@@ -13,8 +13,9 @@ use fanfare_wire::EventId;
 use futures_core::Stream;
 
 use crate::catch_up::{Got, NothingRead, Wanted};
+use crate::endings::{self, SubscriptionKey};
 use crate::engine::{Answer, EngineFault, ReadError};
-use crate::feed::{Cursor, DueGap, Step};
+use crate::feed::{Cursor, DueGap, State, Step};
 use crate::hub::Shared;
 use crate::log::Log;
 use crate::opening::{self, Joined, Opened};
@@ -46,6 +47,8 @@ struct Held {
     seat: Seat,
     joined: Option<Joined>,
     cursor: Cursor,
+    /// Where what is to be done when it ends is kept.
+    ending: Option<SubscriptionKey>,
     /// Whether the seat was handed on, so that it is not ours to give back.
     handed_on: bool,
 }
@@ -72,9 +75,14 @@ pub enum SubscribeError {
         /// [`HubBuilder::subscribers_max`](crate::HubBuilder::subscribers_max).
         limit: usize,
     },
-    /// With its patterns the hub would have to hold more than it was configured for against each publication.
+    /// With its patterns, asked for or granted, the hub would have more different ones than it was configured for.
     TooManyPatterns {
         /// [`HubBuilder::patterns_max`](crate::HubBuilder::patterns_max).
+        limit: usize,
+    },
+    /// With its patterns, asked for or granted, the hub would have to keep more of them in memory than it was configured for.
+    PatternsTooLarge {
+        /// [`HubBuilder::patterns_bytes_max`](crate::HubBuilder::patterns_bytes_max).
         limit: usize,
     },
     /// What was asked for is no topic.
@@ -91,6 +99,9 @@ impl fmt::Display for SubscribeError {
             Self::HubFull { limit } => write!(f, "the hub is full: it serves at most {limit} subscribers"),
             Self::TooManyPatterns { limit } => {
                 write!(f, "the hub is full: its subscribers may use at most {limit} different patterns")
+            }
+            Self::PatternsTooLarge { limit } => {
+                write!(f, "the hub is full: its subscribers' patterns may take at most {limit} bytes")
             }
             Self::Topic(error) => fmt::Display::fmt(error, f),
             Self::Closed => f.write_str("the hub is closed"),
@@ -117,23 +128,22 @@ impl Subscription {
         Self { place, requested: None, unknown_id: UnknownId::default(), resume: None, stage: Stage::New }
     }
 
-    pub(crate) fn begin(shared: Arc<Shared>, selection: Selection) -> Result<Self, SubscribeError> {
+    pub(crate) fn begin(shared: Arc<Shared>, selection: &Selection) -> Result<Self, SubscribeError> {
         let unknown_id = shared.unknown_id;
         let now = shared.feed.clock.now();
-        let (seat, joined, cursor) = {
+        let (seat, terms, joined, cursor) = {
             let mut state = shared.feed.lock();
             if state.closed {
                 return Err(SubscribeError::Closed);
             }
-            if state.counts.subscribers >= shared.subscribers_max as u64 {
+            // What the hub asks itself for takes nobody's place.
+            let is_counted = !selection.is_internal();
+            if is_counted && state.counts.subscribers >= shared.subscribers_max as u64 {
                 state.counts.subscribers_refused += 1;
                 return Err(SubscribeError::HubFull { limit: shared.subscribers_max });
             }
-            if state.router.patterns_with(&selection) > shared.patterns_max {
-                state.counts.subscribers_refused += 1;
-                return Err(SubscribeError::TooManyPatterns { limit: shared.patterns_max });
-            }
-            state.counts.subscribers += 1;
+            shared.check_patterns(&mut state, selection.matchers())?;
+            state.counts.subscribers += u64::from(is_counted);
             if let Some(log) = &mut state.log {
                 log.trim(now);
             }
@@ -151,12 +161,15 @@ impl Subscription {
                 gap: None,
                 bookmark_soon: true,
                 bookmarks: true,
+                presence_told: 0,
                 delivered_at: now,
             };
-            (state.router.join(&selection, &Grant::nothing(), next), joined, cursor)
+            let seat = state.router.join(selection, &Grant::nothing(), next);
+            (seat, state.router.terms(seat), joined, cursor)
         };
-        let held =
-            Held { shared, selection, grant: Grant::nothing(), seat, joined, cursor, handed_on: false };
+        // The hub's own, so that what the caller brought is not kept beside them.
+        let (selection, grant) = terms;
+        let held = Held { shared, selection, grant, seat, joined, cursor, ending: None, handed_on: false };
         Ok(Self { unknown_id, ..Self::at(Some(held)) })
     }
 
@@ -175,15 +188,20 @@ impl Subscription {
 
     /// Lets private events through that `grant` allows, in place of those allowed before. Without it the subscription sees none.
     ///
-    /// It counts from the next delivery on, whenever it comes.
+    /// It counts from the next delivery on, whenever it comes. If the hub has no room for its patterns the subscription ends with
+    /// that error.
     pub fn grant(mut self, grant: &Grant) -> Self {
         let Some(place) = &mut self.place else { return self };
         let mut state = place.shared.feed.lock();
+        if let Err(error) = place.shared.check_patterns(&mut state, grant.matchers()) {
+            drop(state);
+            return Self::refused(error);
+        }
         let next = state.log.as_ref().map_or(0, Log::next);
         let seat = state.router.join(&place.selection, grant, next);
         let bell = state.router.leave(std::mem::replace(&mut place.seat, seat));
+        (place.selection, place.grant) = state.router.terms(seat);
         drop(state);
-        place.grant = grant.clone();
         // What is under way was begun with the grant before.
         match self.stage {
             Stage::Opening(_) => self.stage = Stage::New,
@@ -213,6 +231,41 @@ impl Subscription {
         self
     }
 
+    /// Has `ending` called when the subscription ends, whoever has it then and why ever it does.
+    ///
+    /// It travels with the subscription, into a [`Crowd`](crate::Crowd) and out of it, and is called once, after the hub counts
+    /// one subscriber less, in the thread that ends it: so it must not wait for anything. One that was given before is called
+    /// first. If the subscription was refused, or has ended already, it is called at once.
+    ///
+    /// ```
+    /// # use std::sync::mpsc;
+    /// # use fanfare_hub::Hub;
+    /// let hub = Hub::builder().build()?;
+    /// let (tell, told) = mpsc::channel();
+    /// let subscription = hub.subscribe("rooms/7").on_end(move || drop(tell.send("gone")));
+    /// assert!(told.try_recv().is_err());
+    /// drop(subscription);
+    /// assert_eq!(told.try_recv(), Ok("gone"));
+    /// # Ok::<(), fanfare_hub::BuildError>(())
+    /// ```
+    pub fn on_end(mut self, ending: impl FnOnce() + Send + 'static) -> Self {
+        let Some(place) = &mut self.place else {
+            ending();
+            return self;
+        };
+        let mut state = place.shared.feed.lock();
+        place.ending = Some(state.endings.add(place.ending, Box::new(ending)));
+        drop(state);
+        self
+    }
+
+    /// What tells it from the hub's other subscriptions while it lives, once [`on_end`](Self::on_end) was called: the same in a
+    /// [`Crowd`](crate::Crowd), where [`Member::key`](crate::Member::key) gives it. Without an ending, or a place in a hub, it has none.
+    #[must_use]
+    pub fn key(&self) -> Option<SubscriptionKey> {
+        self.place.as_ref()?.ending
+    }
+
     /// A subscription at a seat that was taken before, open at `cursor`.
     pub(crate) fn standing(
         shared: Arc<Shared>,
@@ -220,20 +273,24 @@ impl Subscription {
         grant: Grant,
         seat: Seat,
         cursor: Cursor,
+        ending: Option<SubscriptionKey>,
     ) -> Self {
-        let held = Held { shared, selection, grant, seat, joined: None, cursor, handed_on: false };
+        let held = Held { shared, selection, grant, seat, joined: None, cursor, ending, handed_on: false };
         Self { stage: Stage::Open, ..Self::at(Some(held)) }
     }
 
-    /// Seat and cursor, if this is a subscription of `shared` that needs nothing but the log in memory.
-    pub(crate) fn seated(&mut self, shared: &Arc<Shared>) -> Option<(Seat, Cursor)> {
+    /// Seat, cursor and ending, if this is a subscription of `shared` that needs nothing but the log in memory, and is counted.
+    pub(crate) fn seated(&mut self, shared: &Arc<Shared>) -> Option<(Seat, Cursor, Option<SubscriptionKey>)> {
         let place = self.place.as_mut().filter(|place| Arc::ptr_eq(&place.shared, shared))?;
+        if place.selection.is_internal() {
+            return None;
+        }
         if matches!(self.stage, Stage::New) && self.requested.is_none() {
             self.resume = Some(place.open(Opened::fresh()));
             self.stage = Stage::Open;
         }
         let is_live = matches!(self.stage, Stage::Open) && place.cursor.gap.is_none();
-        is_live.then(|| (place.seat, place.cursor.clone()))
+        is_live.then(|| (place.seat, place.cursor.clone(), place.ending))
     }
 
     /// Ends without giving the seat back: somebody else has it now.
@@ -389,25 +446,42 @@ impl Stream for Subscription {
 
 impl Held {
     fn open(&mut self, opened: Opened) -> Resume {
-        let Opened { resume, begin } = opened;
+        let Opened { mut resume, begin } = opened;
         let mut check = None;
         if let Some(begin) = begin {
             check = begin.check;
             self.cursor.epoch = Some(begin.epoch);
             self.cursor.next = begin.next;
         }
+        let mut state = self.shared.feed.lock();
+        let State { log, router, counts, .. } = &mut *state;
+        let log = log.as_ref().filter(|log| self.cursor.epoch == Some(log.epoch()));
         match &resume {
-            Resume::Resumed { after } => self.cursor.client_at = Some(*after),
-            Resume::Gap { reason } => self.cursor.gap = Some(DueGap { reason: *reason, check }),
-            Resume::Fresh | Resume::Earliest => {}
+            Resume::Resumed { after } => {
+                self.cursor.client_at = Some(*after);
+                if let Some(log) = log.filter(|log| self.cursor.misses_presence(log, router, self.seat)) {
+                    self.cursor.tell_of_presence(log, check);
+                    resume = Resume::Gap { reason: GapReason::Trimmed };
+                }
+            }
+            Resume::Gap { reason } => {
+                self.cursor.gap = Some(DueGap { reason: *reason, check });
+                self.cursor.presence_told = log.map_or(0, |log| log.next() - 1);
+            }
+            // It asks for what is kept, and knows that it has nothing.
+            Resume::Earliest => self.cursor.presence_told = log.map_or(0, |log| log.next() - 1),
+            Resume::Fresh => {}
         }
-        self.shared.feed.lock().counts.count_resume(&resume);
+        if !self.selection.is_internal() {
+            counts.count_resume(&resume);
+        }
         resume
     }
 
     fn read(&self, before: Position) -> Wanted {
         let topics = self.selection.exact_topics();
-        let topics = topics.map(|topics| topics.filter_map(|topic| Topic::parse(topic).ok()).collect());
+        let topics =
+            topics.map(|topics| topics.filter_map(|topic| Topic::parse_stored(topic).ok()).collect());
         let place = Place { next: self.cursor.next, topics };
         Wanted::new(self.shared.catch_up.clone(), self.cursor.epoch.unwrap_or_default(), place, before)
     }
@@ -433,9 +507,11 @@ impl Drop for Held {
         }
         let mut state = self.shared.feed.lock();
         let bell = state.router.leave(self.seat);
-        state.counts.subscribers -= 1;
+        state.counts.subscribers -= u64::from(!self.selection.is_internal());
+        let ending = state.endings.take(self.ending);
         drop(state);
         drop(bell);
+        endings::call(ending);
     }
 }
 

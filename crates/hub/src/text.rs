@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn controls_and_format_characters_are_named() {
+    fn controls_and_format_characters_are_named_m011_m012() {
         for character in ['\0', '\u{1f}', '\u{7f}', '\u{9f}', '\u{ad}', '\u{200d}', '\u{feff}', '\u{e0041}'] {
             check(&format!("a{character}b"), Some(character));
         }

@@ -23,6 +23,14 @@ use crate::forbidden_character;
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Topic(Arc<str>);
 
+/// What internal topics begin with: a control character, which no topic from outside holds.
+const INTERNAL: char = '\u{0}';
+
+/// Whether a text is that of an internal topic.
+pub(crate) fn is_internal(topic: &str) -> bool {
+    topic.starts_with(INTERNAL)
+}
+
 /// Why a text is not a topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -82,6 +90,46 @@ impl Topic {
             Some(character) => Err(TopicError::Forbidden { character }),
             None => Ok(Self(text.into())),
         }
+    }
+
+    /// A topic for what the hub tells itself, or other nodes: nobody outside can name it.
+    ///
+    /// Its text begins with U+0000, which [`parse`](Self::parse) and every matcher that is written as text refuse. What is
+    /// published to it is private, and no pattern matches it; of grants it needs one that holds this very topic, for
+    /// neither `*` nor [`Grant::everything`](crate::Grant::everything) lets it through. It is logged, kept and replayed as any
+    /// other, and a subscription to it alone is not counted among the subscribers.
+    ///
+    /// ```
+    /// use fanfare_hub::{Grant, Matcher, Topic};
+    ///
+    /// let topic = Topic::internal("revocations");
+    /// assert!(Topic::parse(topic.as_str()).is_err());
+    /// assert!(!Grant::everything().allows(&[topic.clone()]));
+    /// assert!(Grant::from_iter([Matcher::from(topic.clone())]).allows(&[topic]));
+    /// ```
+    ///
+    /// # Panics
+    /// `name` is no topic itself.
+    #[must_use]
+    pub fn internal(name: &'static str) -> Self {
+        assert!(Self::parse(name).is_ok() && name.len() < Self::BYTES_MAX, "{name:?} is no name for a topic");
+        Self(format!("{INTERNAL}{name}").into())
+    }
+
+    /// Takes a topic back that a hub has handed to its engine: one from outside, or an internal one.
+    ///
+    /// # Errors
+    /// As for [`parse`](Self::parse).
+    pub fn parse_stored(text: &str) -> Result<Self, TopicError> {
+        match text.strip_prefix(INTERNAL) {
+            Some(name) if text.len() <= Self::BYTES_MAX => Self::parse(name).map(|_| Self(text.into())),
+            _ => Self::parse(text),
+        }
+    }
+
+    /// Whether nobody outside can name it.
+    pub(crate) fn is_internal(&self) -> bool {
+        is_internal(&self.0)
     }
 
     /// The topic as text.
@@ -152,7 +200,19 @@ mod tests {
     }
 
     #[test]
-    fn a_topic_is_neither_empty_nor_a_wildcard_nor_two_lines() {
+    fn nobody_outside_can_name_an_internal_topic_p7() {
+        let internal = Topic::internal("x");
+        assert!(matches!(Topic::parse(internal.as_str()), Err(TopicError::Forbidden { .. })));
+        assert!(crate::Matcher::exact(internal.as_str()).is_err());
+        assert_eq!(Topic::parse_stored(internal.as_str()), Ok(internal));
+        assert_eq!(Topic::parse_stored("x"), Topic::parse("x"));
+        for none in ["\u{0}", "\u{0}\u{0}x", "\u{0}*", "", "a\u{0}"] {
+            assert!(Topic::parse_stored(none).is_err(), "{none:?}");
+        }
+    }
+
+    #[test]
+    fn a_topic_is_neither_empty_nor_a_wildcard_nor_two_lines_m041() {
         assert_eq!(Topic::parse(""), Err(TopicError::Empty));
         assert_eq!(Topic::parse("*"), Err(TopicError::Wildcard));
         assert_eq!(Topic::parse("a\rb"), Err(TopicError::Forbidden { character: '\r' }));

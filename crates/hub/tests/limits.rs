@@ -169,7 +169,7 @@ fn a_doorbell_that_is_all_that_keeps_another_subscription_alive_can_be_replaced(
 /// P5: each pattern may cost every publication something, so subscribers may not bring any number of them.
 #[cfg(feature = "uri-template")]
 #[test]
-fn a_hub_refuses_patterns_beyond_its_limit_and_takes_those_that_it_knows() {
+fn a_hub_refuses_patterns_beyond_its_limit_and_takes_those_that_it_knows_m049() {
     let hub = Hub::builder().patterns_max(2).build().expect("a hub");
     let subscribe = |names: &[&str]| {
         let template = |name: &&str| fanfare_hub::Matcher::topic_selector(format!("{name}/{{id}}"));

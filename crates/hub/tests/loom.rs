@@ -101,7 +101,7 @@ fn of_two_attempts_at_once_with_one_key_one_is_stored() {
 
 /// P2, P3: the seam between what is replayed and what is live.
 #[test]
-fn an_event_published_while_a_client_resumes_arrives_exactly_once() {
+fn an_event_published_while_a_client_resumes_arrives_exactly_once_m066_m138() {
     explore(|| {
         let hub = hub();
         let cursor = publish(&hub, "a", "1");

@@ -50,7 +50,7 @@ fn a_bookmark_is_as_good_a_cursor_as_an_event() {
 }
 
 #[test]
-fn an_empty_log_has_a_place_to_come_back_to() {
+fn an_empty_log_has_a_place_to_come_back_to_m140() {
     let hub = small_hub(100);
     let mut before = hub.subscribe("a");
     let cursor = next(&mut before).id().clone();
@@ -88,7 +88,7 @@ fn earliest_asks_for_everything_kept() {
 
 /// P2: what retention has taken is covered by one gap in its place.
 #[test]
-fn a_cursor_older_than_what_is_kept_gets_one_gap_and_then_the_rest() {
+fn a_cursor_older_than_what_is_kept_gets_one_gap_and_then_the_rest_m139() {
     let hub = small_hub(2);
     let cursor = publish(&hub, "a", "1");
     for text in ["2", "3", "4"] {
@@ -163,7 +163,7 @@ fn an_unknown_id_goes_on_live_or_from_the_oldest_as_set() {
 
 /// M-134.
 #[test]
-fn a_publishers_id_that_was_used_twice_means_the_earlier_one() {
+fn a_publishers_id_that_was_used_twice_means_the_earlier_one_m078_m134() {
     let hub = small_hub(10);
     for text in ["1", "2", "3"] {
         let chosen = if text == "2" { id("other") } else { id("twice") };
@@ -174,7 +174,7 @@ fn a_publishers_id_that_was_used_twice_means_the_earlier_one() {
 
 /// P7: whether an id exists is not told to who may not read its entry.
 #[test]
-fn the_id_of_an_unreadable_entry_is_answered_like_an_unknown_one() {
+fn the_id_of_an_unreadable_entry_is_answered_like_an_unknown_one_m137() {
     let hub = small_hub(10);
     let secret = Publication::to([topic("secret")]).private(Event::new("x").id(id("urn:secret")));
     now(hub.publish_all(secret)).expect("published");
@@ -201,7 +201,7 @@ fn entries_over_age_are_not_replayed() {
 }
 
 #[test]
-fn an_event_that_several_matchers_match_arrives_once() {
+fn an_event_that_several_matchers_match_arrives_once_m029_m030() {
     let hub = small_hub(10);
     let selection: Selection = ["a", "b"].map(|text| Matcher::from(topic(text))).into_iter().collect();
     let mut subscription = hub.subscribe(selection).bookmarks(false);
@@ -212,7 +212,7 @@ fn an_event_that_several_matchers_match_arrives_once() {
 
 /// M-124 to M-126: topics `a` and `b`; what is asked for and what may be read may be different ones.
 #[test]
-fn a_private_event_needs_a_matcher_and_a_grant_but_not_for_the_same_topic() {
+fn a_private_event_needs_a_matcher_and_a_grant_but_not_for_the_same_topic_m124() {
     let cases = [
         ("a", Some("b"), true),
         ("b", Some("b"), true),

@@ -7,6 +7,8 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
+use fanfare_http::Origins;
+
 use crate::access::{Access, PublishRate};
 use crate::config::Config;
 use crate::flags::Serve;
@@ -23,7 +25,7 @@ pub(crate) fn check(mut config: Config) -> ExitCode {
         Ok(access) => access,
         Err(failure) => return failure.report(),
     };
-    if let Err(failure) = run::check(&config.serve).and_then(|()| log::check(&config.serve)) {
+    if let Err(failure) = run::check(&config.serve, &access).and_then(|()| log::check(&config.serve)) {
         eprintln!("fanfare: {failure}");
         return ExitCode::from(2);
     }
@@ -76,13 +78,13 @@ fn allowed(access: &Access) -> Vec<(&'static str, String)> {
         lines.push(("JWK sets", "may be at loopback and private addresses".to_owned()));
     }
     let audience = access.resource_identifier.clone();
-    lines.push(("audience", audience.unwrap_or_else(|| "the hub's URL, as the client wrote it".to_owned())));
+    lines.push(("audience", audience.unwrap_or_else(|| list(&access.public_urls, "none"))));
     lines.push(("cookie", access.cookie_name.clone()));
     let anonymous = if access.anonymous { "may read what is public" } else { "are refused" };
     lines.push(("anonymous", format!("subscribers without a token {anonymous}")));
     lines.push(("public URLs", list(&access.public_urls, "wherever clients ask")));
-    lines.push(("CORS", list(&access.cors_origins, "no origin")));
-    lines.push(("with cookies", list(&access.publish_origins, "no page publishes")));
+    lines.push(("CORS", origins(&access.cors_origins, "no origin")));
+    lines.push(("with cookies", origins(&access.publish_origins, "only the hub's own pages publish")));
     let told = if access.subscriptions { "are told" } else { "are not told" };
     lines.push(("subscriptions", told.to_owned()));
     let lifetime = access.connection_lifetime_max;
@@ -97,6 +99,10 @@ fn allowed(access: &Access) -> Vec<(&'static str, String)> {
         .map(|PublishRate { rate, burst }| format!("{rate} for each subject, {burst} at once"));
     lines.push(("publishing", rate.unwrap_or_else(|| "without a limit".to_owned())));
     lines
+}
+
+fn origins(origins: &Origins, none: &str) -> String {
+    if origins.is_empty() { none.to_owned() } else { origins.to_string() }
 }
 
 fn list<T: ToString>(values: &[T], none: &str) -> String {

@@ -11,6 +11,8 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::access::AccessFlags;
+use crate::network::NetworkFlags;
+use crate::secret::Secret;
 use crate::value;
 
 // The groups of --help and of the file that `config init` prints, in the order of their first flags.
@@ -46,6 +48,9 @@ pub(crate) enum Command {
     /// Prints or writes the configuration file
     #[command(subcommand)]
     Config(Config),
+
+    /// Makes tokens, and explains those that others made
+    Token(crate::token::Token),
 }
 
 #[derive(Debug, Subcommand)]
@@ -77,8 +82,15 @@ pub(crate) struct Serve {
 
     /// For trying out and developing: everybody who reaches the address may publish and subscribe, and a page is served
     /// at /. Takes loopback addresses only.
+    ///
+    /// Tokens are checked where they are sent: without keys of your own, with the key that the documentation of Mercure gives
+    /// to everybody.
     #[arg(long, help_heading = GENERAL)]
     pub(crate) dev: bool,
+
+    /// With --dev, takes addresses that others reach, who may then publish and read everything, too.
+    #[arg(long, help_heading = GENERAL)]
+    pub(crate) dev_on_network: bool,
 
     /// Address and port to serve on; port 0 takes a free one. May be given several times (in the environment: separated
     /// by commas).
@@ -94,6 +106,11 @@ pub(crate) struct Serve {
     /// Address and port for /healthz, /readyz and /metrics. Without it they are served only with --dev, beside the hub.
     #[arg(long, help_heading = ADDRESSES, value_name = "ADDR")]
     pub(crate) admin_listen: Option<SocketAddr>,
+
+    /// What operators have to send, as `Authorization: Bearer`, to all but /healthz; @FILE reads it from a file. Without it
+    /// --admin-listen takes loopback addresses only.
+    #[arg(long, help_heading = ADDRESSES, value_name = "TOKEN")]
+    pub(crate) admin_token: Option<Secret>,
 
     /// Where the log lives. [default: disk; with --dev and without --data-dir: memory]
     #[arg(long, help_heading = LOG, value_enum)]
@@ -114,6 +131,11 @@ pub(crate) struct Serve {
     /// How many bytes of events are kept for replay, such as 10GiB. [default: 1GiB on disk, 64MiB in memory]
     #[arg(long, help_heading = LOG, value_name = "BYTES", value_parser = value::bytes)]
     pub(crate) history_bytes: Option<usize>,
+
+    /// From what size on a file of the log on disk is followed by another, between 1KiB and 1GiB. Retention by bytes drops whole files,
+    /// and the newest is read at the start. [default: a sixteenth of --history-bytes, between 1MiB and 32MiB]
+    #[arg(long, help_heading = LOG, value_name = "BYTES", value_parser = value::bytes)]
+    pub(crate) segment_bytes: Option<usize>,
 
     /// How many bytes of the newest events of a log on disk are also kept in memory, where live subscribers and those who come
     /// back soon read them.
@@ -185,6 +207,9 @@ pub(crate) struct Serve {
     /// How many matchers a subscription may have. More: 400.
     #[arg(long, help_heading = LIMITS, value_name = "COUNT", default_value = "100")]
     pub(crate) max_matchers: NonZeroUsize,
+
+    #[command(flatten)]
+    pub(crate) network: NetworkFlags,
 
     #[command(flatten)]
     pub(crate) access: AccessFlags,

@@ -1,8 +1,9 @@
-//! Keeps web pages of strangers away from a hub that asks for no token.
+//! Refuses requests that were meant for somebody else, and keeps web pages of strangers away from what asks for no token.
 //!
 //! A hub on a developer's machine can be reached by every page that the developer opens. A page may not read from another
 //! origin, but it may post to it, and with a name of its own that resolves to 127.0.0.1 it is not even another origin. So
-//! with `--dev` the name in `Host` has to be a loopback one, and a publication that comes from a page has to come from ours.
+//! with `--dev`, and where operators ask, the name in `Host` has to be a loopback one, and what a page posts has to come from
+//! ours. Elsewhere tokens decide, and the name has to be one of the hub's public ones, if it has any (M-039).
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -10,33 +11,50 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use http::uri::Authority;
+use fanfare_http::ClientInfo;
+use http::uri::{Authority, Scheme};
 use http::{Method, StatusCode, header};
+use url::Url;
 
-/// Which hosts may be named.
+/// Whom requests may be meant for.
 #[derive(Clone, Debug)]
-pub(crate) struct Guard {
-    configured: Arc<[IpAddr]>,
+pub(crate) enum Guard {
+    /// This machine, by loopback or by one of these addresses; pages of others may not post.
+    Loopback(Arc<[IpAddr]>),
+    /// The hosts of these URLs; with none, whoever was asked for.
+    Public(Arc<[Url]>),
 }
 
 impl Guard {
     /// Lets through what names loopback or the address of one of `listeners`.
-    pub(crate) fn new(listeners: &[SocketAddr]) -> Self {
-        Self { configured: listeners.iter().map(SocketAddr::ip).collect() }
+    pub(crate) fn loopback(listeners: &[SocketAddr]) -> Self {
+        Self::Loopback(listeners.iter().map(SocketAddr::ip).collect())
     }
 
-    fn knows(&self, authority: &Authority) -> bool {
-        let host = authority.host();
-        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-        match bare.parse::<IpAddr>() {
-            Ok(ip) => ip.is_loopback() || self.configured.contains(&ip),
-            // RFC 6761 § 6.3 keeps the name and what is below it for loopback; browsers hold to it.
-            Err(_) => {
-                let name = bare.strip_suffix('.').unwrap_or(bare).to_ascii_lowercase();
-                name == "localhost" || name.ends_with(".localhost")
-            }
+    /// Lets through what names the host of one of `urls`, and everything if there are none.
+    pub(crate) fn public(urls: &[Url]) -> Self {
+        Self::Public(urls.into())
+    }
+}
+
+fn is_loopback(configured: &[IpAddr], authority: &Authority) -> bool {
+    let host = authority.host();
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    match bare.parse::<IpAddr>() {
+        Ok(ip) => ip.is_loopback() || configured.contains(&ip),
+        // RFC 6761 § 6.3 keeps the name and what is below it for loopback; browsers hold to it.
+        Err(_) => {
+            let name = bare.strip_suffix('.').unwrap_or(bare).to_ascii_lowercase();
+            name == "localhost" || name.ends_with(".localhost")
         }
     }
+}
+
+/// Whether `host`, with or without a port, is that of `url`.
+fn is_host_of(url: &Url, host: &str) -> bool {
+    // The same scheme, so that its usual port may be left out on either side.
+    let asked = Url::parse(&format!("{}://{host}", url.scheme()));
+    asked.is_ok_and(|asked| asked.host() == url.host() && asked.port() == url.port())
 }
 
 /// Refuses what does not come to, or from, this machine.
@@ -51,6 +69,20 @@ pub(crate) async fn check(State(guard): State<Guard>, request: Request, next: Ne
 }
 
 fn refusal(guard: &Guard, request: &Request) -> Option<(StatusCode, &'static str)> {
+    match guard {
+        Guard::Loopback(configured) => not_of_this_machine(configured, request),
+        Guard::Public(urls) => not_of_this_hub(urls, request),
+    }
+}
+
+fn not_of_this_hub(urls: &[Url], request: &Request) -> Option<(StatusCode, &'static str)> {
+    let asked = request.extensions().get::<ClientInfo>().and_then(|client| client.host.as_deref());
+    let is_ours = urls.is_empty() || asked.is_some_and(|host| urls.iter().any(|url| is_host_of(url, host)));
+    let sentence = "This hub is not the one of that name (header Host); its names are set with --public-url.";
+    (!is_ours).then_some((StatusCode::MISDIRECTED_REQUEST, sentence))
+}
+
+fn not_of_this_machine(configured: &[IpAddr], request: &Request) -> Option<(StatusCode, &'static str)> {
     let mut named = Vec::new();
     for value in request.headers().get_all(header::HOST) {
         let Ok(authority) = Authority::try_from(value.as_bytes()) else {
@@ -66,23 +98,23 @@ fn refusal(guard: &Guard, request: &Request) -> Option<(StatusCode, &'static str
     let Some(host) = named.first() else {
         return Some((StatusCode::BAD_REQUEST, "The header Host is missing."));
     };
-    if !named.iter().all(|authority| guard.knows(authority)) {
-        let sentence =
-            "With --dev this hub answers only to localhost and loopback addresses in the header Host.";
+    if !named.iter().all(|authority| is_loopback(configured, authority)) {
+        let sentence = "Here only localhost and loopback addresses are answered to (header Host).";
         return Some((StatusCode::MISDIRECTED_REQUEST, sentence));
     }
+    let scheme = request.extensions().get::<ClientInfo>().map_or(&Scheme::HTTP, |client| &client.scheme);
     if request.method() == Method::POST
-        && !request.headers().get_all(header::ORIGIN).iter().all(|o| is_of(host, o.as_bytes()))
+        && !request.headers().get_all(header::ORIGIN).iter().all(|o| is_of(scheme, host, o.as_bytes()))
     {
-        let sentence = "With --dev this hub takes publications from web pages only if it served them itself (header Origin).";
+        let sentence = "Here a web page may post only if it was served from here (header Origin).";
         return Some((StatusCode::FORBIDDEN, sentence));
     }
     None
 }
 
-/// Whether `origin` is that of a page that `host` served without TLS.
-fn is_of(host: &Authority, origin: &[u8]) -> bool {
-    origin.strip_prefix(b"http://").is_some_and(|rest| rest.eq_ignore_ascii_case(host.as_str().as_bytes()))
+/// Whether `origin` is that of a page that `host` served.
+fn is_of(scheme: &Scheme, host: &Authority, origin: &[u8]) -> bool {
+    origin.eq_ignore_ascii_case(format!("{scheme}://{host}").as_bytes())
 }
 
 #[cfg(test)]
@@ -91,7 +123,7 @@ mod tests {
     use axum::body::Body;
 
     fn guard() -> Guard {
-        Guard::new(&["127.0.0.1:8080".parse().expect("an address")])
+        Guard::loopback(&["127.0.0.1:8080".parse().expect("an address")])
     }
 
     #[track_caller]
@@ -162,5 +194,23 @@ mod tests {
             Some(403),
         );
         check(Request::get("/").header("host", "localhost:8080").header("origin", "http://evil.test"), None);
+    }
+
+    #[test]
+    fn a_host_is_one_of_the_public_ones_whatever_its_case_and_usual_port_m039() {
+        let url = |text| Url::parse(text).expect("a URL");
+        for (of, host, expected) in [
+            ("https://hub.test/x", "hub.test", true),
+            ("https://hub.test/x", "HUB.test:443", true),
+            ("https://hub.test/x", "hub.test:8443", false),
+            ("https://hub.test/x", "hub.test.evil.test", false),
+            ("http://hub.test:8080/x", "hub.test:8080", true),
+            ("http://hub.test:8080/x", "hub.test", false),
+            ("https://[2001:db8::1]/x", "[2001:db8::1]", true),
+            ("https://hub.test/x", "hub.test/", true),
+            ("https://hub.test/x", "", false),
+        ] {
+            assert_eq!(is_host_of(&url(of), host), expected, "{host} of {of}");
+        }
     }
 }

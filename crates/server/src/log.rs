@@ -115,7 +115,12 @@ fn folder(flags: &Serve) -> &Path {
 }
 
 fn options(flags: &Serve, folder: &Path) -> DiskOptions {
-    DiskEngine::options(folder)
+    let options = DiskEngine::options(folder);
+    let options = match flags.segment_bytes {
+        Some(bytes) => options.segment_bytes(bytes as u64),
+        None => options,
+    };
+    options
         .durability(flags.durability.into())
         .history_events(flags.history_events.map(|events| events as u64))
         .history_bytes(flags.history_bytes.unwrap_or(DISK_BYTES) as u64)

@@ -6,14 +6,19 @@ mod access;
 mod admin;
 mod check;
 mod config;
+mod endpoint;
 mod flags;
 mod guard;
 mod log;
 mod metrics;
+mod moment;
+mod network;
 mod page;
+mod revocations;
 mod run;
 mod secret;
 mod signals;
+mod token;
 mod value;
 
 use std::alloc::System;
@@ -40,6 +45,7 @@ fn main() -> ExitCode {
         Ok(Ask::Serve(config)) => serve(*config),
         Ok(Ask::Check(config)) => check::check(*config),
         Ok(Ask::Init(init)) => config::init(&init),
+        Ok(Ask::Token(token)) => token::run(&token),
         Err(failure) => failure.report(),
     }
 }
@@ -54,11 +60,11 @@ fn serve(mut config: Config) -> ExitCode {
     for Note { is_warning, sentence } in &notes {
         if *is_warning { tracing::warn!("{sentence}") } else { tracing::info!("{sentence}") }
     }
-    let _access = match access {
+    let access = match access {
         Ok(access) => access,
         Err(failure) => return failure.report(),
     };
-    match run::run(&config.serve) {
+    match run::run(&config.serve, &access) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("fanfare: {failure}");

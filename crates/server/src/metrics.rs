@@ -145,6 +145,18 @@ fn write_connections(text: &mut String, serve: &ServeCounts, fanout: &fanfare_fa
             "Failures to accept a connection.",
             &[("", serve.accept_failures())],
         ),
+        (
+            "handshake_failures_total",
+            "counter",
+            "Connections that did not get as far as a request: TLS, or the PROXY protocol.",
+            &[("", serve.handshake_failures())],
+        ),
+        (
+            "refused_per_client_total",
+            "counter",
+            "Requests and connections refused because their client had as many as it may.",
+            &[("", serve.refused_per_client())],
+        ),
     ];
     write(text, metrics);
 }

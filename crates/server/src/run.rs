@@ -2,36 +2,49 @@
 //!
 //! Every check of the configuration happens before the first socket is opened.
 
+use std::error::Error;
 use std::fmt;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use axum::{Router, middleware};
 use fanfare_engine::disk::OpenError;
 use fanfare_fanout::{Fanout, NoIoUring, Settings};
-use fanfare_http::{ConnectionLimits, Drain, Mercure, RequestLimits, ServeCounts, listen, serve};
+use fanfare_http::{ConnectionLimits, Drain, Revocations, ServeCounts, Tls, listen, serve};
 use fanfare_hub::{BuildError, Hub};
 use http::StatusCode;
 use tokio::net::TcpListener;
-use url::Url;
 
+use crate::access::Access;
 use crate::admin::{self, Admin};
+use crate::endpoint;
 use crate::flags::Serve;
 use crate::guard::{self, Guard};
 use crate::log::{self, Opened};
+use crate::network::{self, Network};
 use crate::page;
-use crate::signals::Signals;
+use crate::signals::{HangUps, Signals};
 
 pub(crate) const HUB_PATH: &str = "/.well-known/mercure";
+
+/// How long the log may take to tell what was revoked before the hub serves whoever needs no token.
+const LOG_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often what is revoked is written into the log again, at least.
+const RENEWED_EVERY: Duration = Duration::from_secs(3600);
 
 /// Why the program could not start, or go on.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// Nothing but `--dev` can be served yet.
-    NoKeys,
     /// `--dev` lets everybody publish who reaches the address.
     NotLoopback { address: SocketAddr },
+    /// Operators are asked for no token, so only this machine may ask.
+    OpenAdmin { address: SocketAddr },
+    /// Tokens cannot be checked.
+    Tokens(endpoint::Failure),
+    /// Clients cannot reach the hub as configured.
+    Network(network::Failure),
     /// The flags contradict each other or ask for nothing.
     Hub(BuildError),
     /// What should be the folder of the log is something else.
@@ -50,8 +63,10 @@ impl Failure {
     /// 2 for what another command line would change, as for a flag that does not exist.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
-            Self::NoKeys
-            | Self::NotLoopback { .. }
+            Self::NotLoopback { .. }
+            | Self::OpenAdmin { .. }
+            | Self::Tokens(_)
+            | Self::Network(_)
             | Self::Hub(_)
             | Self::NoFolder { .. }
             | Self::NoIoUring(_) => 2,
@@ -63,13 +78,18 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoKeys => f.write_str(
-                "tokens are not checked yet, so only a hub for developing can be started: add --dev",
-            ),
             Self::NotLoopback { address } => write!(
                 f,
-                "--dev lets everybody publish, so it takes loopback addresses such as 127.0.0.1:8080 only, not {address}"
+                "--dev lets everybody publish, so it takes loopback addresses such as 127.0.0.1:8080 only, not {address}; if \
+                 whoever reaches that address may publish, say so with --dev-on-network"
             ),
+            Self::OpenAdmin { address } => write!(
+                f,
+                "whoever reaches {address} could read the metrics and cut subscribers: set --admin-token, or choose a loopback \
+                 address such as 127.0.0.1:9090 with --admin-listen"
+            ),
+            Self::Tokens(error) => write!(f, "{error}"),
+            Self::Network(error) => write!(f, "{error}"),
             Self::Hub(error) => write!(f, "the hub cannot be configured like this: {error}"),
             Self::NoFolder { path } => {
                 write!(f, "{} is not a folder; choose another one with --data-dir", path.display())
@@ -104,59 +124,98 @@ impl fmt::Display for Failure {
 ///
 /// # Errors
 /// [`Failure`], before anything was served.
-pub(crate) fn run(flags: &Serve) -> Result<(), Failure> {
-    check(flags)?;
+pub(crate) fn run(flags: &Serve, access: &Access) -> Result<(), Failure> {
+    check(flags, access)?;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::System)?;
-    runtime.block_on(run_until_signalled(flags))
+    runtime.block_on(run_until_signalled(flags, access))
 }
 
 /// Whether these flags may be served.
 ///
 /// # Errors
 /// What would have to be said differently.
-pub(crate) fn check(flags: &Serve) -> Result<(), Failure> {
-    if !flags.dev {
-        return Err(Failure::NoKeys);
+pub(crate) fn check(flags: &Serve, access: &Access) -> Result<(), Failure> {
+    let is_foreign = |address: &&SocketAddr| !address.ip().is_loopback();
+    if let Some(&address) = flags.listen.iter().find(is_foreign)
+        && flags.dev
+        && !flags.dev_on_network
+    {
+        return Err(Failure::NotLoopback { address });
     }
-    let stranger = flags.listen.iter().chain(&flags.admin_listen).find(|address| !address.ip().is_loopback());
-    stranger.map_or(Ok(()), |&address| Err(Failure::NotLoopback { address }))
+    if let Some(&address) = flags.admin_listen.iter().find(is_foreign)
+        && access.admin_token.is_none()
+    {
+        return Err(Failure::OpenAdmin { address });
+    }
+    Network::of(&flags.network).map_err(Failure::Network)?;
+    endpoint::verifier(access).map(drop).map_err(Failure::Tokens)
 }
 
-async fn run_until_signalled(flags: &Serve) -> Result<(), Failure> {
+async fn run_until_signalled(flags: &Serve, access: &Access) -> Result<(), Failure> {
     // Before anybody can know that we are there: a signal that comes early must end us in order, too.
     let mut signals = Signals::catch().map_err(Failure::System)?;
+    let network = Network::of(&flags.network).map_err(Failure::Network)?;
     let Opened { hub, disk } = log::open(flags)?;
     let (drain, counts) = (Drain::new(), ServeCounts::default());
     let (listeners, addresses) = open(&flags.listen)?;
     let (admin_listeners, admin_addresses) = open(flags.admin_listen.as_slice())?;
 
     let limits = ConnectionLimits { write_timeout: flags.write_timeout, ..ConnectionLimits::default() };
+    let limits = Network::limits(&flags.network, limits);
     let fanout = fanout(flags, &limits).map_err(|error| {
         let is_its_lack = matches!(error.get_ref(), Some(inner) if inner.is::<NoIoUring>());
         if is_its_lack { Failure::NoIoUring(error) } else { Failure::System(error) }
     })?;
     tracing::info!(io_uring = fanout.uses_io_uring(), "ready to write to subscribers");
 
-    let admin =
-        Admin { hub: hub.clone(), disk, serve: counts.clone(), fanout: fanout.clone(), drain: drain.clone() };
-    let admin = admin::router(admin);
-    let mercure = mercure(flags, hub, &drain, &addresses);
-    let guard = Guard::new(&[&addresses[..], &admin_addresses].concat());
-    let app = Router::new().merge(mercure.router()).merge(page::router()).merge(admin.clone());
+    let revocations = follow_revocations(flags, &hub).await;
+    let admin = Admin {
+        hub: hub.clone(),
+        disk,
+        serve: counts.clone(),
+        fanout: fanout.clone(),
+        drain: drain.clone(),
+        revocations: revocations.clone(),
+    };
+    let admin = admin::router(admin, access.admin_token.as_ref());
+    let verifier = endpoint::verifier(access).map_err(Failure::Tokens)?;
+    for (source, error) in verifier.load().await {
+        tracing::warn!(source, %error, cause = error.source().map(tracing::field::display), "a JWK set could not be read; its tokens are refused until it can");
+    }
+    let keys = verifier.clone();
+    tokio::spawn(async move { keys.keep_fresh().await });
+    let tokens = endpoint::tokens(flags, access, verifier, revocations);
+    let hub_url = endpoint::hub_url(access, network.scheme(), &addresses);
+    let hub = endpoint::mercure(flags, access, tokens, hub, &drain, hub_url).router();
+    let loopback = Guard::loopback(&[&addresses[..], &admin_addresses].concat());
+    // Beside the hub they would be on the network, too, and behind a proxy everybody is loopback.
+    let (app, guard) = match flags.dev {
+        true if !flags.dev_on_network => (hub.merge(page::router()).merge(admin.clone()), loopback.clone()),
+        true => (hub.merge(page::router()), Guard::public(&[])),
+        false => (hub, Guard::public(&access.public_urls)),
+    };
 
-    let limited = |listeners: Vec<TcpListener>, app, counts| {
-        serve(listeners, finish(app, &guard))
+    let limited = |listeners: Vec<TcpListener>, app, counts, guard| {
+        serve(listeners, finish(app, guard))
             .limits(limits)
             .drain(drain.clone())
             .counts(counts)
             .fanout(fanout.clone())
     };
-    let public = limited(listeners, app, counts.clone()).into_future();
-    let private = limited(admin_listeners, admin, ServeCounts::default()).into_future();
+    let (scheme, tls) = (network.scheme(), network.tls.clone());
+    let public = network.applied_to(limited(listeners, app, counts.clone(), guard)).into_future();
+    let private = limited(admin_listeners, admin, ServeCounts::default(), loopback).into_future();
     let mut serving = std::pin::pin!(async { tokio::try_join!(public, private) });
+    // Caught at once: whoever is told that we listen may send it.
+    let mut hang_ups = HangUps::catch().map_err(Failure::System)?;
+    tokio::spawn(async move {
+        while hang_ups.next().await {
+            reload(tls.as_ref());
+        }
+    });
     // Nobody has to listen: a closed standard output is no reason to stop.
-    let _ = announce(&addresses, &admin_addresses);
+    let _ = announce(flags, scheme, &addresses, &admin_addresses);
 
     tokio::select! {
         // It ends only when it is drained.
@@ -173,29 +232,38 @@ async fn run_until_signalled(flags: &Serve) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Does what a daemon does on SIGHUP. The files are small.
+fn reload(tls: Option<&Tls>) {
+    match tls.map(Tls::reload) {
+        Some(Ok(true)) => tracing::info!("new connections get the new certificate"),
+        Some(Ok(false)) => tracing::info!("the certificate has not changed"),
+        Some(Err(error)) => {
+            tracing::warn!(%error, cause = error.source().map(tracing::field::display), "kept the certificate from before");
+        }
+        None => {}
+    }
+}
+
+/// Reads what was revoked before, so that the first token that is shown may be believed.
+///
+/// A log that does not answer in time holds nothing else up: until it does, requests with a token are answered 503.
+async fn follow_revocations(flags: &Serve, hub: &Hub) -> Revocations {
+    let age = flags.history_age.map_or(RENEWED_EVERY, |age| (age / 2).min(RENEWED_EVERY));
+    let revocations = Revocations::renewed_every(hub, age);
+    let following = revocations.clone();
+    tokio::spawn(async move { following.follow().await });
+    if tokio::time::timeout(LOG_TIMEOUT, revocations.caught_up()).await.is_err() {
+        tracing::warn!(
+            "what was revoked could not be read from the log yet; no token is honoured until it is"
+        );
+    }
+    revocations
+}
+
 fn fanout(flags: &Serve, limits: &ConnectionLimits) -> io::Result<Fanout> {
     let write_timeout = limits.write_timeout;
     let io_uring = flags.io_uring.into();
     Fanout::start(&Settings { workers: flags.workers, io_uring, write_timeout, ..Settings::default() })
-}
-
-fn mercure(flags: &Serve, hub: Hub, drain: &Drain, addresses: &[SocketAddr]) -> Mercure {
-    let limits = RequestLimits {
-        body_bytes_max: flags.max_body_bytes,
-        topics_max: flags.max_topics.get(),
-        matchers_max: flags.max_matchers.get(),
-        ..RequestLimits::default()
-    };
-    let mercure = Mercure::new(hub)
-        .bookmarks(flags.bookmarks.into())
-        .keep_alive(Some(flags.keep_alive).filter(|after| !after.is_zero()))
-        .limits(limits)
-        .drain(drain.clone());
-    // What relative topics and patterns are resolved against; where there are several addresses, the first.
-    match addresses.first().map(|address| Url::parse(&format!("http://{address}{HUB_PATH}"))) {
-        Some(Ok(url)) => mercure.hub_url(url),
-        _ => mercure,
-    }
 }
 
 fn open(addresses: &[SocketAddr]) -> Result<(Vec<TcpListener>, Vec<SocketAddr>), Failure> {
@@ -209,23 +277,34 @@ fn open(addresses: &[SocketAddr]) -> Result<(Vec<TcpListener>, Vec<SocketAddr>),
     Ok(opened)
 }
 
-fn finish(app: Router, guard: &Guard) -> Router {
+fn finish(app: Router, guard: Guard) -> Router {
     app.fallback(|| async { (StatusCode::NOT_FOUND, "There is nothing at this URL.\n") })
         .method_not_allowed_fallback(|| async {
-            (StatusCode::METHOD_NOT_ALLOWED, "This URL is only there to be read, with GET.\n")
+            (
+                StatusCode::METHOD_NOT_ALLOWED,
+                "This URL does not take that method; the header Allow says which it takes.\n",
+            )
         })
-        .layer(middleware::from_fn_with_state(guard.clone(), guard::check))
+        .layer(middleware::from_fn_with_state(guard, guard::check))
 }
 
 /// Says where we are, for scripts that wait for it and for people who try it out.
-fn announce(addresses: &[SocketAddr], admin_addresses: &[SocketAddr]) -> io::Result<()> {
+fn announce(
+    flags: &Serve,
+    scheme: &str,
+    addresses: &[SocketAddr],
+    admin_addresses: &[SocketAddr],
+) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    for address in addresses.iter().chain(admin_addresses) {
+    for address in addresses {
+        writeln!(out, "listening on {scheme}://{address}")?;
+    }
+    for address in admin_addresses {
         writeln!(out, "listening on http://{address}")?;
     }
-    if let Some(address) = addresses.first() {
-        writeln!(out, "\nOpen http://{address}/ and publish from another terminal:")?;
-        writeln!(out, "  curl -d topic=demo -d data=hello http://{address}{HUB_PATH}")?;
+    if let Some(address) = addresses.first().filter(|_| flags.dev) {
+        writeln!(out, "\nOpen {scheme}://{address}/ and publish from another terminal:")?;
+        writeln!(out, "  curl -d topic=demo -d data=hello {scheme}://{address}{HUB_PATH}")?;
     }
     out.flush()
 }

@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use subtle::ConstantTimeEq;
+
 /// A secret, as it was given.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Secret(String);
@@ -16,6 +18,11 @@ impl Secret {
     /// The text itself. What is done with it must not show it.
     pub(crate) fn expose(&self) -> &str {
         &self.0
+    }
+
+    /// Whether `sent` is this secret, in a time that does not tell how much of it is right.
+    pub(crate) fn is(&self, sent: &[u8]) -> bool {
+        bool::from(sent.ct_eq(self.0.as_bytes()))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Waits for the signals that end the program.
+//! Waits for the signals that end the program, and for the one that asks it to read its files again.
 //!
 //! The first one asks for an orderly end; what follows is the caller's business.
 
@@ -43,5 +43,40 @@ impl Signals {
             std::future::pending::<()>().await;
         }
         "Ctrl-C"
+    }
+}
+
+/// SIGHUP, where there is one.
+pub(crate) struct HangUps {
+    #[cfg(unix)]
+    hang_up: tokio::signal::unix::Signal,
+}
+
+impl HangUps {
+    /// Begins to catch it. Until then it ends the process.
+    #[cfg(unix)]
+    pub(crate) fn catch() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self { hang_up: signal(SignalKind::hangup())? })
+    }
+
+    /// Waits for the next one; false if there will be none.
+    #[cfg(unix)]
+    pub(crate) async fn next(&mut self) -> bool {
+        self.hang_up.recv().await.is_some()
+    }
+
+    /// There is none to catch.
+    #[cfg(not(unix))]
+    #[allow(clippy::unnecessary_wraps)] // As on Unix.
+    pub(crate) fn catch() -> io::Result<Self> {
+        Ok(Self {})
+    }
+
+    /// There will be none.
+    #[cfg(not(unix))]
+    #[allow(clippy::unused_async)] // As on Unix.
+    pub(crate) async fn next(&mut self) -> bool {
+        false
     }
 }

@@ -84,18 +84,22 @@ fn keys_are_given_as_they_are_or_read_from_files() {
 #[test]
 fn a_key_that_does_not_go_with_its_algorithm_is_refused() {
     for (key, alg, expected) in [
-        (SECRET, "RS256", "--publisher-jwt-key: RS256 needs a public key in PEM"),
-        ("@public.pem", "HS256", "--publisher-jwt-key: HS256 works with a shared secret"),
+        (SECRET, "RS256", "--publisher-jwt-key: the text is not a PEM block of a key for RS256"),
+        (
+            "@public.pem",
+            "HS256",
+            "--publisher-jwt-key: a PEM block was given for HS256, which works with a shared secret",
+        ),
         ("@public.pem", "", "--publisher-jwt-key: a key in PEM needs its algorithm to be said"),
-        ("hunter2", "", "--publisher-jwt-key: the secret is shorter than 32 bytes"),
-        ("@short.key", "HS512", "--publisher-jwt-key: the secret is shorter than 32 bytes"),
+        ("hunter2", "", "--publisher-jwt-key: the secret has 7 bytes, which can be guessed"),
+        ("@short.key", "HS512", "--publisher-jwt-key: the secret has 7 bytes, which can be guessed"),
         ("@empty.key", "", "--publisher-jwt-key: the file empty.key is empty"),
         ("@missing.key", "", "--publisher-jwt-key: the file missing.key cannot be read: "),
         ("file:secret.key", "", "--publisher-jwt-key: "),
         ("", "", "--publisher-jwt-key: a key cannot be empty"),
-        (SECRET, "none", "--publisher-jwt-alg: there is no such algorithm; write one of HS256, "),
+        (SECRET, "none", "--publisher-jwt-alg: no known algorithm; known are HS256, "),
         // The two were swapped.
-        ("HS256", SECRET, "--publisher-jwt-alg: there is no such algorithm"),
+        ("HS256", SECRET, "--publisher-jwt-alg: no known algorithm"),
     ] {
         let key = format!("--publisher-jwt-key={key}");
         let alg = format!("--publisher-jwt-alg={alg}");
@@ -170,7 +174,10 @@ fn mistakes_in_a_table_of_an_issuer_are_named_with_their_place() {
     for (content, expected) in [
         ("jwks-url = 'https://x/'", "line 1: [[issuer]] id: it is missing"),
         ("id = 'x'", "line 2: [[issuer]] id: this issuer has no keys"),
-        ("id = 'x'\njwt-key = 'hunter2'", "line 3: [[issuer]] jwt-key: the secret is shorter than 32 bytes"),
+        (
+            "id = 'x'\njwt-key = 'hunter2'",
+            "line 3: [[issuer]] jwt-key: the secret has 7 bytes, which can be guessed",
+        ),
         ("id = 'x'\njwt-key = 1", "line 3: [[issuer]] jwt-key: it takes a text in quotes"),
         (
             "id = 'x'\njwt-key = ['hunter2', 'hunter2']",
@@ -188,7 +195,7 @@ fn mistakes_in_a_table_of_an_issuer_are_named_with_their_place() {
         ),
         (
             "id = 'x'\njwt-key = '@public.pem'\njwt-alg = 'hunter2'",
-            "line 4: [[issuer]] jwt-alg: there is no such algorithm",
+            "line 4: [[issuer]] jwt-alg: no known algorithm",
         ),
         ("id = 'x'\nanonymous = true", "line 3: [[issuer]] anonymous: an issuer has id, jwt-key, "),
         ("authorization-server = 1", "line 2: [[issuer]] authorization-server: it takes true or false"),

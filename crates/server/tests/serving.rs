@@ -18,7 +18,10 @@ fn health_and_readiness_are_told() {
     let (status, _, body) = hub.get("/nowhere");
     assert_eq!((status, body.as_str()), (404, "There is nothing at this URL.\n"));
     let (status, head, body) = hub.request("POST", "/healthz", "", "");
-    assert_eq!((status, body.as_str()), (405, "This URL is only there to be read, with GET.\n"));
+    assert_eq!(
+        (status, body.as_str()),
+        (405, "This URL does not take that method; the header Allow says which it takes.\n")
+    );
     assert!(head.contains("allow: get"), "{head}");
 }
 
@@ -63,10 +66,7 @@ fn strangers_are_refused_in_a_sentence() {
     let hub = Hub::start(&[]);
     let (status, _, said) = hub.request("GET", "/", "Host: evil.test\r\n", "");
     assert_eq!(status, 421);
-    assert_eq!(
-        said,
-        "With --dev this hub answers only to localhost and loopback addresses in the header Host.\n"
-    );
+    assert_eq!(said, "Here only localhost and loopback addresses are answered to (header Host).\n");
     let form = "Content-Type: application/x-www-form-urlencoded\r\n";
     let (status, _, said) =
         hub.request("POST", HUB, &format!("{form}Origin: http://evil.test\r\n"), "topic=a");

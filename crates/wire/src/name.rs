@@ -242,7 +242,7 @@ mod tests {
     use std::string::ToString;
 
     #[test]
-    fn a_text_that_would_end_its_line_is_refused() {
+    fn a_text_that_would_end_its_line_is_refused_m058() {
         for text in ["\n", "\r", "a\nb", "a\r", "\r\ndata: forged\n\n"] {
             assert_eq!(EventId::parse(text), Err(NameError::LineBreak), "{text:?}");
             assert_eq!(EventName::parse(text), Err(NameError::LineBreak), "{text:?}");

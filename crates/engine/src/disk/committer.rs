@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
-use fanfare_hub::engine::{AppendError, Appended, CheckSource, Content, EngineFault, Followed, Keys, Logged};
+use fanfare_hub::engine::{AppendError, Appended, CheckSource, EngineFault, Followed, Keys, Logged};
 use fanfare_hub::{Check, Position};
 
 use super::clerks::Clerks;
@@ -19,12 +19,13 @@ use super::file;
 use super::group::{Group, Pending, Request, Stamps, Waiting};
 use super::housekeeping::Chore;
 use super::index::GrowingIndex;
+use super::manifest::FORMAT;
 use super::options::Durability;
 use super::queue::{Queue, Taken};
 use super::reading::time;
 use super::record::GroupWriter;
 use super::retention::Retention;
-use super::segment::{self, HEADER_BYTES, Header};
+use super::segment::{self, HEADER_BYTES, Header, SEGMENT_BYTES_MAX};
 use super::state::{Sealed, Shared, Tail};
 
 /// How many bytes are committed together at most; a single entry may be larger.
@@ -125,7 +126,11 @@ impl Committer {
             }
             return;
         }
-        let mut writer = GroupWriter::begin(std::mem::take(&mut self.room), self.next);
+        let mut writer = GroupWriter::begin(
+            self.shared.hasher.checksum(FORMAT),
+            std::mem::take(&mut self.room),
+            self.next,
+        );
         let bytes_max = GROUP_BYTES_MAX.min(self.segment_bytes / 2);
         let mut stamps = Stamps { at: self.now(), checks: &mut self.checks, keys: &mut self.keys };
         let group = Group::gather(items, &mut writer, bytes_max, &mut stamps);
@@ -212,7 +217,8 @@ impl Committer {
         // A complete segment is always on the disk, all of it and nothing behind, so that only the newest one can be torn.
         self.cut(self.end)?;
         self.file.sync_data()?;
-        let header = Header { epoch: self.shared.epoch, first: self.next, check_before: self.newest_check };
+        let (epoch, check_before) = (self.shared.epoch, self.newest_check);
+        let header = Header { format: FORMAT, epoch, first: self.next, check_before };
         let file = Arc::new(create_segment(&self.shared.folder, &header)?);
         let mut state = self.shared.lock();
         let tail = Tail {
@@ -224,8 +230,8 @@ impl Committer {
             newest_check: self.newest_check,
         };
         let full = std::mem::replace(&mut state.tail, tail);
-        let outline = full.outline();
-        let sealed = Arc::new(Sealed::with_growing(&self.shared.folder, outline, full.index));
+        let (outline, checksum) = (full.outline(), self.shared.hasher.checksum(full.header.format));
+        let sealed = Arc::new(Sealed::with_growing(&self.shared.folder, outline, checksum, full.index));
         state.sealed.push_back(sealed.clone());
         drop(state);
         self.chores.hand(Chore::Index(sealed));
@@ -253,17 +259,16 @@ impl Committer {
         self.trim(false);
         let mut answers = Vec::with_capacity(entries.len());
         let follower = self.shared.follower.get();
-        for Pending { submission, key, check, at, .. } in entries {
+        for Pending { content, key, check, at, .. } in entries {
             let position = self.next;
             self.next += 1;
-            let id = self.shared.id_of(&submission, position, check);
+            let id = self.shared.id_of(&content, position, check);
             let appended = Appended { position, id, duplicate: false };
             if let Some((key, fingerprint)) = key {
                 self.keys.remember(key, fingerprint, time(at), appended.clone());
             }
             answers.push(appended);
             if let Some(follower) = follower {
-                let content = Content::Publication(submission);
                 follower.accept(Followed::Entry(Logged { position, check, at: time(at), content }));
             }
         }
@@ -337,9 +342,8 @@ impl Drop for Committer {
     }
 }
 
-/// Offsets in a segment have 32 bits.
 fn fits(end: u64, group: usize) -> bool {
-    end + group as u64 <= u64::from(u32::MAX) / 2
+    end + group as u64 <= SEGMENT_BYTES_MAX
 }
 
 fn fault_of(error: io::Error) -> DiskFault {

@@ -5,8 +5,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use fanfare_hub::engine::{AppendError, Appended, CheckSource, Found, Keys};
-use fanfare_hub::{Check, IdempotencyKey, Submission};
+use fanfare_hub::engine::{AppendError, Appended, CheckSource, Content, Found, Keys};
+use fanfare_hub::{Check, IdempotencyKey};
 
 use super::error::DiskFault;
 use super::reading::time;
@@ -15,7 +15,7 @@ use crate::promise::Promise;
 
 /// What a publisher's thread has made ready.
 pub(super) struct Request {
-    pub(super) submission: Submission,
+    pub(super) content: Content,
     /// With the fingerprint of what is published under it.
     pub(super) key: Option<(IdempotencyKey, u128)>,
     /// Its entry, but for what is only known when it is committed.
@@ -38,7 +38,7 @@ pub(super) struct Group {
 
 /// An entry on its way.
 pub(super) struct Pending {
-    pub(super) submission: Submission,
+    pub(super) content: Content,
     pub(super) key: Option<(IdempotencyKey, u128)>,
     pub(super) hashes: Vec<u64>,
     pub(super) check: Check,
@@ -75,7 +75,7 @@ impl Group {
         while (writer.len() as u64) < bytes_max {
             let Some(request) = requests.next() else { break };
             let Some(request) = group.without_entry(request, stamps) else { continue };
-            let Request { submission, key, payload, hashes, promise } = request;
+            let Request { content, key, payload, hashes, promise } = request;
             let check = match stamps.checks.draw() {
                 Ok(check) => check,
                 Err(error) => {
@@ -89,7 +89,7 @@ impl Group {
             if let Some((key, fingerprint)) = &key {
                 group.keys.insert(key.clone(), (entry, *fingerprint));
             }
-            group.entries.push(Pending { submission, key, hashes, check, at, begins });
+            group.entries.push(Pending { content, key, hashes, check, at, begins });
             group.waiting.push(Waiting { promise, entry, duplicate: false });
         }
         group

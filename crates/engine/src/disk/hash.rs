@@ -1,10 +1,12 @@
-//! The hash that indexes find topics and ids by.
+//! The hash that indexes find topics and ids by, and the secret of a log's CRCs.
 //!
 //! Keyed, so that nobody can choose topics that collide; what it finds is compared with the entry itself.
 
 use std::hash::Hasher as _;
 
 use siphasher::sip::SipHasher13;
+
+use super::checksum::Checksum;
 
 /// What an index is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +22,16 @@ pub(super) struct TermHasher([u8; 16]);
 impl TermHasher {
     pub(super) fn new(salt: [u8; 16]) -> Self {
         Self(salt)
+    }
+
+    /// What the CRCs of a segment of a format begin with.
+    pub(super) fn checksum(&self, format: u16) -> Checksum {
+        if format == 1 {
+            return Checksum::PLAIN;
+        }
+        let mut hasher = SipHasher13::new_with_key(&self.0);
+        hasher.write_u8(2);
+        Checksum::keyed(hasher.finish())
     }
 
     pub(super) fn hash(&self, term: Term<'_>) -> u64 {

@@ -10,10 +10,11 @@ use fanfare_hub::{Check, Position};
 
 use super::file::{self, read_exact_at};
 use super::index::{GrowingIndex, HITS_MAX, Hits, Union};
-use super::manifest::FORMAT;
 use super::record::{u32_at, u64_at};
 
 const MAGIC: &[u8; 8] = b"fanfidx\n";
+/// The number of the index's own format.
+const FORMAT: u16 = 1;
 const HEADER_BYTES: usize = 68;
 const ITEM_BYTES: usize = 12;
 /// How many items a bucket has on average, at most.

@@ -5,19 +5,24 @@
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
+use std::ops::RangeInclusive;
 use std::path::Path;
 
 use super::error::OpenError;
 use super::file;
 
-/// The number of the format that is written here, and the only one there is.
-pub(super) const FORMAT: u16 = 1;
+/// The number of the format that is written.
+pub(super) const FORMAT: u16 = 2;
+/// Those that are read.
+pub(super) const FORMATS: RangeInclusive<u16> = 1..=FORMAT;
 const TITLE: &str = "fanfare log";
 const NAME: &str = "log";
 
 /// What tells one log from another.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Manifest {
+    /// That of the release that began the log.
+    format: u16,
     pub(super) epoch: u32,
     pub(super) key: [u8; 16],
     pub(super) salt: [u8; 16],
@@ -34,6 +39,7 @@ impl Manifest {
         let (key, salt) = rest.split_at(16);
         let missing = "36 bytes are 4 and twice 16";
         Ok(Self {
+            format: FORMAT,
             epoch: u32::from_le_bytes(epoch.try_into().expect(missing)),
             key: key.try_into().expect(missing),
             salt: salt.try_into().expect(missing),
@@ -67,7 +73,7 @@ impl Manifest {
     }
 
     fn text(&self) -> String {
-        let mut text = format!("{TITLE}\nformat {FORMAT}\nepoch {:08x}\n", self.epoch);
+        let mut text = format!("{TITLE}\nformat {}\nepoch {:08x}\n", self.format, self.epoch);
         for (name, bytes) in [("key", &self.key), ("salt", &self.salt)] {
             // Writing to a string cannot fail.
             let _ = write!(text, "{name} ");
@@ -93,7 +99,7 @@ impl Manifest {
         };
         // A newer format may have other fields, and its own way to tell damage.
         let format: u16 = field("format")?.parse().map_err(|_| damaged())?;
-        if format != FORMAT {
+        if !FORMATS.contains(&format) {
             return Err(OpenError::NewerFormat { path: path.to_owned(), format: u32::from(format) });
         }
         let epoch = u32::from_str_radix(field("epoch")?, 16).map_err(|_| damaged())?;
@@ -101,7 +107,7 @@ impl Manifest {
             let number = u128::from_str_radix(field(name)?, 16).map_err(|_| damaged())?;
             Ok::<_, OpenError>(number.to_be_bytes())
         };
-        let manifest = Self { epoch, key: sixteen("key")?, salt: sixteen("salt")? };
+        let manifest = Self { format, epoch, key: sixteen("key")?, salt: sixteen("salt")? };
         // The CRC is part of the text that it makes, so this holds all of the file against what was read from it.
         if manifest.text() == text { Ok(manifest) } else { Err(damaged()) }
     }
@@ -122,7 +128,7 @@ mod tests {
     #[test]
     fn a_manifest_with_any_byte_changed_is_damaged_or_of_another_format() {
         let path = Path::new("log");
-        let text = Manifest { epoch: 7, key: [1; 16], salt: [2; 16] }.text();
+        let text = Manifest { format: FORMAT, epoch: 7, key: [1; 16], salt: [2; 16] }.text();
         for at in 0..text.len() {
             let mut changed = text.clone().into_bytes();
             changed[at] ^= 1;
@@ -134,7 +140,7 @@ mod tests {
 
     #[test]
     fn a_newer_format_is_told_as_such() {
-        let error = Manifest::parse(Path::new("log"), b"fanfare log\nformat 2\nwhatever\n").err();
-        assert!(matches!(error, Some(OpenError::NewerFormat { format: 2, .. })));
+        let error = Manifest::parse(Path::new("log"), b"fanfare log\nformat 3\nwhatever\n").err();
+        assert!(matches!(error, Some(OpenError::NewerFormat { format: 3, .. })));
     }
 }

@@ -3,6 +3,7 @@
 //! An append is answered when its group is on the disk, and shown to nobody before. What stands in the files is laid down in
 //! `docs/log-format.md`, and why they are files of our own in `docs/decisions/0001-disk-engine.md`.
 
+mod checksum;
 mod clerks;
 mod committer;
 mod error;
@@ -34,8 +35,8 @@ use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
 
 use fanfare_hub::engine::{
-    Answer, AppendError, Appended, Batch, Bounds, Engine, EngineFault, Followed, Follower, Origin, ReadError,
-    ReadRequest,
+    Answer, AppendError, Appended, Batch, Bounds, Content, Engine, EngineFault, Followed, Follower, Origin,
+    ReadError, ReadRequest,
 };
 use fanfare_hub::{Check, Clock, IdempotencyKey, Position, Submission};
 use fanfare_wire::EventId;
@@ -162,6 +163,27 @@ impl DiskEngine {
         })
     }
 
+    fn hand_in(
+        &self,
+        request: Request,
+        promised: Promised<group::Answer>,
+    ) -> Answer<'static, Result<Appended, AppendError>> {
+        let frame = match &request.content {
+            Content::Presence(submission) => submission.draft.frame_without_id().len(),
+            // It is held as long as its entry, and about as large.
+            _ => request.payload.len(),
+        };
+        let bytes = request.payload.len() + frame + 256;
+        match self.queue.put(request, bytes) {
+            Ok(()) => {}
+            Err(Refused::Full(_)) => return refused(DiskFault::Busy),
+            Err(Refused::Closed(_)) => return refused(DiskFault::Gone),
+        }
+        Box::pin(async {
+            promised.await.unwrap_or_else(|| Err(AppendError::Unknown(Arc::new(DiskFault::Gone))))
+        })
+    }
+
     fn ask<T>(&self, read: impl FnOnce(Promise<T>) -> Read) -> Promised<T> {
         let (promise, promised) = promise();
         if let Some(readers) = &self.readers {
@@ -244,17 +266,17 @@ impl Engine for DiskEngine {
             let fingerprint = submission.fingerprint();
             (key, fingerprint)
         });
+        let content = Content::Publication(submission);
         let (promise, promised) = promise();
-        // The submission is held as long as its entry, and about as large.
-        let bytes = 2 * payload.len() + 256;
-        match self.queue.put(Request { submission, key, payload, hashes, promise }, bytes) {
-            Ok(()) => {}
-            Err(Refused::Full(_)) => return refused(DiskFault::Busy),
-            Err(Refused::Closed(_)) => return refused(DiskFault::Gone),
-        }
-        Box::pin(async {
-            promised.await.unwrap_or_else(|| Err(AppendError::Unknown(Arc::new(DiskFault::Gone))))
-        })
+        self.hand_in(Request { content, key, payload, hashes, promise }, promised)
+    }
+
+    /// What it says goes to the hub, and only its place to the disk: after a restart it would be about nobody.
+    fn announce(&self, presence: Option<Submission>) -> Answer<'static, Result<Appended, AppendError>> {
+        let content = presence.map_or(Content::Forgotten, Content::Presence);
+        let (payload, hashes) = (record::presence_payload(), Vec::new());
+        let (promise, promised) = promise();
+        self.hand_in(Request { content, key: None, payload, hashes, promise }, promised)
     }
 
     fn bounds(&self) -> Answer<'_, Result<Bounds, EngineFault>> {

@@ -155,12 +155,9 @@ fn remembered(shared: &Shared, options: &DiskOptions) -> Keys {
     positions.truncate(options.keys.count);
     for position in positions.into_iter().rev() {
         // A damaged one is forgotten.
-        let Some((key, Logged { check, at, content: Content::Publication(submission), .. })) =
-            shared.keyed_at(position)
-        else {
-            continue;
-        };
-        let id = shared.id_of(&submission, position, check);
+        let Some((key, Logged { check, at, content, .. })) = shared.keyed_at(position) else { continue };
+        let id = shared.id_of(&content, position, check);
+        let Content::Publication(submission) = content else { continue };
         keys.remember(key, submission.fingerprint(), at, Appended { position, id, duplicate: false });
     }
     keys

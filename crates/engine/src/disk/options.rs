@@ -59,6 +59,8 @@ impl DiskOptions {
     }
 
     /// How many events are kept. Default: any number.
+    ///
+    /// Positions are counted, those of presence too, of which nothing but the place is stored.
     pub fn history_events(mut self, events: impl Into<Option<u64>>) -> Self {
         self.events = events.into();
         self

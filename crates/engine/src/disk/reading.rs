@@ -9,10 +9,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
-use fanfare_hub::engine::{Batch, Content, EngineFault, Logged, ReadError, ReadRequest};
+use fanfare_hub::engine::{Batch, EngineFault, Logged, ReadError, ReadRequest};
 use fanfare_hub::{Check, IdempotencyKey, Position, Topic};
 use fanfare_wire::EventId;
 
+use super::checksum::Checksum;
 use super::error::DiskFault;
 use super::hash::{Term, TermHasher};
 use super::index::Hits;
@@ -31,6 +32,7 @@ const SAME_ID_MAX: usize = 64;
 /// One segment as it is read: entries `from..to` by position are durable and can be asked for.
 struct Open {
     file: Arc<File>,
+    checksum: Checksum,
     first: Position,
     next: Position,
     end: u64,
@@ -44,10 +46,11 @@ enum Place {
 }
 
 impl Open {
-    fn tail(state: &State) -> Self {
+    fn tail(state: &State, hasher: &TermHasher) -> Self {
         let tail = &state.tail;
         Self {
             file: tail.file.clone(),
+            checksum: hasher.checksum(tail.header.format),
             first: tail.header.first,
             next: tail.next(),
             end: tail.end,
@@ -59,6 +62,7 @@ impl Open {
         let lookup = sealed.lookup(hasher)?;
         Ok(Self {
             file: Arc::new(File::open(&sealed.path).map_err(DiskFault::unreadable)?),
+            checksum: sealed.checksum,
             first: sealed.outline.first,
             next: sealed.next(),
             end: sealed.outline.segment_bytes,
@@ -87,7 +91,7 @@ impl Open {
         }
         let bytes = segment::read_piece(&self.file, u64::from(offset), self.end, ENTRY_GUESS_BYTES)
             .map_err(DiskFault::unreadable)?;
-        match record::entry(&bytes) {
+        match record::entry(self.checksum, &bytes) {
             Ok(entry) if entry.position == position => Ok(take(&entry)),
             _ => Err(damaged),
         }
@@ -182,8 +186,19 @@ impl Shared {
         Ok(Batch { entries, through: from - 1, all: false })
     }
 
-    /// Finds the earliest kept entry with a publisher's id.
+    /// Finds the earliest kept entry with a publisher's id; none if that entry is damaged, for whoever went on behind a later one
+    /// with the same id would never know what was skipped.
     pub(super) fn find(&self, id: &EventId) -> Result<Option<Position>, DiskFault> {
+        match self.earliest(id) {
+            Err(DiskFault::DamagedEntry { .. }) => {
+                self.tally.damaged.fetch_add(1, Ordering::Relaxed);
+                Ok(None)
+            }
+            found => found,
+        }
+    }
+
+    fn earliest(&self, id: &EventId) -> Result<Option<Position>, DiskFault> {
         let hash = self.hasher.hash(Term::Id(id.as_str()));
         let (sealed, oldest) = {
             let state = self.lock();
@@ -208,7 +223,7 @@ impl Shared {
             let numbers = state.tail.index.all(hash).into_iter().take(SAME_ID_MAX);
             let places: Vec<_> =
                 numbers.filter_map(|number| Some((number, state.tail.index.offset(number)?))).collect();
-            (Open::tail(&state), places)
+            (Open::tail(&state, &self.hasher), places)
         };
         open.first_with_id(&places, id, oldest)
     }
@@ -244,7 +259,7 @@ impl Shared {
             let state = self.lock();
             match state.sealed_at(position) {
                 Some(sealed) => sealed.clone(),
-                None if position >= state.tail.header.first => return Ok(Open::tail(&state)),
+                None if position >= state.tail.header.first => return Ok(Open::tail(&state, &self.hasher)),
                 None => return Err(DiskFault::Gone),
             }
         };
@@ -320,7 +335,7 @@ impl Shared {
             let begins = next;
             let mut rest = segment::behind_group_header(&piece);
             while next < to {
-                match record::entry(rest) {
+                match record::entry(open.checksum, rest) {
                     Ok(entry) if entry.position == next => {
                         entries.push(logged(&entry).ok_or(DiskFault::DamagedEntry { position: next })?);
                         bytes_left = bytes_left.saturating_sub(entry.bytes);
@@ -385,7 +400,7 @@ fn logged(entry: &Entry<'_>) -> Option<Logged> {
         position: entry.position,
         check: entry.check,
         at: time(entry.at),
-        content: Content::Publication(entry.submission()?),
+        content: entry.content()?,
     })
 }
 

@@ -2,8 +2,11 @@
 //!
 //! It knows no file. What is where stands in `docs/log-format.md`; whatever does not have that form is invalid, never half read.
 
+use fanfare_hub::engine::Content;
 use fanfare_hub::{Check, IdempotencyKey, Position, Submission, Topic};
 use fanfare_wire::{Draft, EventId};
+
+use super::checksum::Checksum;
 
 /// What a group begins with; larger than any entry's length.
 pub(super) const GROUP_MARK: u32 = 0x4752_4F55;
@@ -15,7 +18,12 @@ const ENTRY_PREFIX_BYTES: usize = 8;
 /// What is added when an entry is committed: length, CRC, position, time, check.
 pub(super) const ENTRY_STAMP_BYTES: usize = ENTRY_PREFIX_BYTES + 8 + 8 + 5;
 
+/// The shortest entry: one without a topic and without an event.
+pub(super) const ENTRY_BYTES_MIN: usize = ENTRY_STAMP_BYTES + 6;
+
 const KIND_PUBLICATION: u8 = 0;
+/// That a subscriber came or went: only its place is kept.
+const KIND_PRESENCE: u8 = 1;
 const PRIVATE: u8 = 1;
 const HAS_ID: u8 = 2;
 const HAS_KEY: u8 = 4;
@@ -50,6 +58,11 @@ pub(super) fn payload(submission: &Submission, key: Option<&IdempotencyKey>) -> 
     Some(out)
 }
 
+/// All that is stored of an entry of presence, whatever it said: no flags, no topics, no event.
+pub(super) fn presence_payload() -> Vec<u8> {
+    vec![KIND_PRESENCE, 0, 0, 0, 0, 0]
+}
+
 fn push_text(out: &mut Vec<u8>, text: &str) -> Option<()> {
     out.extend_from_slice(&u16::try_from(text.len()).ok()?.to_le_bytes());
     out.extend_from_slice(text.as_bytes());
@@ -58,6 +71,7 @@ fn push_text(out: &mut Vec<u8>, text: &str) -> Option<()> {
 
 /// A group that is being put together.
 pub(super) struct GroupWriter {
+    checksum: Checksum,
     bytes: Vec<u8>,
     first: Position,
     entries: u32,
@@ -65,10 +79,10 @@ pub(super) struct GroupWriter {
 
 impl GroupWriter {
     /// Begins a group; `bytes` is room from another one.
-    pub(super) fn begin(mut bytes: Vec<u8>, first: Position) -> Self {
+    pub(super) fn begin(checksum: Checksum, mut bytes: Vec<u8>, first: Position) -> Self {
         bytes.clear();
         bytes.resize(GROUP_HEADER_BYTES, 0);
-        Self { bytes, first, entries: 0 }
+        Self { checksum, bytes, first, entries: 0 }
     }
 
     /// Adds an entry; returns where in the group it begins.
@@ -82,7 +96,7 @@ impl GroupWriter {
         self.bytes.extend_from_slice(&at.to_le_bytes());
         self.bytes.extend_from_slice(&check.bits().to_le_bytes()[..5]);
         self.bytes.extend_from_slice(payload);
-        let crc = crc32fast::hash(&self.bytes[begins + ENTRY_PREFIX_BYTES..]);
+        let crc = self.checksum.of([&self.bytes[begins + ENTRY_PREFIX_BYTES..]]);
         self.bytes[begins + 4..begins + ENTRY_PREFIX_BYTES].copy_from_slice(&crc.to_le_bytes());
         self.entries += 1;
         begins
@@ -105,17 +119,14 @@ impl GroupWriter {
         header[8..12].copy_from_slice(&self.entries.to_le_bytes());
         header[16..24].copy_from_slice(&self.first.to_le_bytes());
         header[24..32].copy_from_slice(&synced.to_le_bytes());
-        let crc = group_crc(&self.bytes);
+        let crc = group_crc(self.checksum, &self.bytes);
         self.bytes[12..16].copy_from_slice(&crc.to_le_bytes());
         self.bytes
     }
 }
 
-fn group_crc(group: &[u8]) -> u32 {
-    let mut crc = crc32fast::Hasher::new();
-    crc.update(&group[..12]);
-    crc.update(&group[16..]);
-    crc.finalize()
+fn group_crc(checksum: Checksum, group: &[u8]) -> u32 {
+    checksum.of([&group[..12], &group[16..]])
 }
 
 /// A valid group.
@@ -130,14 +141,14 @@ pub(super) struct Group {
 }
 
 /// Reads the group at the beginning of `bytes`; `None` if there is no whole one.
-pub(super) fn group(bytes: &[u8]) -> Option<Group> {
+pub(super) fn group(checksum: Checksum, bytes: &[u8]) -> Option<Group> {
     let header: &[u8; GROUP_HEADER_BYTES] = bytes.first_chunk()?;
     if u32_at(header, 0)? != GROUP_MARK {
         return None;
     }
     let length = GROUP_HEADER_BYTES.checked_add(u32_at(header, 4)? as usize)?;
     let whole = bytes.get(..length)?;
-    let is_valid = group_crc(whole) == u32_at(header, 12)?;
+    let is_valid = group_crc(checksum, whole) == u32_at(header, 12)?;
     is_valid.then_some(Group {
         first: u64_at(header, 16)?,
         entries: u32_at(header, 8)?,
@@ -160,6 +171,7 @@ pub(super) struct Entry<'a> {
     /// Microseconds since 1970.
     pub(super) at: u64,
     pub(super) check: Check,
+    kind: u8,
     private: bool,
     topics: Topics<'a>,
     pub(super) id: Option<&'a str>,
@@ -180,17 +192,21 @@ pub(super) enum NoEntry {
     UnknownKind(u8),
 }
 
+/// How long the entry at the beginning of `bytes` says it is, with length and CRC.
+pub(super) fn entry_bytes(bytes: &[u8]) -> Option<usize> {
+    let length = u32_at(bytes, 0)? as usize;
+    (length <= ENTRY_BYTES_MAX).then_some(ENTRY_PREFIX_BYTES + length)
+}
+
 /// Reads the entry at the beginning of `bytes`.
-pub(super) fn entry(bytes: &[u8]) -> Result<Entry<'_>, NoEntry> {
-    let Some(length) = u32_at(bytes, 0) else { return Err(NoEntry::Longer(ENTRY_PREFIX_BYTES)) };
-    let length = length as usize;
-    if length > ENTRY_BYTES_MAX {
-        return Err(NoEntry::Invalid);
+pub(super) fn entry(checksum: Checksum, bytes: &[u8]) -> Result<Entry<'_>, NoEntry> {
+    if bytes.len() < 4 {
+        return Err(NoEntry::Longer(ENTRY_PREFIX_BYTES));
     }
-    let whole = ENTRY_PREFIX_BYTES + length;
-    let Some(bytes) = bytes.get(..whole) else { return Err(NoEntry::Longer(whole)) };
+    let whole = entry_bytes(bytes).ok_or(NoEntry::Invalid)?;
+    let bytes = bytes.get(..whole).ok_or(NoEntry::Longer(whole))?;
     let crc = u32_at(bytes, 4).ok_or(NoEntry::Invalid)?;
-    if crc32fast::hash(&bytes[ENTRY_PREFIX_BYTES..]) != crc {
+    if checksum.of([&bytes[ENTRY_PREFIX_BYTES..]]) != crc {
         return Err(NoEntry::Invalid);
     }
     fields(bytes).ok_or(NoEntry::Invalid)?
@@ -201,7 +217,7 @@ fn fields(bytes: &[u8]) -> Option<Result<Entry<'_>, NoEntry>> {
     let mut check = [0; 8];
     check[..5].copy_from_slice(bytes.get(24..29)?);
     let (kind, flags) = (*bytes.get(29)?, *bytes.get(30)?);
-    if kind != KIND_PUBLICATION || flags & !(PRIVATE | HAS_ID | HAS_KEY) != 0 {
+    if !matches!(kind, KIND_PUBLICATION | KIND_PRESENCE) || flags & !(PRIVATE | HAS_ID | HAS_KEY) != 0 {
         return Some(Err(NoEntry::UnknownKind(kind)));
     }
     let count = u32_at(bytes, 31)?;
@@ -216,6 +232,7 @@ fn fields(bytes: &[u8]) -> Option<Result<Entry<'_>, NoEntry>> {
         position,
         at,
         check: Check::from_random(u64::from_le_bytes(check)),
+        kind,
         private: flags & PRIVATE != 0,
         topics,
         id,
@@ -254,9 +271,17 @@ impl<'a> Entry<'a> {
         self.topics.clone()
     }
 
+    /// Copies out what it holds; `None` if a text in it is none that the hub would have let in.
+    pub(super) fn content(&self) -> Option<Content> {
+        if self.kind == KIND_PRESENCE {
+            return Some(Content::Forgotten);
+        }
+        self.submission().map(Content::Publication)
+    }
+
     /// Copies the publication out; `None` if a text in it is none that the hub would have let in.
     pub(super) fn submission(&self) -> Option<Submission> {
-        let topics = self.topics().map(Topic::parse).collect::<Result<Vec<_>, _>>().ok()?;
+        let topics = self.topics().map(Topic::parse_stored).collect::<Result<Vec<_>, _>>().ok()?;
         let chosen_id = self.id.map(EventId::parse).transpose().ok()?;
         let room = self.id.map_or(HUB_ID_BYTES, str::len);
         Some(Submission {
@@ -283,6 +308,8 @@ mod tests {
 
     use super::*;
 
+    const KEYED: Checksum = Checksum::keyed(0x1234_5678);
+
     fn submission(topics: &[&str], id: Option<&str>, private: bool, data: &str) -> Submission {
         let topics: Vec<_> = topics.iter().map(|text| Topic::parse(text).expect("a topic")).collect();
         let chosen_id = id.map(|id| EventId::parse(id).expect("an id"));
@@ -291,11 +318,19 @@ mod tests {
     }
 
     fn written(payloads: &[Vec<u8>]) -> Vec<u8> {
-        let mut group = GroupWriter::begin(Vec::new(), 41);
+        let mut group = GroupWriter::begin(KEYED, Vec::new(), 41);
         for payload in payloads {
             group.push(1_000, Check::from_random(77), payload);
         }
         group.finish(40)
+    }
+
+    #[test]
+    fn of_presence_only_the_place_is_stored() {
+        let bytes = written(&[presence_payload()]);
+        let read = entry(KEYED, &bytes[GROUP_HEADER_BYTES..]).expect("an entry");
+        assert_eq!((read.position, read.check.bits(), read.bytes), (41, 77, 35));
+        assert!(matches!(read.content(), Some(Content::Forgotten)));
     }
 
     proptest! {
@@ -311,7 +346,7 @@ mod tests {
             let stored = submission(&topics, id.as_deref(), private, &data);
             let key = key.map(IdempotencyKey::new);
             let bytes = written(&[payload(&stored, key.as_ref()).expect("short texts")]);
-            let read = entry(&bytes[GROUP_HEADER_BYTES..]).expect("an entry");
+            let read = entry(KEYED, &bytes[GROUP_HEADER_BYTES..]).expect("an entry");
             prop_assert_eq!((read.position, read.at, read.check.bits()), (41, 1_000, 77));
             prop_assert_eq!(read.key, key.as_ref().map(IdempotencyKey::as_str));
             let back = read.submission().expect("a publication");
@@ -328,18 +363,18 @@ mod tests {
         fn a_group_with_a_turned_bit_or_a_missing_end_is_none(bit in 0..2_000_usize, cut in 1..250_usize) {
             let payloads: Vec<_> = (0..3).map(|n| payload(&submission(&["a"], None, false, &format!("{n}")), None).expect("short texts")).collect();
             let whole = written(&payloads);
-            prop_assert_eq!(group(&whole).map(|group| (group.first, group.entries, group.bytes)), Some((41, 3, whole.len())));
+            prop_assert_eq!(group(KEYED, &whole).map(|group| (group.first, group.entries, group.bytes)), Some((41, 3, whole.len())));
             let mut turned = whole.clone();
             let bit = bit % (whole.len() * 8);
             turned[bit / 8] ^= 1 << (bit % 8);
-            prop_assert_eq!(group(&turned), None);
-            prop_assert_eq!(group(&whole[..whole.len() - cut.min(whole.len())]), None);
+            prop_assert_eq!(group(KEYED, &turned), None);
+            prop_assert_eq!(group(KEYED, &whole[..whole.len() - cut.min(whole.len())]), None);
         }
 
         #[test]
         fn whatever_bytes_are_read_nothing_panics(bytes: Vec<u8>) {
-            let _ = group(&bytes);
-            if let Ok(entry) = entry(&bytes) {
+            let _ = group(Checksum::PLAIN, &bytes);
+            if let Ok(entry) = entry(Checksum::PLAIN, &bytes) {
                 let _ = entry.submission();
             }
         }
@@ -350,7 +385,7 @@ mod tests {
             let mut bytes = u32::try_from(body.len()).expect("short").to_le_bytes().to_vec();
             bytes.extend(crc32fast::hash(&body).to_le_bytes());
             bytes.extend(body);
-            if let Ok(entry) = entry(&bytes) {
+            if let Ok(entry) = entry(Checksum::PLAIN, &bytes) {
                 let _ = entry.submission();
             }
         }

@@ -15,9 +15,9 @@ use super::file;
 use super::hash::TermHasher;
 use super::index::GrowingIndex;
 use super::index_file::{self, Outline};
-use super::manifest::Manifest;
+use super::manifest::{FORMAT, Manifest};
 use super::salvage;
-use super::segment::{self, HEADER_BYTES, Header, NoHeader, Scan};
+use super::segment::{self, ENTRIES_MAX, HEADER_BYTES, Header, NoHeader, Scan};
 use super::state::{Sealed, Tail};
 
 /// What is found in a folder.
@@ -50,13 +50,20 @@ pub(super) fn contents(folder: &Path) -> Result<Contents, OpenError> {
         let path = segment::path(folder, first);
         fs::remove_file(&path).map_err(|error| OpenError::io("write", &path, error))?;
     };
+    if tail.header.format != FORMAT {
+        // An earlier release wrote it. Nothing is added to it: what is written here is of this release's format.
+        let complete = segment::path(folder, tail.header.first).with_extension("idx");
+        let _ = index_file::write(&complete, &tail.outline(), &tail.index);
+        firsts.push(tail.header.first);
+        tail = begin(folder, manifest.epoch, tail.next(), tail.newest_check)?;
+    }
     // Newest first: each begins with the position after the last of the one before.
     let mut sealed = Vec::with_capacity(firsts.len());
     let mut behind = tail.header;
     for first in firsts.into_iter().rev() {
         let path = segment::path(folder, first);
         let (header, outline) = outline(&path, &manifest, first, &behind, &hasher)?;
-        let found = Sealed::found(path, outline);
+        let found = Sealed::found(path, outline, hasher.checksum(header.format));
         if found.next() != behind.first {
             let what =
                 format!("the file with the entries from position {} up to {}", found.next(), behind.first);
@@ -97,7 +104,7 @@ fn segments(folder: &Path) -> Result<Vec<Position>, OpenError> {
 }
 
 fn begin(folder: &Path, epoch: u32, first: Position, check_before: Check) -> Result<Tail, OpenError> {
-    let header = Header { epoch, first, check_before };
+    let header = Header { format: FORMAT, epoch, first, check_before };
     let file = create_segment(folder, &header)
         .map_err(|error| OpenError::io("write", &segment::path(folder, first), error))?;
     Ok(Tail {
@@ -120,7 +127,7 @@ fn newest(
     let path = segment::path(folder, first);
     let write = |error| OpenError::io("write", &path, error);
     let bytes = fs::read(&path).map_err(|error| OpenError::io("read", &path, error))?;
-    let header = match Header::parse(&bytes) {
+    let mut header = match Header::parse(&bytes) {
         // A header is synced before anything is written behind it.
         Err(NoHeader::Invalid) if bytes.len() <= HEADER_BYTES => return Ok(None),
         header => checked(header, &path, manifest, first)?,
@@ -129,6 +136,11 @@ fn newest(
     let out = file::open_to_write(&path).map_err(write)?;
     if end < bytes.len() as u64 {
         out.set_len(end).map_err(write)?;
+    }
+    if last.is_none() && header.format != FORMAT {
+        // Within one sector, so it is the old one or the new.
+        header.format = FORMAT;
+        file::write_all_at(&out, &header.bytes(), 0).map_err(write)?;
     }
     if let Some((begins, group)) = last {
         // Not certainly synced: after a failed sync the kernel takes pages for clean that never reached the disk.
@@ -176,7 +188,9 @@ fn outline(
     let by_index = File::open(&index).ok().and_then(|index| index_file::shape(&index).ok().flatten());
     if let Some(shape) = by_index {
         let outline = shape.outline;
-        if (outline.epoch, outline.first, outline.segment_bytes) == (manifest.epoch, first, length) {
+        let is_of_it =
+            (outline.epoch, outline.first, outline.segment_bytes) == (manifest.epoch, first, length);
+        if is_of_it && u64::from(outline.entries) <= ENTRIES_MAX {
             return Ok((header, outline));
         }
     }

@@ -2,16 +2,18 @@
 //!
 //! Each entry keeps its number, whether it can be read or not; of one that cannot be, only that it was there is known.
 
+use std::ops::Range;
 use std::path::Path;
 
 use fanfare_hub::Position;
 
+use super::checksum::Checksum;
 use super::error::OpenError;
 use super::hash::TermHasher;
 use super::index::GrowingIndex;
 use super::index_file::Outline;
-use super::record::{self, Entry, GROUP_HEADER_BYTES, GROUP_MARK, u32_at, u64_at};
-use super::segment::{HEADER_BYTES, Header, hashes};
+use super::record::{self, Entry, GROUP_HEADER_BYTES, u32_at, u64_at};
+use super::segment::{ENTRIES_MAX, HEADER_BYTES, Header, hashes};
 
 /// Where an entry begins that cannot be found.
 pub(super) const LOST: u32 = u32::MAX;
@@ -24,7 +26,8 @@ pub(super) fn all(
     bytes: &[u8],
     hasher: &TermHasher,
 ) -> Result<(Outline, GrowingIndex), OpenError> {
-    let entries = behind.first.checked_sub(header.first).and_then(|entries| u32::try_from(entries).ok());
+    let entries = behind.first.checked_sub(header.first).filter(|&entries| entries <= ENTRIES_MAX);
+    let entries = entries.and_then(|entries| u32::try_from(entries).ok());
     let mut outline = Outline {
         epoch: header.epoch,
         first: header.first,
@@ -33,64 +36,93 @@ pub(super) fn all(
         newest_check: behind.check_before,
         entries: entries.ok_or_else(|| OpenError::Damaged { path: path.to_owned(), at: 0 })?,
     };
-    let index = index(&outline, bytes, hasher);
+    let checksum = hasher.checksum(header.format);
+    let index = index(&outline, checksum, bytes, hasher);
     let mut readable = index.offsets().iter().rev().filter(|&&offset| offset != LOST);
-    let newest = readable.find_map(|&offset| record::entry(bytes.get(offset as usize..)?).ok());
+    let newest = readable.find_map(|&offset| record::entry(checksum, bytes.get(offset as usize..)?).ok());
     outline.newest_at = newest.map_or(0, |newest| newest.at);
     Ok((outline, index))
 }
 
-/// Makes the index of a segment from its bytes, as far as they are whole.
-pub(super) fn index(outline: &Outline, bytes: &[u8], hasher: &TermHasher) -> GrowingIndex {
+/// Makes the index of a segment from its bytes, as far as they are whole. Headers of groups are not believed: each entry says itself
+/// which it is.
+pub(super) fn index(
+    outline: &Outline,
+    checksum: Checksum,
+    bytes: &[u8],
+    hasher: &TermHasher,
+) -> GrowingIndex {
     let mut index = GrowingIndex::default();
+    let behind = outline.first + Position::from(outline.entries);
+    let mut search = Search { checksum, bytes, bytes_left: bytes.len().saturating_mul(SEARCH_TIMES) };
     let mut at = HEADER_BYTES;
-    while at < bytes.len() && index.entries() < outline.entries {
-        let is_group = u32_at(bytes, at) == Some(GROUP_MARK);
-        let first = u64_at(bytes, at + 16).and_then(|first| first.checked_sub(outline.first));
-        match first.and_then(|first| u32::try_from(first).ok()).filter(|_| is_group) {
-            // What stands between this group and the one before it is lost.
-            Some(first) if first >= index.entries() && first < outline.entries => {
-                (index.entries()..first).for_each(|_| index.push(LOST, [], false));
-                at = entries(outline, bytes, at + GROUP_HEADER_BYTES, &mut index, hasher);
-            }
-            _ => at = record::next_mark(bytes, at + 1).unwrap_or(bytes.len()),
-        }
+    loop {
+        let next = outline.first + Position::from(index.entries());
+        let Some((begins, entry)) = search.next_entry(at, next..behind) else { break };
+        let number = u32::try_from(entry.position - outline.first).ok();
+        let Some((number, offset)) = number.zip(u32::try_from(begins).ok()) else { break };
+        (index.entries()..number).for_each(|_| index.push(LOST, [], false));
+        index.push(offset, hashes(&entry, hasher), entry.key.is_some());
+        at = begins + entry.bytes;
     }
     (index.entries()..outline.entries).for_each(|_| index.push(LOST, [], false));
     index
 }
 
-/// Takes in the entries from `at` on, up to where none follows; returns where that is.
-fn entries(
-    outline: &Outline,
-    bytes: &[u8],
-    mut at: usize,
-    index: &mut GrowingIndex,
-    hasher: &TermHasher,
-) -> usize {
-    while index.entries() < outline.entries {
-        let position = outline.first + u64::from(index.entries());
-        if let (Some(entry), Ok(offset)) = (entry_at(bytes, at, position), u32::try_from(at)) {
-            index.push(offset, hashes(&entry, hasher), entry.key.is_some());
-            at += entry.bytes;
-            continue;
-        }
-        // Where its length is right, one damaged entry does not hide the next.
-        let behind = u32_at(bytes.get(at..).unwrap_or_default(), 0)
-            .and_then(|length| at.checked_add(8 + length as usize));
-        match behind.filter(|&behind| entry_at(bytes, behind, position + 1).is_some()) {
-            Some(behind) => {
-                index.push(LOST, [], false);
-                at = behind;
-            }
-            None => break,
-        }
-    }
-    at.min(bytes.len())
+/// How many times the bytes of a segment are held against checksums at most: an event may be made of what looks like thousands of
+/// long entries.
+const SEARCH_TIMES: usize = 16;
+
+/// Looks for entries where they should be, and where that is damaged, at every byte behind it.
+struct Search<'a> {
+    checksum: Checksum,
+    bytes: &'a [u8],
+    bytes_left: usize,
 }
 
-fn entry_at(bytes: &[u8], at: usize, position: Position) -> Option<Entry<'_>> {
-    record::entry(bytes.get(at..)?).ok().filter(|entry| entry.position == position)
+impl<'a> Search<'a> {
+    /// The first whole entry from `from` on that has one of `positions`, and where it begins.
+    fn next_entry(&mut self, from: usize, positions: Range<Position>) -> Option<(usize, Entry<'a>)> {
+        if positions.is_empty() {
+            return None;
+        }
+        if let Some(found) = self.entry_or_group(from, positions.start) {
+            return Some(found);
+        }
+        // Where its length is right, nothing within the damaged entry is looked at.
+        for begins in [from, from + GROUP_HEADER_BYTES] {
+            let length = u32_at(self.bytes.get(begins..).unwrap_or_default(), 0);
+            let Some(behind) = length.and_then(|length| begins.checked_add(8 + length as usize)) else {
+                continue;
+            };
+            if positions.start + 1 == positions.end && behind == self.bytes.len() {
+                return None;
+            }
+            if let Some(found) = self.entry_or_group(behind, positions.start + 1) {
+                return positions.contains(&found.1.position).then_some(found);
+            }
+        }
+        (from + 1..self.bytes.len()).find_map(|at| {
+            let position = u64_at(self.bytes, at + 8)?;
+            if !positions.contains(&position) || self.bytes_left == 0 {
+                return None;
+            }
+            let length = u32_at(self.bytes, at)? as usize;
+            self.bytes_left = self.bytes_left.saturating_sub(length.min(self.bytes.len() - at));
+            Some((at, self.entry_at(at, position)?))
+        })
+    }
+
+    /// The entry at a place, or behind the header of a group there.
+    fn entry_or_group(&self, at: usize, position: Position) -> Option<(usize, Entry<'a>)> {
+        [at, at.checked_add(GROUP_HEADER_BYTES)?]
+            .into_iter()
+            .find_map(|at| Some((at, self.entry_at(at, position)?)))
+    }
+
+    fn entry_at(&self, at: usize, position: Position) -> Option<Entry<'a>> {
+        record::entry(self.checksum, self.bytes.get(at..)?).ok().filter(|entry| entry.position == position)
+    }
 }
 
 #[cfg(test)]
@@ -100,39 +132,108 @@ mod tests {
     use super::*;
     use crate::disk::record::GroupWriter;
 
-    #[test]
-    fn what_is_whole_is_found_around_what_is_not() {
-        let header = Header { epoch: 1, first: 100, check_before: Check::START };
+    const ENTRY: [u8; 7] = [0, 0, 0, 0, 0, 0, b'\n'];
+
+    /// A segment of groups of some entries each, from position 100 on, and where its entries begin.
+    fn segment(groups: &[usize]) -> (Vec<u8>, Vec<usize>) {
+        let header = Header { format: 1, epoch: 1, first: 100, check_before: Check::START };
         let mut bytes = header.bytes().to_vec();
         let mut begins = Vec::new();
-        for group in 0..5 {
-            let mut writer = GroupWriter::begin(Vec::new(), 100 + 2 * group);
-            let places: Vec<_> =
-                (0..2).map(|_| writer.push(1, Check::START, &[0, 0, 0, 0, 0, 0, b'\n'])).collect();
+        for &entries in groups {
+            let mut writer = GroupWriter::begin(Checksum::PLAIN, Vec::new(), 100 + begins.len() as Position);
+            let places: Vec<_> = (0..entries).map(|_| writer.push(1, Check::START, &ENTRY)).collect();
             begins.extend(places.into_iter().map(|place| bytes.len() + place));
             bytes.extend(writer.finish(0));
         }
-        let outline = Outline {
+        (bytes, begins)
+    }
+
+    fn outline(bytes: &[u8], entries: usize) -> Outline {
+        Outline {
             epoch: 1,
             first: 100,
             segment_bytes: bytes.len() as u64,
             newest_at: 1,
             newest_check: Check::START,
-            entries: 10,
-        };
+            entries: u32::try_from(entries).expect("few"),
+        }
+    }
+
+    /// The numbers of the entries that are found; they have to be where they are.
+    fn found(bytes: &[u8], begins: &[usize]) -> Vec<usize> {
+        let index = index(&outline(bytes, begins.len()), Checksum::PLAIN, bytes, &TermHasher::new([0; 16]));
+        assert_eq!(index.offsets().len(), begins.len());
+        let places = index.offsets().iter().zip(begins).enumerate();
+        let found = places.filter(|(_, (offset, _))| **offset != LOST);
+        found.map(|(number, (&offset, &begins))| (number, assert_eq!(offset as usize, begins)).0).collect()
+    }
+
+    #[test]
+    fn what_is_whole_is_found_around_what_is_not() {
+        let (mut bytes, begins) = segment(&[2; 5]);
         // The first entry of the second group, the second of the fourth, and the whole third group.
         bytes[begins[2] + 10] ^= 1;
         bytes[begins[7] + 10] ^= 1;
         bytes[begins[4] - GROUP_HEADER_BYTES..begins[6] - GROUP_HEADER_BYTES].fill(0xAA);
-        let index = index(&outline, &bytes, &TermHasher::new([0; 16]));
-        let is_there = |entry: &u32| index.offset(*entry) != Some(LOST);
-        let found: Vec<usize> = (0..10).filter(is_there).map(|entry| entry as usize).collect();
-        assert_eq!(found, [0, 1, 3, 6, 8, 9]);
-        for entry in found {
-            assert_eq!(
-                index.offset(u32::try_from(entry).expect("small")).map(|offset| offset as usize),
-                Some(begins[entry])
-            );
+        assert_eq!(found(&bytes, &begins), [0, 1, 3, 6, 8, 9]);
+    }
+
+    /// Goal: without an index, too, a bit costs the entry that it is in, and one in a group's header nothing.
+    #[test]
+    fn a_turned_bit_costs_one_entry_at_most_wherever_it_is() {
+        let (whole, begins) = segment(&[1, 4, 2, 1]);
+        for bit in HEADER_BYTES * 8..whole.len() * 8 {
+            let (byte, mut bytes) = (bit / 8, whole.clone());
+            bytes[byte] ^= 1 << (bit % 8);
+            let length = 8 + 8 + 8 + 5 + ENTRY.len();
+            let lost = begins.iter().position(|begins| (*begins..begins + length).contains(&byte));
+            let expected: Vec<_> = (0..begins.len()).filter(|number| Some(*number) != lost).collect();
+            assert_eq!(found(&bytes, &begins), expected, "bit {bit}");
+        }
+    }
+
+    /// Goal: what a publisher put into an event is never handed out as an entry.
+    /// Method: an event that holds the next entry, in an entry whose length is damaged.
+    #[test]
+    fn an_entry_in_an_event_is_none() {
+        let keyed = Checksum::keyed(77);
+        let forged = |checksum: Checksum| {
+            let mut inner = GroupWriter::begin(checksum, Vec::new(), 101);
+            inner.push(1, Check::START, &ENTRY);
+            let mut outer = GroupWriter::begin(keyed, Vec::new(), 100);
+            let begins = outer.push(1, Check::START, &[&ENTRY[..], &inner.finish(0)].concat());
+            let mut bytes = [&[0; HEADER_BYTES][..], &outer.finish(0)].concat();
+            bytes[HEADER_BYTES + begins] ^= 1;
+            bytes
+        };
+        let found = |bytes: &[u8]| {
+            let outline = outline(bytes, 2);
+            index(&outline, keyed, bytes, &TermHasher::new([0; 16])).offset(1)
+        };
+        assert_eq!(found(&forged(Checksum::PLAIN)), Some(LOST));
+        assert_ne!(found(&forged(keyed)), Some(LOST));
+    }
+
+    /// Goal: no room is made for what cannot be there.
+    #[test]
+    fn more_entries_than_a_segment_has_room_for_are_damage() {
+        let header = |first| Header { format: 1, epoch: 1, first, check_before: Check::START };
+        let hasher = TermHasher::new([0; 16]);
+        let all =
+            |behind| all(Path::new("a.seg"), &header(100), &header(behind), &[0; HEADER_BYTES], &hasher);
+        assert!(matches!(all(1 << 31), Err(OpenError::Damaged { .. })));
+        assert!(matches!(all(50), Err(OpenError::Damaged { .. })));
+        assert_eq!(all(103).expect("three that are lost").1.offsets(), [LOST; 3]);
+    }
+
+    #[test]
+    fn what_was_cut_out_or_zeroed_hides_nothing_behind_it() {
+        let (whole, begins) = segment(&[3, 3, 3]);
+        for from in [begins[1] + 3, begins[2], begins[3] - 7, begins[3] + 1] {
+            let mut zeroed = whole.clone();
+            zeroed[from..=begins[5]].fill(0);
+            let found = found(&zeroed, &begins);
+            assert!(found.ends_with(&[6, 7, 8]), "from {from}: {found:?}");
         }
     }
 }

@@ -4,24 +4,35 @@
 
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use fanfare_hub::{Check, Position};
 
+use super::checksum::Checksum;
 use super::error::OpenError;
 use super::file;
 use super::hash::{Term, TermHasher};
 use super::index::GrowingIndex;
 use super::index_file::Outline;
-use super::manifest::FORMAT;
-use super::record::{self, Entry, GROUP_HEADER_BYTES, GROUP_MARK, Group, NoEntry, u32_at, u64_at};
+use super::manifest::{FORMAT, FORMATS};
+use super::record::{
+    self, ENTRY_BYTES_MIN, Entry, GROUP_HEADER_BYTES, GROUP_MARK, Group, NoEntry, u32_at, u64_at,
+};
 
 const MAGIC: &[u8; 8] = b"fanfseg\n";
 pub(super) const HEADER_BYTES: usize = 40;
+/// How long a segment becomes at most: offsets in it have 32 bits.
+pub(super) const SEGMENT_BYTES_MAX: u64 = u32::MAX as u64 / 2;
+/// More entries than this are in none, whatever the files around it say.
+pub(super) const ENTRIES_MAX: u64 = SEGMENT_BYTES_MAX / ENTRY_BYTES_MIN as u64;
+/// Ids have no room for more.
+const POSITIONS: Range<Position> = 1..1 << 56;
 
 /// What a segment begins with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Header {
+    pub(super) format: u16,
     pub(super) epoch: u32,
     pub(super) first: Position,
     /// The check of the entry before `first`.
@@ -39,7 +50,7 @@ impl Header {
     pub(super) fn bytes(&self) -> [u8; HEADER_BYTES] {
         let mut bytes = [0; HEADER_BYTES];
         bytes[..8].copy_from_slice(MAGIC);
-        bytes[8..10].copy_from_slice(&FORMAT.to_le_bytes());
+        bytes[8..10].copy_from_slice(&self.format.to_le_bytes());
         bytes[12..16].copy_from_slice(&self.epoch.to_le_bytes());
         bytes[16..24].copy_from_slice(&self.first.to_le_bytes());
         bytes[24..32].copy_from_slice(&self.check_before.bits().to_le_bytes());
@@ -54,12 +65,13 @@ impl Header {
             (crc32fast::hash(&bytes[..36]) == u32_at(bytes, 36)?).then_some(())?;
             let format = u16::from_le_bytes([bytes[8], bytes[9]]);
             let check_before = Check::from_random(u64_at(bytes, 24)?);
-            Some((format, Self { epoch: u32_at(bytes, 12)?, first: u64_at(bytes, 16)?, check_before }))
+            let first = Some(u64_at(bytes, 16)?).filter(|first| POSITIONS.contains(first))?;
+            Some(Self { format, epoch: u32_at(bytes, 12)?, first, check_before })
         };
         match fields() {
             None => Err(NoHeader::Invalid),
-            Some((FORMAT, header)) => Ok(header),
-            Some((format, _)) => Err(NoHeader::Newer(format)),
+            Some(header) if FORMATS.contains(&header.format) => Ok(header),
+            Some(header) => Err(NoHeader::Newer(header.format)),
         }
     }
 }
@@ -116,13 +128,14 @@ pub(super) fn scan(
         newest_at: 0,
         newest_check: header.check_before,
     };
+    let checksum = hasher.checksum(header.format);
     let mut at = HEADER_BYTES;
     let mut next = header.first;
-    while let Some(group) = record::group(&bytes[at..]).filter(|group| group.first == next) {
+    while let Some(group) = record::group(checksum, &bytes[at..]).filter(|group| group.first == next) {
         let damaged = |at: usize| OpenError::Damaged { path: path.to_owned(), at: at as u64 };
         let (mut from, end) = (at + GROUP_HEADER_BYTES, at + group.bytes);
         for _ in 0..group.entries {
-            let entry = record::entry(&bytes[from..end]).map_err(|error| match error {
+            let entry = record::entry(checksum, &bytes[from..end]).map_err(|error| match error {
                 NoEntry::UnknownKind(_) => {
                     OpenError::NewerFormat { path: path.to_owned(), format: u32::from(FORMAT) + 1 }
                 }
@@ -139,7 +152,7 @@ pub(super) fn scan(
         at = end;
     }
     scan.end = at as u64;
-    if acknowledged_behind(bytes, at, next) {
+    if acknowledged_behind(checksum, bytes, at, next) {
         return Err(OpenError::Damaged { path: path.to_owned(), at: at as u64 });
     }
     Ok(scan)
@@ -148,11 +161,11 @@ pub(super) fn scan(
 /// Whether a valid group behind an invalid place, where position `next` should be, says that more than this place had been synced.
 ///
 /// What the disk has there may also be of a segment that was removed: such a group has earlier positions.
-fn acknowledged_behind(bytes: &[u8], place: usize, next: Position) -> bool {
+fn acknowledged_behind(checksum: Checksum, bytes: &[u8], place: usize, next: Position) -> bool {
     let mut from = place + 1;
     while let Some(at) = record::next_mark(bytes, from) {
         let synced = place as u64 + 1..=at as u64;
-        if record::group(&bytes[at..])
+        if record::group(checksum, &bytes[at..])
             .is_some_and(|group| group.first > next && synced.contains(&group.synced))
         {
             return true;
@@ -172,12 +185,10 @@ pub(super) fn read_piece(file: &File, at: u64, end: u64, bytes_max: usize) -> io
     let left = usize::try_from(end.saturating_sub(at)).unwrap_or(usize::MAX);
     let mut bytes = vec![0; left.min(bytes_max.max(PIECE_BYTES_MIN))];
     file::read_exact_at(file, &mut bytes, at)?;
-    match record::entry(&bytes) {
-        Err(NoEntry::Longer(whole)) if whole <= left => {
-            bytes.resize(whole, 0);
-            file::read_exact_at(file, &mut bytes, at)?;
-        }
-        _ => {}
+    if let Some(whole) = record::entry_bytes(&bytes).filter(|whole| (bytes.len() + 1..=left).contains(whole))
+    {
+        bytes.resize(whole, 0);
+        file::read_exact_at(file, &mut bytes, at)?;
     }
     Ok(bytes)
 }
@@ -198,7 +209,7 @@ mod tests {
     use super::*;
     use crate::disk::record::GroupWriter;
 
-    const HEADER: Header = Header { epoch: 3, first: 10, check_before: Check::START };
+    const HEADER: Header = Header { format: FORMAT, epoch: 3, first: 10, check_before: Check::START };
 
     fn hasher() -> TermHasher {
         TermHasher::new([7; 16])
@@ -208,7 +219,8 @@ mod tests {
     fn segment(groups: u64) -> Vec<u8> {
         let mut bytes = HEADER.bytes().to_vec();
         for group in 0..groups {
-            let mut writer = GroupWriter::begin(Vec::new(), HEADER.first + 2 * group);
+            let mut writer =
+                GroupWriter::begin(hasher().checksum(FORMAT), Vec::new(), HEADER.first + 2 * group);
             // A publication to no topic: its kind, its flags, and how many there are.
             for _ in 0..2 {
                 writer.push(5, Check::from_random(group + 1), &[0, 0, 0, 0, 0, 0, b'\n']);
@@ -226,11 +238,18 @@ mod tests {
     fn a_header_comes_back_and_a_newer_one_is_told() {
         assert_eq!(Header::parse(&HEADER.bytes()), Ok(HEADER));
         let mut newer = HEADER.bytes();
-        newer[8] = 2;
+        newer[8] = 3;
         assert_eq!(Header::parse(&newer), Err(NoHeader::Invalid));
         let crc = crc32fast::hash(&newer[..36]);
         newer[36..].copy_from_slice(&crc.to_le_bytes());
-        assert_eq!(Header::parse(&newer), Err(NoHeader::Newer(2)));
+        assert_eq!(Header::parse(&newer), Err(NoHeader::Newer(3)));
+    }
+
+    #[test]
+    fn a_position_that_no_id_has_room_for_is_none() {
+        for first in [0, 1 << 56, u64::MAX] {
+            assert_eq!(Header::parse(&Header { first, ..HEADER }.bytes()), Err(NoHeader::Invalid));
+        }
     }
 
     #[test]
@@ -263,12 +282,37 @@ mod tests {
     fn a_torn_end_that_shows_groups_of_a_removed_segment_is_torn_all_the_same() {
         let whole = segment(4);
         for (first, synced) in [(HEADER.first - 5, whole.len() as u64 + 1), (HEADER.first + 50, u64::MAX)] {
-            let mut older = GroupWriter::begin(Vec::new(), first);
+            let mut older = GroupWriter::begin(hasher().checksum(FORMAT), Vec::new(), first);
             older.push(5, Check::START, &[0, 0, 0, 0, 0, 0, b'\n']);
             let older = older.finish(synced);
             let bytes = [&whole[..], &[0; 30], &older].concat();
             assert_eq!(scanned(&bytes).expect("torn").end, whole.len() as u64, "{synced}");
         }
+    }
+
+    /// Goal: no publisher can make a torn end look like damage.
+    /// Method: an event that holds a group which says that all before it was synced, and whose own group is torn at each of its bytes.
+    #[test]
+    fn a_group_in_an_event_is_none_wherever_the_group_around_it_is_torn() {
+        let whole = segment(2);
+        let forged = |checksum: Checksum| {
+            let mut inner = GroupWriter::begin(checksum, Vec::new(), HEADER.first + 50);
+            inner.push(5, Check::START, &[0, 0, 0, 0, 0, 0, b'\n']);
+            let inner = inner.finish(whole.len() as u64 + 1);
+            let mut outer = GroupWriter::begin(hasher().checksum(FORMAT), Vec::new(), HEADER.first + 4);
+            outer.push(5, Check::START, &[&[0, 0, 0, 0, 0, 0, b'\n'][..], &inner].concat());
+            outer.finish(whole.len() as u64)
+        };
+        let last = forged(Checksum::PLAIN);
+        for at in 0..last.len() {
+            let mut bytes = [&whole[..], &last].concat();
+            bytes[whole.len() + at] ^= 1;
+            assert_eq!(scanned(&bytes).expect("torn").end, whole.len() as u64, "byte {at}");
+        }
+        // With the log's secret it would be one.
+        let mut bytes = [&whole[..], &forged(hasher().checksum(FORMAT))].concat();
+        bytes[whole.len()] ^= 1;
+        assert!(matches!(scanned(&bytes), Err(OpenError::Damaged { .. })));
     }
 
     #[test]

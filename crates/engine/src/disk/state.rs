@@ -9,10 +9,11 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use fanfare_hub::engine::Follower;
+use fanfare_hub::engine::{Content, Follower};
 use fanfare_hub::{Check, Clock, IdKey, Place, Position, Submission};
 use fanfare_wire::EventId;
 
+use super::checksum::Checksum;
 use super::error::DiskFault;
 use super::hash::TermHasher;
 use super::index::{GrowingIndex, Hits};
@@ -61,6 +62,7 @@ pub(super) struct Tail {
 /// A segment that is complete.
 pub(super) struct Sealed {
     pub(super) path: PathBuf,
+    pub(super) checksum: Checksum,
     pub(super) outline: Outline,
     index: Mutex<SealedIndex>,
 }
@@ -82,9 +84,12 @@ pub(super) enum Lookup {
 
 impl Shared {
     /// The id of a publication that stands at a position: its publisher's, or the one that the hub makes.
-    pub(super) fn id_of(&self, submission: &Submission, position: Position, check: Check) -> EventId {
+    pub(super) fn id_of(&self, content: &Content, position: Position, check: Check) -> EventId {
         let made = || self.id_key.encipher(Place { epoch: self.epoch, position, check });
-        submission.chosen_id.clone().unwrap_or_else(made)
+        match content {
+            Content::Publication(Submission { chosen_id: Some(id), .. }) => id.clone(),
+            _ => made(),
+        }
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
@@ -129,14 +134,19 @@ impl Tail {
 
 impl Sealed {
     /// A segment that has just been completed.
-    pub(super) fn with_growing(folder: &Path, outline: Outline, index: GrowingIndex) -> Self {
+    pub(super) fn with_growing(
+        folder: &Path,
+        outline: Outline,
+        checksum: Checksum,
+        index: GrowingIndex,
+    ) -> Self {
         let path = segment::path(folder, outline.first);
-        Self { path, outline, index: Mutex::new(SealedIndex::Growing(Arc::new(index))) }
+        Self { path, checksum, outline, index: Mutex::new(SealedIndex::Growing(Arc::new(index))) }
     }
 
     /// A segment that was completed by an earlier process.
-    pub(super) fn found(path: PathBuf, outline: Outline) -> Self {
-        Self { path, outline, index: Mutex::new(SealedIndex::Unseen) }
+    pub(super) fn found(path: PathBuf, outline: Outline, checksum: Checksum) -> Self {
+        Self { path, checksum, outline, index: Mutex::new(SealedIndex::Unseen) }
     }
 
     pub(super) fn next(&self) -> Position {
@@ -181,7 +191,7 @@ impl Sealed {
             }
         }
         let bytes = fs::read(&self.path).map_err(DiskFault::unreadable)?;
-        let salvaged = Arc::new(salvage::index(&self.outline, &bytes, hasher));
+        let salvaged = Arc::new(salvage::index(&self.outline, self.checksum, &bytes, hasher));
         // A disk that takes no index is no reason not to read; it stays in memory then.
         *index = match index_file::write(&self.index_path(), &self.outline, &salvaged) {
             Ok(shape) => SealedIndex::File(shape),

@@ -2,7 +2,10 @@
 
 #![allow(missing_docs, unreachable_pub)]
 
+mod formats;
+mod internal;
 mod opening;
+mod presence;
 mod reading;
 mod restarts;
 mod support;

@@ -44,7 +44,7 @@ fn no_file_but_those_of_io_uring_has_leave_for_unsafe() {
     assert_eq!(with_leave, expected, "the lint `unsafe_code` is denied everywhere else, and stays so");
 }
 
-fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
+pub(crate) fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_string_lossy().into_owned();

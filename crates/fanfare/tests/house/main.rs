@@ -1,4 +1,5 @@
-//! Holds the workspace to its plan: which crate may import which, the Rust that each asks for, and how files open.
+//! Holds the workspace to its plan: which crate may import which, the Rust that each asks for, how files open,
+//! and that the table of the protocol names tests that exist.
 //!
 //! These tests read manifests and file names by way of `cargo metadata` and `cargo tree`; they run none of the shipped code.
 //! What the arrows are for stands in `ARCHITECTURE.md`, how files open in `CONTRIBUTING.md`.
@@ -6,5 +7,6 @@
 
 mod arrows;
 mod headers;
+mod protocol;
 mod rust_versions;
 mod workspace;

@@ -1,12 +1,13 @@
 //! How streams end, and that a seat in the hub is given back however they do.
 
 use std::net::Shutdown;
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use fanfare_fanout::{Ended, Fanout, Settings, Terms};
-use fanfare_hub::Hub;
+use fanfare_hub::{Hub, SubscriptionKey};
 
-use super::support::{Got, House, block_on, house, send, settings, shut};
+use super::support::{Client, Got, House, block_on, house, send, settings, shut};
 
 #[test]
 fn a_client_that_closes_is_gone_at_once() {
@@ -94,6 +95,75 @@ fn nothing_is_written_to_a_stream_whose_time_is_over() {
     assert_eq!(client.next(), Got::End);
 }
 
+/// A stream that can be ended by the key that comes with it.
+fn keyed(house: &House, topic: &str) -> (Client, SubscriptionKey) {
+    let subscription = house.hub.subscribe(topic).bookmarks(false).on_end(|| ());
+    let key = subscription.key().unwrap();
+    (house.adopt(subscription, Terms::default()), key)
+}
+
+#[test]
+fn streams_are_ended_by_their_keys_and_nobody_else_s_p7() {
+    let house = House::new(Hub::builder().build().unwrap(), &Settings { workers: None, ..settings() });
+    let mut ended: Vec<_> = (0..10).map(|_| keyed(&house, "a")).collect();
+    let mut others: Vec<_> = (0..10).map(|_| keyed(&house, "a").0).collect();
+    others.push(house.subscribe("a"));
+    house.publish("a", "before");
+    for client in ended.iter_mut().map(|(client, _)| client).chain(&mut others) {
+        assert_eq!(client.next_event(), "before");
+    }
+    house.fanout.end(&house.hub, ended.iter().map(|(_, key)| *key));
+    for (client, _) in &mut ended {
+        assert_eq!((client.next(), client.next()), (Got::Retry, Got::End));
+    }
+    house.until_subscribers(11);
+    house.publish("a", "after");
+    for client in &mut others {
+        assert_eq!(client.next_event(), "after");
+    }
+    assert_eq!(house.fanout.counts().ended(Ended::Expired), 10);
+}
+
+#[test]
+fn a_stream_that_was_adopted_a_moment_ago_is_ended_too_p7() {
+    let house = house();
+    let (mut client, key) = keyed(&house, "a");
+    house.fanout.end(&house.hub, [key]);
+    assert_eq!((client.next(), client.next()), (Got::Retry, Got::End));
+}
+
+#[test]
+fn a_key_of_one_hub_ends_nobody_at_another_p7() {
+    let house = house();
+    let other = Hub::builder().build().unwrap();
+    let (mut client, key) = keyed(&house, "a");
+    assert_eq!(other.subscribe("a").on_end(|| ()).key(), Some(key));
+    house.fanout.end(&other, [key]);
+    house.publish("a", "still there");
+    assert_eq!(client.next_event(), "still there");
+}
+
+/// P7: what it was sent and has not taken is what may not be read any more.
+#[test]
+fn who_cannot_take_its_end_is_reset_although_it_was_leaving_in_order_p7() {
+    for is_draining in [false, true] {
+        let house = house();
+        let (mut client, key) = keyed(&house, "a");
+        while house.fanout.counts().full == 0 {
+            house.publish("a", &"x".repeat(100 * 1024));
+            std::thread::yield_now();
+        }
+        if is_draining {
+            house.fanout.drain(Duration::ZERO);
+        }
+        house.fanout.end(&house.hub, [key]);
+        house.until_subscribers(0);
+        let last = std::iter::from_fn(|| Some(client.next())).find(|got| !matches!(got, Got::Event { .. }));
+        assert_eq!(last, Some(Got::Broken));
+        assert_eq!(house.fanout.counts().ended(Ended::Expired), 1);
+    }
+}
+
 #[test]
 fn what_a_client_sends_is_thrown_away_up_to_a_bound_and_beyond_it_the_connection() {
     let house =
@@ -177,4 +247,56 @@ fn as_many_workers_as_asked_for_share_the_connections() {
     assert_eq!(listed.len(), 30);
     let another: &Fanout = &house.fanout.clone();
     assert_eq!(another.counts().adopted, 30);
+}
+
+/// A client that says what it does with its stream, and how the stream then ends.
+fn check_that_the_end_is_told(
+    settings: &Settings,
+    terms: Terms,
+    end: impl FnOnce(&House, Client),
+    how: Ended,
+) {
+    let house = House::new(Hub::builder().build().unwrap(), settings);
+    let (tell, told) = mpsc::channel();
+    let subscription = house.hub.subscribe("a").bookmarks(false).on_end(move || tell.send(()).unwrap());
+    let client = house.adopt(subscription, terms);
+    end(&house, client);
+    told.recv_timeout(Duration::from_secs(60)).expect("the end is told");
+    block_on(house.fanout.emptied());
+    assert_eq!(house.fanout.counts().ended(how), 1);
+    assert!(told.try_recv().is_err(), "the end was told twice");
+}
+
+#[test]
+fn however_a_stream_ends_that_is_told_once() {
+    let keep = || Terms::default();
+    check_that_the_end_is_told(&settings(), keep(), |_, client| drop(client.served()), Ended::ByClient);
+    let close = |house: &House, client: Client| {
+        kept_open(client.served());
+        house.hub.close();
+    };
+    check_that_the_end_is_told(&settings(), keep(), close, Ended::ByHub);
+    let drain = |house: &House, client: Client| {
+        kept_open(client.served());
+        house.fanout.drain(Duration::ZERO);
+    };
+    check_that_the_end_is_told(&settings(), keep(), drain, Ended::Drained);
+    let terms = Terms { ends_at: Some(Instant::now()), ..keep() };
+    check_that_the_end_is_told(&settings(), terms, |_, client| kept_open(client), Ended::Expired);
+}
+
+/// M-152: of a peer that is gone without a word the kernel takes bytes until its buffer is full, and then nobody does.
+#[test]
+fn the_end_of_a_peer_that_is_gone_without_a_word_is_told() {
+    let settings = Settings { write_timeout: Duration::from_millis(500), ..settings() };
+    let fill = |house: &House, client: Client| {
+        kept_open(client.served());
+        super::slow::fill(house);
+    };
+    check_that_the_end_is_told(&settings, Terms::default(), fill, Ended::WriteTimeout);
+}
+
+/// Leaves the connection as it is until the test program ends.
+fn kept_open(client: Client) {
+    std::mem::forget(client);
 }

@@ -18,7 +18,7 @@ fn number(data: &str) -> usize {
 }
 
 /// Publishes until the socket of somebody who reads nothing takes no more.
-fn fill(house: &House) -> usize {
+pub(super) fn fill(house: &House) -> usize {
     let mut published = 0;
     while house.fanout.counts().full == 0 {
         house.publish("a", &large(published));

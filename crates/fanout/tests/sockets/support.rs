@@ -44,7 +44,7 @@ impl House {
         let socket = TcpStream::connect(self.listener.local_addr().unwrap()).unwrap();
         let (server, _) = self.listener.accept().unwrap();
         server.set_nonblocking(true).unwrap();
-        let adoption = Adoption { socket: server, head: HEAD.to_vec(), subscription, terms };
+        let adoption = Adoption { socket: server, head: HEAD.to_vec(), subscription, terms, client: None };
         self.fanout.adopt(adoption).expect("a worker takes it");
         Client::new(socket)
     }

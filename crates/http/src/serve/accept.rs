@@ -5,6 +5,7 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::net::SocketAddr;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -33,8 +34,8 @@ impl Acceptor {
         Self { listeners, turn: 0, failures: Failures::default(), write_timeout, counts }
     }
 
-    /// Waits for the next connection. Safe to drop in between: no connection is lost.
-    pub(crate) async fn next(&mut self) -> TcpStream {
+    /// Waits for the next connection, and says who is at its other end. Safe to drop in between: no connection is lost.
+    pub(crate) async fn next(&mut self) -> (TcpStream, SocketAddr) {
         loop {
             self.failures.wait().await;
             let accepted = poll_fn(|cx| {
@@ -48,10 +49,10 @@ impl Acceptor {
                 Poll::Pending
             });
             match accepted.await {
-                Ok((socket, _)) => {
+                Ok((socket, peer)) => {
                     self.failures.over();
                     set_up(&socket, self.write_timeout);
-                    return socket;
+                    return (socket, peer);
                 }
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
@@ -146,7 +147,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let mut acceptor = Acceptor::new(vec![listener], Duration::from_secs(7), ServeCounts::default());
-        let (socket, client) = tokio::join!(acceptor.next(), TcpStream::connect(address));
+        let ((socket, _), client) = tokio::join!(acceptor.next(), TcpStream::connect(address));
         client.expect("a connection");
         let timeout = socket2::SockRef::from(&socket).tcp_user_timeout().expect("an option");
         assert_eq!(timeout, Some(Duration::from_secs(7)));

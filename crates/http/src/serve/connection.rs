@@ -1,9 +1,10 @@
 //! One connection from its first byte to its end, or to the moment when the fan-out takes it.
 //!
-//! It speaks HTTP/1.1 or HTTP/2, whichever the client begins with, and knows nothing of what is served.
+//! It speaks HTTP/1.1 or HTTP/2, whichever the client begins with or TLS has agreed on, and knows nothing of what is served.
 
 use std::convert::Infallible;
 use std::future::poll_fn;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,14 +19,20 @@ use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
-use tower::Service;
 
+use super::arrival::{Arrival, Socket, arrive};
 use super::handover::Handover;
-use super::io::Impatient;
 use super::lent::{Lent, lend};
+use super::places::{Places, Standing};
+#[cfg(feature = "tls")]
+use super::tls;
+use super::trusted::TrustedProxies;
+use super::unread::Unread;
 use super::version::{self, Version};
+use super::visit::{Visit, counted};
 use super::worded::Worded;
 use super::{ConnectionLimits, ServeCounts};
 use crate::Drain;
@@ -37,18 +44,22 @@ pub(crate) struct House {
     pub(crate) drain: Drain,
     pub(crate) counts: ServeCounts,
     pub(crate) fanout: Fanout,
-    pub(crate) http1: http1::Builder,
-    pub(crate) http2: http2::Builder<TokioExecutor>,
+    pub(crate) trusted: TrustedProxies,
+    /// How many connections each client has, if that is limited.
+    pub(crate) places: Option<Arc<Places>>,
+    #[cfg(feature = "tls")]
+    pub(crate) tls: Option<tls::Tls>,
+    pub(crate) protocols: Protocols,
 }
 
-impl House {
-    pub(crate) fn new(
-        router: Router,
-        limits: ConnectionLimits,
-        drain: Drain,
-        counts: ServeCounts,
-        fanout: Fanout,
-    ) -> Self {
+/// hyper, set up.
+pub(crate) struct Protocols {
+    http1: http1::Builder,
+    http2: http2::Builder<TokioExecutor>,
+}
+
+impl Protocols {
+    pub(crate) fn new(limits: &ConnectionLimits) -> Self {
         let mut http1 = http1::Builder::new();
         http1
             .timer(TokioTimer::new())
@@ -62,90 +73,126 @@ impl House {
             .keep_alive_timeout(limits.http2_ping_timeout)
             .max_concurrent_streams(limits.http2_streams_max)
             .max_header_list_size(u32::try_from(limits.head_bytes_max).unwrap_or(u32::MAX));
-        Self { router, limits, drain, counts, fanout, http1, http2 }
+        Self { http1, http2 }
     }
 }
 
 /// Serves one connection until the client leaves, a limit is passed, the drain has emptied it, or the fan-out has it.
-pub(crate) async fn run(mut socket: TcpStream, house: Arc<House>) {
+pub(crate) async fn run(socket: TcpStream, peer: SocketAddr, house: Arc<House>) {
     let _open = house.counts.open();
-    // hyper's own head timeout ends with the first request's, and knows nothing of who never asks.
-    let silence = Box::pin(tokio::time::sleep(house.limits.head_timeout));
-    let (version, first) = tokio::select! {
-        begun = tokio::time::timeout(house.limits.head_timeout, version::of(&mut socket)) => match begun {
-            Ok(Ok(Some(begun))) => begun,
-            Ok(Ok(None) | Err(_)) => return,
-            Err(_) => return tracing::debug!("cut a connection that sent no request"),
-        },
+    let arriving = tokio::time::timeout(house.limits.handshake_timeout, arrive(socket, peer, &house));
+    let arrived = tokio::select! {
+        arrived = arriving => arrived,
         () = house.drain.begun() => return,
     };
+    let Ok(arrived) = arrived else {
+        house.counts.handshake_failed();
+        return tracing::debug!(%peer, "cut a connection that did not come to the end of its handshake");
+    };
+    let Some(Arrival { socket, origin, place }) = arrived else { return };
+    let is_refused = place.as_ref().is_some_and(|place| place.standing() > Standing::Within);
     let spoken = Arc::new(AtomicBool::new(false));
-    match version {
-        Version::Http1 => http1(socket, first, &house, spoken, silence).await,
-        Version::Http2 => http2(socket, first, &house, spoken, silence).await,
-    }
-}
-
-async fn http1(
-    socket: TcpStream,
-    first: Bytes,
-    house: &House,
-    spoken: Arc<AtomicBool>,
-    silence: Pin<Box<Sleep>>,
-) {
-    let (lent, owner) = lend(socket, first);
-    let handover = Handover::new(owner);
-    let service = service_fn({
-        let (spoken, handover, router) = (spoken.clone(), handover.clone(), house.router.clone());
-        move |request: Request<Incoming>| {
-            spoken.store(true, Ordering::Relaxed);
-            let (asked, request) = Handover::look(request);
-            // A router is always ready.
-            let answering = router.clone().call(request);
-            let handover = handover.clone();
-            async move {
-                let response = answering.await?;
-                match handover.take(&asked, response) {
-                    Some(response) => Ok::<_, Infallible>(response),
-                    None => std::future::pending().await,
-                }
+    let visit = Arc::new(Visit { house: house.clone(), origin, is_refused, spoken });
+    // hyper's own head timeout ends with the first request's, and knows nothing of who never asks.
+    let silence = Box::pin(tokio::time::sleep(house.limits.head_timeout));
+    match socket {
+        Socket::Plain(mut socket) => {
+            let Some((version, first)) = begin(&mut socket, &house).await else { return };
+            let (lent, owner) = lend(socket, first);
+            let handover = Handover::new(owner);
+            if speak(lent, version, Some(&handover), &visit, silence).await == Driven::Taken {
+                // What hyper still holds it has dropped without having written anything of the response.
+                handover.finish(&house.fanout, place);
             }
         }
-    });
-    let connection = house.http1.serve_connection(io(lent, house, &spoken), service).with_upgrades();
-    let mut connection = Box::pin(connection);
-    let driven = drive(connection.as_mut(), Some(&handover), house, &spoken, silence).await;
-    if driven == Driven::Taken {
-        // What hyper still holds it drops without having written anything of the response.
-        handover.finish(&house.fanout);
+        #[cfg(feature = "tls")]
+        Socket::Secure(mut socket) => {
+            let begun = if tls::is_http2(&socket) {
+                Some((Version::Http2, Bytes::new()))
+            } else {
+                begin(&mut socket, &house).await
+            };
+            let Some((version, first)) = begun else { return tls::leave(socket).await };
+            let (lent, owner) = lend(socket, first);
+            speak(lent, version, None, &visit, silence).await;
+            // However it ended, the client can tell it from an end that somebody on the way has made.
+            if let Some(socket) = owner.take() {
+                tls::leave(socket).await;
+            }
+        }
     }
 }
 
-async fn http2(
-    socket: TcpStream,
-    first: Bytes,
-    house: &House,
-    spoken: Arc<AtomicBool>,
+/// Reads what tells the version; `None` if the client left, said nothing for too long, or a drain has begun.
+async fn begin(socket: &mut (impl AsyncRead + Unpin), house: &House) -> Option<(Version, Bytes)> {
+    tokio::select! {
+        begun = tokio::time::timeout(house.limits.head_timeout, version::of(socket)) => match begun {
+            Ok(begun) => begun.ok().flatten(),
+            Err(_) => {
+                tracing::debug!("cut a connection that sent no request");
+                None
+            }
+        },
+        () = house.drain.begun() => None,
+    }
+}
+
+/// Speaks HTTP to the end; where there is a `handover`, HTTP/1 may end by it.
+async fn speak<S>(
+    lent: Lent<S>,
+    version: Version,
+    handover: Option<&Handover>,
+    visit: &Arc<Visit>,
     silence: Pin<Box<Sleep>>,
-) {
-    let (lent, _owner) = lend(socket, first);
-    let service = service_fn({
-        let (spoken, router) = (spoken.clone(), house.router.clone());
-        move |request: Request<Incoming>| {
-            spoken.store(true, Ordering::Relaxed);
-            router.clone().call(request.map(Body::new))
+) -> Driven
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let io = TokioIo::new(Worded::new(lent, visit.spoken.clone()));
+    let protocols = &visit.house.protocols;
+    match version {
+        Version::Http1 => {
+            let service = service_fn({
+                let (visit, handover) = (visit.clone(), handover.cloned());
+                move |request: Request<Incoming>| {
+                    let (visit, handover) = (visit.clone(), handover.clone());
+                    let (asked, request) = Handover::look(request);
+                    async move {
+                        let (response, guest) = visit.answer(request).await;
+                        let kept = match &handover {
+                            Some(handover) => handover.take(&asked, response, guest),
+                            None => Some((response, guest)),
+                        };
+                        match kept {
+                            Some((response, guest)) => Ok::<_, Infallible>(counted(response, guest)),
+                            None => std::future::pending().await,
+                        }
+                    }
+                }
+            });
+            let connection = protocols.http1.serve_connection(io, service).with_upgrades();
+            let mut connection = Box::pin(connection);
+            drive(connection.as_mut(), handover, visit, silence).await
         }
-    });
-    let mut connection = Box::pin(house.http2.serve_connection(io(lent, house, &spoken), service));
-    drive(connection.as_mut(), None, house, &spoken, silence).await;
+        Version::Http2 => {
+            let service = service_fn({
+                let visit = visit.clone();
+                move |request: Request<Incoming>| {
+                    let visit = visit.clone();
+                    async move {
+                        let (response, guest) =
+                            visit.answer(request.map(|body| Body::new(Unread::of(body)))).await;
+                        Ok::<_, Infallible>(counted(response, guest))
+                    }
+                }
+            });
+            let mut connection = Box::pin(protocols.http2.serve_connection(io, service));
+            drive(connection.as_mut(), None, visit, silence).await
+        }
+    }
 }
 
-type Io = TokioIo<Worded<Impatient<Lent>>>;
-
-fn io(lent: Lent, house: &House, spoken: &Arc<AtomicBool>) -> Io {
-    let patient = Impatient::new(lent, house.limits.write_timeout, house.counts.clone());
-    TokioIo::new(Worded::new(patient, spoken.clone()))
-}
+type Io<S> = TokioIo<Worded<Lent<S>>>;
 
 /// How a connection stopped being hyper's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -162,8 +209,9 @@ trait Connection: Future<Output = hyper::Result<()>> {
     fn finish(self: Pin<&mut Self>);
 }
 
-impl<S> Connection for http1::UpgradeableConnection<Io, S>
+impl<IO, S> Connection for http1::UpgradeableConnection<Io<IO>, S>
 where
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     S: HttpService<Incoming, ResBody = Body, Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
 {
     fn finish(self: Pin<&mut Self>) {
@@ -171,8 +219,9 @@ where
     }
 }
 
-impl<S> Connection for http2::Connection<Io, S, TokioExecutor>
+impl<IO, S> Connection for http2::Connection<Io<IO>, S, TokioExecutor>
 where
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     S: HttpService<
             Incoming,
             ResBody = Body,
@@ -188,11 +237,10 @@ where
 async fn drive<C: Connection>(
     mut connection: Pin<&mut C>,
     handover: Option<&Handover>,
-    house: &House,
-    spoken: &AtomicBool,
+    visit: &Visit,
     mut silence: Pin<Box<Sleep>>,
 ) -> Driven {
-    let begun = house.drain.begun();
+    let begun = visit.house.drain.begun();
     tokio::pin!(begun);
     let (mut listening, mut draining) = (true, false);
     loop {
@@ -219,7 +267,7 @@ async fn drive<C: Connection>(
             }
             () = &mut silence, if listening => {
                 listening = false;
-                if !spoken.load(Ordering::Relaxed) {
+                if !visit.spoken.load(Ordering::Relaxed) {
                     tracing::debug!("cut a connection that sent no request");
                     return Driven::Ended;
                 }

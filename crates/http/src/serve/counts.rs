@@ -16,6 +16,8 @@ struct Totals {
     closed: AtomicU64,
     cut: AtomicU64,
     accept_failures: AtomicU64,
+    handshake_failures: AtomicU64,
+    refused: AtomicU64,
     fanout: OnceLock<Fanout>,
 }
 
@@ -60,6 +62,19 @@ impl ServeCounts {
         self.0.accept_failures.load(Ordering::Relaxed)
     }
 
+    /// How many connections ended before their first request because nothing came of the handshake of TLS, or of the header
+    /// of the PROXY protocol.
+    #[must_use]
+    pub fn handshake_failures(&self) -> u64 {
+        self.0.handshake_failures.load(Ordering::Relaxed)
+    }
+
+    /// How many requests, or connections without one, were refused because their client had as many as it may.
+    #[must_use]
+    pub fn refused_per_client(&self) -> u64 {
+        self.0.refused.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn open(&self) -> OpenConnection {
         self.0.opened.fetch_add(1, Ordering::AcqRel);
         OpenConnection(self.clone())
@@ -72,6 +87,14 @@ impl ServeCounts {
 
     pub(crate) fn cut(&self) {
         self.0.cut.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn handshake_failed(&self) {
+        self.0.handshake_failures.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn refused(&self) {
+        self.0.refused.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn accept_failed(&self) {

@@ -3,6 +3,8 @@
 //! All middleware has shaped the head by then. hyper is left waiting for a response that never comes, until it has
 //! written everything from before; then the socket is taken from it, and it is dropped.
 
+use std::any::Any;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,22 +14,27 @@ use std::time::SystemTime;
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
-use fanfare_fanout::{Adoption, Fanout, Terms};
+use fanfare_fanout::{Adoption, Client, Fanout, Terms};
 use fanfare_hub::Subscription;
 use fanfare_stream::{Offer, Sse, SseParts};
 use http::{HeaderName, HeaderValue, Method, Request, StatusCode, Version, header, response};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
+use tokio::net::TcpStream;
+use tokio::time::Instant;
 
+use super::io::Impatient;
 use super::lent::Owner;
+use super::places::Place;
 use crate::drain::UntilDrained;
+use crate::revocation::Ticket;
 
 /// What hands one connection over, for its service and for whoever drives it.
 #[derive(Clone)]
 pub(crate) struct Handover(Arc<Inner>);
 
 struct Inner {
-    socket: Owner,
+    socket: Owner<Impatient<TcpStream>>,
     /// What goes on instead of a response, once there is one.
     stream: Mutex<Option<Stream>>,
 }
@@ -37,6 +44,18 @@ struct Stream {
     head: Vec<u8>,
     subscription: Subscription,
     terms: Terms,
+    guest: Guest,
+    /// By what token it lives, where that can be revoked. Nobody listens to it until the socket is handed over.
+    ticket: Option<Ticket>,
+}
+
+/// Whom a stream is for.
+#[derive(Default)]
+pub(crate) struct Guest {
+    /// The client's address, if the connection is a proxy's.
+    pub(crate) address: Option<IpAddr>,
+    /// What of it counts.
+    pub(crate) place: Option<Place>,
 }
 
 /// What the response to a request depends on, besides the response.
@@ -48,7 +67,7 @@ pub(crate) struct Asked {
 }
 
 impl Handover {
-    pub(crate) fn new(socket: Owner) -> Self {
+    pub(crate) fn new(socket: Owner<Impatient<TcpStream>>) -> Self {
         Self(Arc::new(Inner { socket, stream: Mutex::new(None) }))
     }
 
@@ -64,26 +83,28 @@ impl Handover {
     }
 
     /// Takes the stream of a response, to be handed over when all before it is written; gives any other response back.
-    pub(crate) fn take(&self, asked: &Asked, response: Response) -> Option<Response> {
+    pub(crate) fn take(&self, asked: &Asked, response: Response, guest: Guest) -> Option<(Response, Guest)> {
         if asked.is_head || !asked.is_whole.load(Ordering::Relaxed) || !is_plain_stream(&response) {
-            return Some(response);
+            return Some((response, guest));
         }
-        let Some(offer) = response.extensions().get::<Offer>().cloned() else { return Some(response) };
-        let Some(sse) = offer.take() else { return Some(response) };
-        let (subscription, parts) = match subscription(sse) {
+        let Some(offer) = response.extensions().get::<Offer>().cloned() else {
+            return Some((response, guest));
+        };
+        let Some(sse) = offer.take() else { return Some((response, guest)) };
+        let Taken { subscription, ends_at, ticket, parts } = match subscription(sse) {
             Ok(taken) => taken,
             Err(sse) => {
                 offer.give_back(sse);
-                return Some(response);
+                return Some((response, guest));
             }
         };
         let (shaped, _body) = response.into_parts();
         let mut head = head(asked.version, &shaped);
         head.extend_from_slice(parts.opening.as_ref().map_or(&[], |opening| opening.as_bytes()));
         let keep_alive = parts.keep_alive.interval().map(|after| (after, parts.keep_alive.to_frame()));
-        let terms = Terms { keep_alive, ..Terms::default() };
+        let terms = Terms { keep_alive, ends_at: ends_at.map(Instant::into_std) };
         self.0.socket.await_flush();
-        *self.stream() = Some(Stream { head, subscription, terms });
+        *self.stream() = Some(Stream { head, subscription, terms, guest, ticket });
         None
     }
 
@@ -98,15 +119,18 @@ impl Handover {
     }
 
     /// Hands the socket over. What the client has sent behind its request and hyper has read is dropped, as everything
-    /// will be that it sends from now on.
-    pub(crate) fn finish(&self, fanout: &Fanout) {
+    /// will be that it sends from now on. `place` is the connection's own, if it has one.
+    pub(crate) fn finish(&self, fanout: &Fanout, place: Option<Place>) {
         let (Some(stream), Some(socket)) = (self.stream().take(), self.0.socket.take()) else { return };
-        let Stream { head, subscription, terms } = stream;
+        let Stream { head, subscription, terms, guest, ticket } = stream;
+        let client = client(guest.address, place.or(guest.place));
         let adopted = socket
+            .into_inner()
             .into_std()
-            .map(|socket| fanout.adopt(Adoption { socket, head, subscription, terms }).is_ok());
+            .map(|socket| fanout.adopt(Adoption { socket, head, subscription, terms, client }).is_ok());
         match adopted {
-            Ok(true) => {}
+            // What was revoked on the way here has waited for this.
+            Ok(true) => ticket.iter().for_each(|ticket| ticket.adopted(fanout)),
             Ok(false) => tracing::debug!("cut a stream: the fan-out has ended"),
             Err(error) => tracing::warn!(%error, "could not hand a connection over"),
         }
@@ -116,6 +140,15 @@ impl Handover {
         // Nothing panics while it is locked, and an option is never half changed.
         self.0.stream.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Most connections have nothing to say here, and pay nothing for it.
+fn client(address: Option<IpAddr>, place: Option<Place>) -> Option<Box<Client>> {
+    if address.is_none() && place.is_none() {
+        return None;
+    }
+    let held = place.map(|place| Box::new(place) as Box<dyn Any + Send>);
+    Some(Box::new(Client { address, held }))
 }
 
 /// Whether no layer has given the response a form that frames alone would break.
@@ -129,16 +162,29 @@ fn is_plain_stream(response: &Response) -> bool {
         && reshaped.iter().all(|name| !headers.contains_key(name))
 }
 
-/// Takes the subscription out of a stream that is nothing else; otherwise gives the stream back.
+/// A stream that is a subscription and nothing else.
+struct Taken {
+    subscription: Subscription,
+    ends_at: Option<Instant>,
+    ticket: Option<Ticket>,
+    parts: SseParts,
+}
+
+/// Takes the subscription out of a stream that is nothing else, and what ends it; otherwise gives the stream back.
 #[allow(clippy::result_large_err)] // It is what the caller had before.
-fn subscription(sse: Sse) -> Result<(Subscription, SseParts), Sse> {
+fn subscription(sse: Sse) -> Result<Taken, Sse> {
     let sse = match sse.into_source::<UntilDrained<Subscription>>() {
         // The fan-out is drained by itself, and counts how its connections end.
-        Ok((frames, parts)) => return Ok((frames.into_inner(), parts)),
+        Ok((frames, parts)) => {
+            let (subscription, ends_at, ticket) = frames.into_inner();
+            return Ok(Taken { subscription, ends_at, ticket, parts });
+        }
         Err(sse) => sse,
     };
     let (subscription, mut parts) = sse.into_source::<Subscription>()?;
-    let Some(on_error) = parts.on_error.take() else { return Ok((subscription, parts)) };
+    let Some(on_error) = parts.on_error.take() else {
+        return Ok(Taken { subscription, ends_at: None, ticket: None, parts });
+    };
     // Somebody wants to hear of its errors.
     let sse = Sse::new(subscription).keep_alive(parts.keep_alive).on_error(on_error);
     Err(match parts.opening {

@@ -1,7 +1,8 @@
 //! A socket whose peer has to take bytes in time.
 //!
 //! hyper waits for ever for a peer that reads nothing. This wrapper fails the write instead when no byte at all was
-//! taken for the write timeout; a slow peer that makes progress is left alone. It never looks at the bytes.
+//! taken for the write timeout; a slow peer that makes progress is left alone. It stands right above the socket, below TLS,
+//! which would take bytes that no peer has. It never looks at them.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -27,6 +28,17 @@ pub(crate) struct Impatient<IO> {
 impl<IO> Impatient<IO> {
     pub(crate) fn new(io: IO, write_timeout: Duration, counts: ServeCounts) -> Self {
         Self { io, write_timeout, deadline: None, given_up: false, counts }
+    }
+
+    /// The connection below.
+    #[cfg(feature = "tls")]
+    pub(crate) fn get_ref(&self) -> &IO {
+        &self.io
+    }
+
+    /// The connection, without patience or lack of it.
+    pub(crate) fn into_inner(self) -> IO {
+        self.io
     }
 
     /// Passes on how a write went, or fails it when the peer has taken nothing for too long.

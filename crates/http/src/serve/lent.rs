@@ -11,36 +11,35 @@ use std::task::{Context, Poll};
 
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
 /// The socket as whoever works on it sees it.
-pub(crate) struct Lent {
+pub(crate) struct Lent<S> {
     /// What was read before it was lent.
     first: Bytes,
-    shared: Arc<Shared>,
+    shared: Arc<Shared<S>>,
 }
 
 /// The way to get the socket back.
-pub(crate) struct Owner(Arc<Shared>);
+pub(crate) struct Owner<S>(Arc<Shared<S>>);
 
-struct Shared {
-    socket: Mutex<Option<TcpStream>>,
+struct Shared<S> {
+    socket: Mutex<Option<S>>,
     flushed: AtomicBool,
 }
 
 /// Lends a socket of which `first` was read already.
-pub(crate) fn lend(socket: TcpStream, first: Bytes) -> (Lent, Owner) {
+pub(crate) fn lend<S>(socket: S, first: Bytes) -> (Lent<S>, Owner<S>) {
     let shared = Arc::new(Shared { socket: Mutex::new(Some(socket)), flushed: AtomicBool::new(false) });
     (Lent { first, shared: shared.clone() }, Owner(shared))
 }
 
-impl Shared {
-    fn socket(&self) -> MutexGuard<'_, Option<TcpStream>> {
+impl<S: Unpin> Shared<S> {
+    fn socket(&self) -> MutexGuard<'_, Option<S>> {
         // Nothing panics while it is locked, and an option is never half changed.
         self.socket.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn with<T>(&self, work: impl FnOnce(Pin<&mut TcpStream>) -> Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+    fn with<T>(&self, work: impl FnOnce(Pin<&mut S>) -> Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         match &mut *self.socket() {
             Some(socket) => work(Pin::new(socket)),
             None => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
@@ -48,7 +47,7 @@ impl Shared {
     }
 }
 
-impl Owner {
+impl<S: Unpin> Owner<S> {
     /// Forgets that it was ever flushed.
     pub(crate) fn await_flush(&self) {
         self.shared().flushed.store(false, Ordering::Relaxed);
@@ -60,16 +59,16 @@ impl Owner {
     }
 
     /// Takes the socket back. `None` if that was done before.
-    pub(crate) fn take(&self) -> Option<TcpStream> {
+    pub(crate) fn take(&self) -> Option<S> {
         self.shared().socket().take()
     }
 
-    fn shared(&self) -> &Shared {
+    fn shared(&self) -> &Shared<S> {
         &self.0
     }
 }
 
-impl AsyncRead for Lent {
+impl<S: AsyncRead + Unpin> AsyncRead for Lent<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -85,7 +84,7 @@ impl AsyncRead for Lent {
     }
 }
 
-impl AsyncWrite for Lent {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Lent<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.shared.with(|socket| socket.poll_write(cx, bytes))
     }

@@ -1,5 +1,6 @@
 //! How much a connection may ask for, and for how long.
 
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 /// What one connection may use before it is refused or cut. Nobody else is touched by that.
@@ -16,6 +17,8 @@ pub struct ConnectionLimits {
     /// How long a request's head may take to arrive, and how long a connection may idle between two requests.
     /// Default: 30 s. Longer: cut.
     pub head_timeout: Duration,
+    /// How long the handshake of TLS may take, with the header of the PROXY protocol before it. Default: 10 s. Longer: cut.
+    pub handshake_timeout: Duration,
     /// The longest request head, in bytes. Default: 32 KiB; less than 8 KiB counts as 8 KiB. Longer: 431.
     pub head_bytes_max: usize,
     /// How many header fields a request may have. Default: 100. More: 431.
@@ -29,6 +32,16 @@ pub struct ConnectionLimits {
     pub http2_ping_timeout: Duration,
     /// How long connections have after the window of a drain to take what is left. Default: 5 s. Then they are cut.
     pub drain_grace: Duration,
+    /// How many connections one client may have. Default: `None`, no limit, for very many may share the address of a
+    /// company's or a carrier's network.
+    ///
+    /// A client is an IPv4 address, or the first 64 bits of an IPv6 address. A connection counts from its beginning to its
+    /// end, be it idle or a stream; over HTTP/2 each request that is being answered counts one more. Of clients behind
+    /// [trusted proxies](crate::Serve::trusted_proxies), whose connections are the proxies', only requests that are being
+    /// answered count; those in which no proxy names a client are not counted. More: 429 with `Retry-After`, and
+    /// for whoever accepts an event stream an empty one that says when to come back, because `EventSource` gives up for good
+    /// after any other status. Twice as many: closed without an answer.
+    pub per_client_max: Option<NonZeroUsize>,
 }
 
 impl ConnectionLimits {
@@ -44,12 +57,14 @@ impl Default for ConnectionLimits {
     fn default() -> Self {
         Self {
             head_timeout: Duration::from_secs(30),
+            handshake_timeout: Duration::from_secs(10),
             head_bytes_max: 32 * 1024,
             head_fields_max: 100,
             write_timeout: Duration::from_secs(30),
             http2_streams_max: 1_000,
             http2_ping_timeout: Duration::from_secs(30),
             drain_grace: Duration::from_secs(5),
+            per_client_max: None,
         }
     }
 }

@@ -4,16 +4,27 @@
 //! runs out of file descriptors, and how everything ends. It knows nothing of topics, and it never stops by itself.
 
 mod accept;
+mod arrival;
+mod client;
 mod connection;
 mod counts;
+mod forwarded;
 mod handover;
 mod io;
 mod lent;
 mod limits;
+mod places;
+mod proxy_protocol;
+#[cfg(feature = "tls")]
+mod tls;
+mod trusted;
+mod unread;
 mod version;
+mod visit;
 mod worded;
 
-use connection::House;
+use connection::{House, Protocols};
+use places::Places;
 
 use std::future::IntoFuture;
 use std::io as std_io;
@@ -26,8 +37,12 @@ use fanfare_fanout::{Fanout, Settings};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinSet;
 
+pub use client::ClientInfo;
 pub use counts::ServeCounts;
 pub use limits::ConnectionLimits;
+#[cfg(feature = "tls")]
+pub use tls::{Tls, TlsError};
+pub use trusted::{ForwardedHeaders, TrustedProxies, TrustedProxiesError};
 
 use crate::Drain;
 
@@ -50,13 +65,13 @@ pub fn listen(address: SocketAddr) -> std_io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// Serves `router` on listening sockets, HTTP/1.1 and HTTP/2 without TLS, in place of `axum::serve`.
+/// Serves `router` on listening sockets, HTTP/1.1 and HTTP/2, in place of `axum::serve`.
 ///
-/// Handlers stay as they are. A stream that is a hub's [`Subscription`](fanfare_hub::Subscription), in an `Sse` or from
+/// Handlers stay as they are, and find a [`ClientInfo`] in each request's extensions. A stream that is a hub's [`Subscription`](fanfare_hub::Subscription), in an `Sse` or from
 /// [`Mercure`](crate::Mercure), is served by the fan-out: when all middleware has shaped the response's head, an HTTP/1
 /// connection is taken from the HTTP library and costs a cursor from then on. It ends with its stream; a client that closes
 /// its side of it has gone; what it sends is thrown away. Any other response stays where it is, as do streams over
-/// HTTP/2, those whose body a layer encodes, and those that say `keep_on_http`.
+/// TLS (feature `tls`) and HTTP/2, those whose body a layer encodes, and those that say `keep_on_http`.
 ///
 /// ```
 /// use std::time::Duration;
@@ -79,6 +94,9 @@ pub fn serve(listeners: impl Into<Listeners>, router: Router) -> Serve {
         drain: Drain::default(),
         counts: ServeCounts::default(),
         fanout: None,
+        trusted: TrustedProxies::default(),
+        #[cfg(feature = "tls")]
+        tls: None,
     }
 }
 
@@ -116,6 +134,9 @@ pub struct Serve {
     drain: Drain,
     counts: ServeCounts,
     fanout: Option<Fanout>,
+    trusted: TrustedProxies,
+    #[cfg(feature = "tls")]
+    tls: Option<Tls>,
 }
 
 impl Serve {
@@ -143,8 +164,24 @@ impl Serve {
         self
     }
 
+    /// Speaks TLS alone, with this certificate. Default: no TLS.
+    ///
+    /// Also who speaks plain HTTP is answered, once, with 400. What is streamed stays with the HTTP library, so a
+    /// subscriber costs a task and its buffers here, and not only a cursor.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
+    /// Believes these proxies when they say for whom they speak. Default: nobody.
+    pub fn trusted_proxies(mut self, proxies: TrustedProxies) -> Self {
+        self.trusted = proxies;
+        self
+    }
+
     async fn run(self) -> std_io::Result<()> {
-        let Self { listeners, router, limits, drain, counts, fanout } = self;
+        let Self { listeners, router, limits, drain, counts, fanout, trusted, .. } = self;
         let fanout = match fanout {
             Some(fanout) => fanout,
             None => Fanout::start(&Settings { write_timeout: limits.write_timeout, ..Settings::default() })?,
@@ -152,14 +189,31 @@ impl Serve {
         counts.hand_over_to(&fanout);
         let _cut = CutAtEnd(fanout.clone());
         let mut accept = accept::Acceptor::new(listeners, limits.write_timeout, counts.clone());
-        let house = House::new(router, limits, drain.clone(), counts, fanout.clone());
-        let house = Arc::new(house);
+        // Ends with this.
+        #[cfg(feature = "tls")]
+        let mut renewal = JoinSet::new();
+        #[cfg(feature = "tls")]
+        if let Some(tls) = self.tls.clone() {
+            renewal.spawn(async move { tls.keep_looking().await });
+        }
+        let house = Arc::new(House {
+            router,
+            limits,
+            drain: drain.clone(),
+            counts,
+            fanout: fanout.clone(),
+            trusted,
+            places: limits.per_client_max.map(Places::new),
+            #[cfg(feature = "tls")]
+            tls: self.tls,
+            protocols: Protocols::new(&limits),
+        });
         let mut connections = JoinSet::new();
         loop {
             tokio::select! {
                 () = drain.begun() => break,
-                socket = accept.next() => {
-                    connections.spawn(connection::run(socket, house.clone()));
+                (socket, peer) = accept.next() => {
+                    connections.spawn(connection::run(socket, peer, house.clone()));
                 }
                 Some(ended) = connections.join_next() => log_panic(ended),
             }

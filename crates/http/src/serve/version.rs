@@ -1,10 +1,9 @@
-//! Finds out which version of HTTP a client begins with, without TLS to have agreed on one.
+//! Finds out which version of HTTP a client begins with, where TLS has not agreed on one.
 
 use std::io;
 
 use bytes::{Bytes, BytesMut};
-use tokio::io::AsyncReadExt;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt};
 
 /// What every HTTP/2 connection begins with (RFC 9113, section 3.4).
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -19,7 +18,7 @@ pub(crate) enum Version {
 ///
 /// # Errors
 /// The connection broke.
-pub(crate) async fn of(socket: &mut TcpStream) -> io::Result<Option<(Version, Bytes)>> {
+pub(crate) async fn of(socket: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<(Version, Bytes)>> {
     let mut read = BytesMut::with_capacity(HTTP2_PREFACE.len());
     loop {
         if let Some(version) = judge(&read) {

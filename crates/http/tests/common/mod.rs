@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use fanfare_http::Mercure;
+use fanfare_http::{Access, Mercure};
 use fanfare_hub::Hub;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
@@ -24,7 +24,7 @@ pub(crate) fn hub() -> Hub {
 }
 
 pub(crate) fn app(hub: &Hub) -> Router {
-    Mercure::new(hub.clone()).router()
+    Mercure::new(hub.clone()).access(Access::open()).router()
 }
 
 pub(crate) struct Answer {

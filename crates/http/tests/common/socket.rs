@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 
 use axum::Router;
-use fanfare_http::{ConnectionLimits, Drain, ServeCounts, listen, serve};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use fanfare_http::{ConnectionLimits, Drain, Serve, ServeCounts, listen, serve};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
@@ -20,16 +20,26 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start(app: Router, limits: ConnectionLimits, drain: Drain) -> Self {
+        Self::start_with(app, limits, drain, |serve| serve)
+    }
+
+    /// As `set_up` says.
+    pub(crate) fn start_with(
+        app: Router,
+        limits: ConnectionLimits,
+        drain: Drain,
+        set_up: impl FnOnce(Serve) -> Serve,
+    ) -> Self {
         let listener = listen(([127, 0, 0, 1], 0).into()).expect("a free port");
         let address = listener.local_addr().expect("an address");
         let counts = ServeCounts::default();
-        let serving = serve(listener, app).limits(limits).drain(drain.clone()).counts(counts.clone());
+        let serving = set_up(serve(listener, app)).limits(limits).drain(drain.clone()).counts(counts.clone());
         let task = tokio::spawn(async { serving.await.expect("threads for the fan-out") });
         Self { address, drain, counts, task }
     }
 
     pub(crate) async fn connect(&self) -> Client {
-        Client { socket: TcpStream::connect(self.address).await.expect("a connection"), read: Vec::new() }
+        Client::on(TcpStream::connect(self.address).await.expect("a connection"))
     }
 
     /// Sends `bytes` on a connection of its own and reads until the server closes it.
@@ -52,12 +62,16 @@ impl Drop for Server {
 }
 
 /// One end of a connection.
-pub(crate) struct Client {
-    pub(crate) socket: TcpStream,
+pub(crate) struct Client<S = TcpStream> {
+    pub(crate) socket: S,
     read: Vec<u8>,
 }
 
-impl Client {
+impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
+    pub(crate) fn on(socket: S) -> Self {
+        Self { socket, read: Vec::new() }
+    }
+
     pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
         // The server may have closed already; what it said before is what the tests look at.
         let _ = self.socket.write_all(bytes.as_ref()).await;

@@ -6,9 +6,9 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use fanfare_http::Origins;
 use url::Url;
 
-use super::origin::AllowedOrigin;
 use super::rate::Rate;
 use super::{cookie_name, hub_url, identifier};
 use crate::secret::Secret;
@@ -67,10 +67,7 @@ pub(crate) struct AccessFlags {
     #[arg(long, help_heading = KEYS, value_name = "ISSUER", value_delimiter = ',', value_parser = identifier)]
     pub(crate) trusted_issuers: Vec<String>,
 
-    /// What has to stand in the claim `aud` of a token: this hub, as its tokens name it. [default: the hub's URL, as the
-    /// client wrote it]
-    ///
-    /// Behind a proxy, and where the hub has several names, it is better said here or with --public-url.
+    /// What has to stand in the claim `aud` of a token: this hub, as its tokens name it. [default: a --public-url]
     #[arg(long, help_heading = KEYS, value_name = "ID", value_parser = identifier)]
     pub(crate) resource_identifier: Option<String>,
 
@@ -108,7 +105,7 @@ pub(crate) struct AccessFlags {
     /// The origin of a page that may subscribe from elsewhere, such as https://app.example.com; * for all, but then without
     /// cookies. May be given several times (in the environment: separated by commas).
     #[arg(long, help_heading = ACCESS, value_name = "ORIGIN", value_delimiter = ',')]
-    pub(crate) cors_origin: Vec<AllowedOrigin>,
+    pub(crate) cors_origin: Vec<Origins>,
 
     /// The origin of a page that may publish with a cookie, such as https://app.example.com or https://*.example.com; * for
     /// all. May be given several times (in the environment: separated by commas).
@@ -116,7 +113,7 @@ pub(crate) struct AccessFlags {
     /// Without it, nobody publishes with a cookie: any page that a user opens could do it in the user's name. Publishers that
     /// send a header Authorization need none of this.
     #[arg(long, help_heading = ACCESS, value_name = "ORIGIN", value_delimiter = ',')]
-    pub(crate) publish_origin: Vec<AllowedOrigin>,
+    pub(crate) publish_origin: Vec<Origins>,
 
     /// Tells those whose token allows it who subscribes to what: as events, and at /.well-known/mercure/subscriptions.
     #[arg(long, help_heading = ACCESS)]

@@ -6,19 +6,20 @@ use std::fmt;
 use std::fs;
 use std::path::PathBuf;
 
+use fanfare_http::token::{Algorithm, Key, UnknownAlgorithm};
 use url::Url;
 
-use super::algorithm::Algorithm;
 use crate::secret::Secret;
-
-/// The shortest secret: as long as what HMAC-SHA-256 makes of it (RFC 7518 § 3.2).
-const SECRET_BYTES_MIN: usize = 32;
 
 /// What the tokens of one role are checked with.
 #[derive(Clone, Debug)]
 pub(crate) enum Verification {
-    /// With a secret or a public key in PEM, which goes with the algorithm.
-    Key { text: Secret, algorithm: Algorithm },
+    /// With a secret or a public key.
+    Key {
+        key: Key,
+        /// Whether everybody can look it up.
+        is_well_known: bool,
+    },
     /// With the JWK set at this URL, whose scheme is `https`, `http` or `file`.
     KeySet { url: Url, algorithms: Vec<Algorithm> },
 }
@@ -35,8 +36,7 @@ pub(super) enum Form {
 impl Verification {
     /// A key with its algorithm, if one was named.
     pub(super) fn key(text: &Secret, form: Form, algorithms: &[Algorithm]) -> Result<Self, String> {
-        let text = if form == Form::Ours { read(text)? } else { text.clone() };
-        let text = with_line_ends(text);
+        let text = if form == Form::Ours { self::text(text)? } else { with_line_ends(text.clone()) };
         let is_pem = text.expose().trim_start().starts_with("-----BEGIN ");
         let algorithm = match *algorithms {
             [] if is_pem => {
@@ -44,21 +44,17 @@ impl Verification {
                     "a key in PEM needs its algorithm to be said, such as RS256, ES256 or EdDSA".to_owned()
                 );
             }
-            [] => Algorithm::HS256,
+            [] => Algorithm::Hs256,
             [algorithm] => algorithm,
             _ => return Err("a key has one algorithm, not several".to_owned()),
         };
-        match (is_pem, algorithm.is_symmetric()) {
-            (true, true) => Err(format!(
-                "{algorithm} works with a shared secret, and this is a key in PEM: whoever knows the public key could make \
-                 tokens; name its own algorithm, such as RS256, ES256 or EdDSA"
-            )),
-            (false, false) => Err(format!("{algorithm} needs a public key in PEM, and this is none")),
-            (false, true) if text.expose().len() < SECRET_BYTES_MIN => Err(format!(
-                "the secret is shorter than {SECRET_BYTES_MIN} bytes, so it can be guessed; `openssl rand -hex 32` makes one"
-            )),
-            _ => Ok(Self::Key { text, algorithm }),
-        }
+        let key = if is_pem || !algorithm.is_symmetric() {
+            Key::pem(algorithm, text.expose())
+        } else {
+            Key::secret(algorithm, text.expose())
+        };
+        let is_well_known = text.expose() == super::DEVELOPMENT_KEY;
+        key.map(|key| Self::Key { key, is_well_known }).map_err(|error| error.to_string())
     }
 
     /// A JWK set, with the algorithms it may be used with.
@@ -82,20 +78,20 @@ impl Verification {
     pub(super) fn comes_without_tls(&self) -> bool {
         matches!(self, Self::KeySet { url, .. } if url.scheme() == "http")
     }
-
-    /// Whether everybody can look this key up.
-    pub(super) fn is_well_known(&self) -> bool {
-        matches!(self, Self::Key { text, .. } if text.expose() == super::DEVELOPMENT_KEY)
-    }
 }
 
 /// The algorithm of this name. It may be a key that was written into the wrong setting, so it is not repeated.
 pub(super) fn algorithm(name: &str) -> Result<Algorithm, String> {
-    Algorithm::named(name)
-        .ok_or_else(|| format!("there is no such algorithm; write one of {}", Algorithm::all()))
+    name.parse().map_err(|error: UnknownAlgorithm| error.to_string())
 }
 
-fn read(text: &Secret) -> Result<Secret, String> {
+/// The key itself, or what stands in the file that it names.
+pub(crate) fn text(text: &Secret) -> Result<Secret, String> {
+    read(text).map(with_line_ends)
+}
+
+/// The secret itself, or what stands in the file that it names.
+pub(super) fn read(text: &Secret) -> Result<Secret, String> {
     let path = match text.expose() {
         "" => return Err("a key cannot be empty".to_owned()),
         text if text.starts_with('@') => PathBuf::from(&text[1..]),
@@ -125,7 +121,10 @@ fn with_line_ends(text: Secret) -> Secret {
 impl fmt::Display for Verification {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Key { algorithm, .. } => write!(f, "a key for {algorithm}"),
+            Self::Key { key, .. } => {
+                let names: Vec<_> = key.algorithms().iter().map(Algorithm::to_string).collect();
+                write!(f, "a key for {}", names.join(", "))
+            }
             // What stands behind the path may be a secret.
             Self::KeySet { url, algorithms } => {
                 let host = url.host_str().unwrap_or_default();

@@ -2,32 +2,32 @@
 //!
 //! [`Access`] is what the flags, the variables and the file come to, judged once. It checks no token and answers no request.
 
-mod algorithm;
 mod flags;
 mod issuer;
 mod key;
-mod origin;
 mod rate;
 
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use fanfare_http::Origins;
 use url::Url;
 
 pub(crate) use flags::AccessFlags;
 pub(crate) use issuer::{Issuer, Keys};
-pub(crate) use origin::AllowedOrigin;
+pub(crate) use key::{Verification, text as key_text};
 pub(crate) use rate::Rate;
 
 use self::flags::Legacy;
 use self::issuer::Top;
 use crate::config::{Config, Failure, Note};
 use crate::run::HUB_PATH;
+use crate::secret::Secret;
 
 /// What everybody can look up. It stands in the documentation of the reference hub, and in many a compose file.
 pub(crate) const DEVELOPMENT_KEY: &str = "!ChangeThisMercureHubJWTSecretKey!";
-const DEVELOPMENT_ISSUER: &str = "https://localhost";
-const DEVELOPMENT_RESOURCE: &str = "https://localhost/.well-known/mercure";
+pub(crate) const DEVELOPMENT_ISSUER: &str = "https://localhost";
+pub(crate) const DEVELOPMENT_RESOURCE: &str = "https://localhost/.well-known/mercure";
 
 /// Who may do what.
 #[derive(Debug)]
@@ -38,20 +38,22 @@ pub(crate) struct Access {
     pub(crate) legacy: Option<Keys>,
     /// Whether JWK sets may be fetched from loopback and private addresses.
     pub(crate) jwks_internal: bool,
-    /// What has to stand in `aud`. None: the hub's URL, as the client wrote it.
+    /// What has to stand in `aud`. None: one of the public URLs.
     pub(crate) resource_identifier: Option<String>,
     pub(crate) cookie_name: String,
     /// Whether subscribers without a token get what is public.
     pub(crate) anonymous: bool,
     /// The hub's URLs, whole. Empty: wherever clients ask. The first is what relative topics are resolved against.
     pub(crate) public_urls: Vec<Url>,
-    pub(crate) cors_origins: Vec<AllowedOrigin>,
-    pub(crate) publish_origins: Vec<AllowedOrigin>,
+    pub(crate) cors_origins: Origins,
+    pub(crate) publish_origins: Origins,
     /// Whether active subscriptions are told.
     pub(crate) subscriptions: bool,
     /// After what time a stream ends at the latest, before jitter. None: never.
     pub(crate) connection_lifetime_max: Option<Duration>,
     pub(crate) publish_rate: Option<PublishRate>,
+    /// What operators have to send.
+    pub(crate) admin_token: Option<Secret>,
 }
 
 /// The bucket of each subject that publishes.
@@ -95,17 +97,21 @@ impl Access {
             cookie_name: flags.cookie_name.clone(),
             anonymous: flags.anonymous,
             public_urls: flags.public_url.clone(),
-            cors_origins: flags.cors_origin.clone(),
-            publish_origins: flags.publish_origin.clone(),
+            cors_origins: flags.cors_origin.iter().cloned().collect(),
+            publish_origins: flags.publish_origin.iter().cloned().collect(),
             subscriptions: flags.subscriptions,
             connection_lifetime_max: Some(flags.max_connection_lifetime)
                 .filter(|lifetime| !lifetime.is_zero()),
             publish_rate: publish_rate(config)?,
+            admin_token: admin_token(config)?,
         };
         access.check_that_key_sets_come_safely()?;
         if dev {
             if access.keys().all(Keys::is_empty) {
                 access.take_development_keys();
+            }
+            if access.public_urls.is_empty() {
+                access.resource_identifier.get_or_insert_with(|| DEVELOPMENT_RESOURCE.to_owned());
             }
             return Ok(access);
         }
@@ -132,7 +138,6 @@ impl Access {
         if let Some(legacy) = &mut self.legacy {
             *legacy = Keys::development();
         }
-        self.resource_identifier.get_or_insert_with(|| DEVELOPMENT_RESOURCE.to_owned());
     }
 
     fn check_that_key_sets_come_safely(&self) -> Result<(), Failure> {
@@ -174,6 +179,11 @@ fn publish_rate(config: &Config) -> Result<Option<PublishRate>, Failure> {
         )),
         (None, None) => Ok(None),
     }
+}
+
+fn admin_token(config: &Config) -> Result<Option<Secret>, Failure> {
+    let read = config.serve.admin_token.as_ref().map(key::read).transpose();
+    read.map_err(|reason| config.refuse("admin-token", &reason))
 }
 
 /// Reads a name as it stands in a token: an issuer, or an audience. Compared byte by byte, so nothing is changed.

@@ -31,6 +31,7 @@ use self::command::CONFIG;
 use self::layers::Layers;
 use self::variables::Variables;
 use crate::flags::{self, Flags, Init, Serve};
+use crate::token::Token;
 
 /// The flag with which there is HTTPS.
 const CERTIFICATE: &str = "tls-cert";
@@ -43,6 +44,7 @@ pub(crate) enum Ask {
     Serve(Box<Config>),
     Check(Box<Config>),
     Init(Init),
+    Token(Box<Token>),
 }
 
 /// All settings, and where they come from.
@@ -125,6 +127,7 @@ fn ask(matches: &ArgMatches, Found { file, set, issuers, notes }: Found) -> Resu
         flags::Command::Serve(serve) => Ask::Serve(config(serve)),
         flags::Command::Check(serve) => Ask::Check(config(serve)),
         flags::Command::Config(flags::Config::Init(init)) => Ask::Init(init),
+        flags::Command::Token(token) => Ask::Token(Box::new(token)),
     })
 }
 

@@ -41,6 +41,9 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("ORIGIN", "https://app.example.com"),
     ("RATE", "100/s"),
     ("THREADS", "2"),
+    ("NETWORK", "10.0.0.0/8"),
+    ("CONNECTIONS", "100"),
+    ("TOKEN", "@./admin.token"),
     ("URL", "https://hub.example.com"),
 ];
 

@@ -57,7 +57,10 @@ impl Hub {
         let mut hub = Self { child, stdout, addresses: Vec::new() };
         for _ in 0..addresses {
             let line = hub.line();
-            let address = line.strip_prefix("listening on http://").unwrap_or_else(|| panic!("{line:?}"));
+            let address = ["http://", "https://"]
+                .iter()
+                .find_map(|scheme| line.strip_prefix("listening on ")?.strip_prefix(scheme));
+            let address = address.unwrap_or_else(|| panic!("{line:?}"));
             hub.addresses.push(address.to_owned());
         }
         hub

@@ -54,10 +54,11 @@ pub(crate) const DISK_UNSYNCED: Engine = Engine {
 
 fn on_disk(folder: &Path, durability: &str) -> Vec<String> {
     let log = folder.join("log").display().to_string();
-    // So little memory that whoever comes back after a while is served from the disk.
-    let flags =
-        ["--engine", "disk", "--data-dir", &log, "--durability", durability, "--memory-bytes", "16KiB"];
-    flags.map(str::to_owned).to_vec()
+    let mut flags = vec!["--engine", "disk", "--data-dir", &log, "--durability", durability];
+    // So little memory that whoever comes back after a while is served from the disk, and such small files that kills hit the
+    // moment when one is followed by another and its index is written.
+    flags.extend(["--memory-bytes", "16KiB", "--segment-bytes", "4KiB"]);
+    flags.into_iter().map(str::to_owned).collect()
 }
 
 pub(crate) struct Hub {
@@ -102,6 +103,13 @@ impl Hub {
     pub(crate) fn end(&mut self) -> io::Result<ExitStatus> {
         Command::new("kill").args(["-TERM", &self.process.id().to_string()]).status()?;
         self.process.wait()
+    }
+
+    /// How many files of entries its log has, if that outlives it.
+    pub(crate) fn segments(&self) -> Option<usize> {
+        let log = fs::read_dir(self.folder.join("log/default")).ok()?;
+        let names = log.filter_map(|file| Some(file.ok()?.path()));
+        Some(names.filter(|path| path.extension().is_some_and(|ending| ending == "seg")).count())
     }
 
     pub(crate) fn folder(&self) -> &Path {

@@ -77,6 +77,11 @@ pub(crate) fn run(engine: Engine, seed: u64, kills: usize, folder: &Path) -> His
     history.logs.resize(number + 1, Log::default());
     history.logs[number] = whole_log(&stage);
     let status = hub.end().expect("the hub ends");
+    if let Some(segments) = hub.segments() {
+        // So few publications fit into one that kills have hit the change from one to the next.
+        assert!(segments > kills, "the log has {segments} files only");
+        println!("{segments} files of entries");
+    }
     if !status.success() {
         history.unasked_ends.push(format!("{status} after SIGTERM, see {}", hub.folder().display()));
     }

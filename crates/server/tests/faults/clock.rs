@@ -5,7 +5,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::common::Hub;
+use crate::common::{Hub, PATIENCE};
 use crate::disk::Disk;
 use crate::history::{Answer, Sent, check, kept, publish, publish_with};
 
@@ -42,7 +42,7 @@ fn an_hour_forth_and_back_drops_nothing_too_early() {
         while since.elapsed() < Duration::from_millis(1_500) {
             let (_, _, counts) = hub.get("/metrics");
             assert!(
-                counts.contains("fanfare_log_oldest_position{hub=\"default\"} 1\n"),
+                counts.contains("fanfare_disk_oldest_position{hub=\"default\"} 1\n"),
                 "{hours} h: {counts}"
             );
         }
@@ -92,4 +92,19 @@ fn a_clock_that_was_ahead_in_one_life_costs_what_was_before_it_and_nothing_more(
     assert_all_kept(&hub, &sent, "set right");
     sent.push(publish(hub.address(), "behind"));
     assert_all_kept(&hub, &sent, "set right, and on");
+}
+
+/// Goal: what is old is dropped in time, however far behind the clock is at a start: ages are counted from the newest entry on.
+#[test]
+fn what_is_too_old_goes_in_time_though_the_clock_was_set_back() {
+    let Some(disk) = Disk::new() else { return };
+    let hub = disk.start(&["--history-age", "2s"]);
+    publish(hub.address(), "before");
+    drop(hub);
+    disk.set_clock(-HOUR);
+    let hub = disk.start(&["--history-age", "2s"]);
+    let since = Instant::now();
+    while hub.get("/metrics").2.contains("fanfare_disk_oldest_position{hub=\"default\"} 1\n") {
+        assert!(since.elapsed() < PATIENCE, "an event of two seconds is kept for an hour");
+    }
 }

@@ -1,18 +1,33 @@
 //! Folders that cannot be used: each ends the program with status 1 and a sentence that says what to do.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::{Command, Stdio};
 
-use crate::common::{Hub, fanfare, refused};
+use crate::common::{Hub, fanfare};
 use crate::disk::{Disk, try_start};
 use crate::full::Mounted;
 
 /// Starts the program on a folder that it has to refuse; gives what it says.
 fn refusal(data_dir: &Path) -> String {
-    let (code, said) =
-        refused(&["serve", "--dev", "--listen", "127.0.0.1:0", "--data-dir", data_dir.to_str().unwrap()]);
-    assert_eq!(code, Some(1), "{said}");
+    refusal_of(fanfare(&[]), data_dir)
+}
+
+fn refusal_of(mut command: Command, data_dir: &Path) -> String {
+    command.args(["serve", "--dev", "--listen", "127.0.0.1:0", "--data-dir"]).arg(data_dir);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    if !line.is_empty() {
+        child.kill().unwrap();
+        child.wait().unwrap();
+        panic!("it serves: {line}");
+    }
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
     let last = said.lines().last().unwrap_or_default().to_owned();
     assert!(last.starts_with("fanfare: "), "{said}");
     last
@@ -40,9 +55,9 @@ fn a_second_process_on_the_folder_is_refused_and_the_first_goes_on() {
 fn a_folder_of_a_newer_release_is_refused() {
     let folder = used();
     let log = folder.path().join("default/log");
-    fs::write(&log, fs::read_to_string(&log).unwrap().replace("format 1", "format 2")).unwrap();
+    fs::write(&log, fs::read_to_string(&log).unwrap().replace("format 2", "format 3")).unwrap();
     let said = refusal(folder.path());
-    assert!(said.contains("written by a newer release (format 2); start that one"), "{said}");
+    assert!(said.contains("written by a newer release (format 3); start that one"), "{said}");
 }
 
 #[test]
@@ -106,11 +121,7 @@ fn refusal_of_nobody(data_dir: &Path) -> String {
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let program = folder.path().join("fanfare");
     fs::copy(fanfare(&[]).get_program(), &program).unwrap();
-    let mut command = std::process::Command::new("setpriv");
+    let mut command = Command::new("setpriv");
     command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]).arg(program);
-    command.args(["serve", "--dev", "--listen", "127.0.0.1:0", "--data-dir"]).arg(data_dir);
-    let output = command.output().expect("setpriv, of util-linux");
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(1), "{said}");
-    said
+    refusal_of(command, data_dir)
 }

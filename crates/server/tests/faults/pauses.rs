@@ -4,6 +4,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use crate::common::{Hub, PATIENCE};
 use crate::history::{Answer, Reader, Sent, check, kept, publish};
@@ -43,12 +44,14 @@ fn who_is_stopped_and_goes_on_loses_and_doubles_nothing() {
     thread::scope(|scope| {
         let publishers: Vec<_> =
             (0..3).map(|publisher| scope.spawn(move || publishing(publisher.to_string(), is_over))).collect();
-        for stop in 0..20 {
+        // Many short ones, some that clients notice, and one that is longer than anything the program does by the clock.
+        let shorts = std::iter::repeat_n(0, 12);
+        for (stop, millis) in shorts.chain([200, 200, 200, 1_500]).enumerate() {
             signal_until(&hub, "STOP", |state| state.starts_with('T'));
             // Who comes meanwhile is heard later.
             let is_once = &*Box::leak(Box::new(AtomicBool::new(true)));
             let coming = scope.spawn(move || publishing(format!("late-{stop}"), is_once));
-            thread::yield_now();
+            thread::sleep(Duration::from_millis(millis));
             signal_until(&hub, "CONT", |state| !state.starts_with('T'));
             late.extend(coming.join().expect("a publisher"));
         }

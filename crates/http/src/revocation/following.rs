@@ -1,0 +1,272 @@
+//! Follows the log's entries about revocations, and keeps them in it.
+//!
+//! It decides about no token. A gap in what it follows is harmless: whatever held is written into the log again and again,
+//! and before retention has taken what stands there.
+
+use std::time::{Duration, SystemTime};
+
+use fanfare_hub::engine::Bounds;
+use fanfare_hub::{Delivery, Entry, Position, PublishError, SubscribeError};
+use fanfare_wire::{Decoder, EventId, Item};
+use futures_core::Stream;
+use tokio::time::{Instant, sleep};
+
+use super::rule::{Notice, Revocation};
+use super::{Progress, Revocations, RevokeError};
+
+/// How often it is looked whether the log still has what holds.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// How long after a failure the log is followed anew.
+const AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// How many bytes of revocations stand in one entry, about.
+const ENTRY_BYTES: usize = 32 * 1024;
+/// How many positions go by, for each entry that it takes, before all is written again: a thousandth of the log at the most,
+/// and whoever starts finds all of it near the log's end.
+const POSITIONS: Position = 1_000;
+
+/// The last event ID that asks for everything kept.
+pub(super) fn earliest() -> EventId {
+    EventId::from_static("earliest")
+}
+
+/// Why the log is followed no more.
+enum Ended {
+    /// The hub was closed.
+    Closed,
+    /// What memory has of the log ends before what the store had when it was begun.
+    TooEarly,
+}
+
+impl Revocations {
+    /// Follows the log until the hub is closed: applies what is revoked there, by this process or by another one, and writes what
+    /// holds into it again before retention takes it.
+    ///
+    /// To be run once for each process, as long as it serves. In a runtime with time enabled.
+    pub async fn follow(&self) {
+        tokio::select! {
+            () = self.read_log() => {}
+            () = self.keep_in_log() => {}
+        }
+        self.0.progress.send_modify(|progress| progress.caught_up = false);
+    }
+
+    async fn read_log(&self) {
+        loop {
+            match self.read_until_it_ends().await {
+                Ok(Ended::Closed) | Err(SubscribeError::Closed) => return,
+                Ok(Ended::TooEarly) => sleep(LOOK_EVERY).await,
+                Err(error) => {
+                    tracing::warn!(%error, "cannot follow what is revoked; trying again");
+                    sleep(AGAIN_AFTER).await;
+                }
+            }
+        }
+    }
+
+    /// All from the oldest entry on, which may be for the second time: what holds already is no news.
+    async fn read_until_it_ends(&self) -> Result<Ended, SubscribeError> {
+        let bounds = self.0.hub.bounds().await.map_err(SubscribeError::Log)?;
+        let mut subscription = std::pin::pin!(self.subscription());
+        while let Some(delivery) = std::future::poll_fn(|cx| subscription.as_mut().poll_next(cx)).await {
+            let delivery = delivery?;
+            let mut rules = None;
+            // A bookmark says that memory has no more for us; the store may have.
+            let caught_up = delivery.position() + 1 >= bounds.next;
+            if matches!(delivery, Delivery::Bookmark(_)) && !caught_up && !self.is_caught_up() {
+                return Ok(Ended::TooEarly);
+            }
+            // What is missing in a gap was written again behind it, or is over.
+            if let Delivery::Event(entry) = &delivery {
+                rules = notice(entry).map(|notice| self.apply(&notice, SystemTime::now()));
+                if rules.is_none() {
+                    tracing::warn!(position = entry.position(), "cannot read an entry about revocations");
+                }
+            }
+            self.0.progress.send_modify(|progress| {
+                progress.position = delivery.position();
+                progress.rules = rules.unwrap_or(progress.rules);
+                progress.caught_up |= caught_up;
+            });
+        }
+        Ok(Ended::Closed)
+    }
+
+    /// Writes what holds into the log again, whenever what stands there may soon be gone.
+    async fn keep_in_log(&self) {
+        let mut progress = self.0.progress.subscribe();
+        loop {
+            let is_due = |progress: &Progress| progress.caught_up && progress.rules > 0;
+            // The sender is here, so it does not go.
+            if progress.wait_for(is_due).await.is_err() {
+                return;
+            }
+            // Once at the start, for nobody knows how old it is there.
+            let mut written = None;
+            loop {
+                match self.write_if_due(written).await {
+                    Ok(next) => written = next,
+                    Err(error) => {
+                        let cause = std::error::Error::source(&error).map(ToString::to_string);
+                        tracing::warn!(%error, cause, "what is revoked could not be written into the log again");
+                    }
+                }
+                sleep(LOOK_EVERY).await;
+                if self.forget_what_is_over() == 0 {
+                    break;
+                }
+            }
+        }
+    }
+
+    fn forget_what_is_over(&self) -> usize {
+        let rules = {
+            let mut state = self.state();
+            state.list.drop_over(SystemTime::now());
+            state.list.len()
+        };
+        self.0.progress.send_if_modified(|progress| std::mem::replace(&mut progress.rules, rules) != rules);
+        rules
+    }
+
+    async fn write_if_due(&self, written: Option<Written>) -> Result<Option<Written>, RevokeError> {
+        let bounds =
+            self.0.hub.bounds().await.map_err(|fault| RevokeError::Log(PublishError::NotStored(fault)))?;
+        if written.is_some_and(|written| !written.is_due(&bounds, self.0.renewed_every)) {
+            return Ok(written);
+        }
+        self.write_all().await
+    }
+
+    /// Writes everything that holds, in as few entries as will do.
+    async fn write_all(&self) -> Result<Option<Written>, RevokeError> {
+        let _writing = self.0.writing.lock().await;
+        let rules: Vec<Revocation> = self.state().list.iter().map(|kept| kept.rule.clone()).collect();
+        let (mut first, mut last, mut entries) = (None, 0, 0);
+        for chunk in chunks(&rules, ENTRY_BYTES) {
+            let written = match self.publish(&Notice::of(chunk)).await {
+                // The hub takes no events of that size.
+                Err(RevokeError::Log(PublishError::EventTooLarge { .. })) => {
+                    let mut written = Ok(last);
+                    for rule in chunk {
+                        written = Ok(self.publish(&Notice::of([rule])).await?);
+                        entries += 1;
+                    }
+                    written
+                }
+                written => {
+                    entries += 1;
+                    written
+                }
+            };
+            last = written?;
+            first = first.or(Some(last));
+        }
+        Ok(first.map(|first| Written { first, last, entries, at: Instant::now() }))
+    }
+}
+
+/// Where everything that holds stands in the log.
+#[derive(Clone, Copy, Debug)]
+struct Written {
+    first: Position,
+    last: Position,
+    entries: Position,
+    at: Instant,
+}
+
+impl Written {
+    fn is_due(&self, log: &Bounds, every: Duration) -> bool {
+        let newer = log.next.saturating_sub(self.first);
+        let is_trimmed = log.oldest > 1;
+        // Half of what is kept is newer. Of a log that keeps hardly anything, not before something else has come.
+        let in_older_half =
+            is_trimmed && self.first.saturating_sub(log.oldest) <= newer && log.next > self.last + 1;
+        in_older_half || newer >= POSITIONS * self.entries || self.at.elapsed() >= every
+    }
+}
+
+/// Divides revocations into runs of about so many bytes, each of one at least.
+fn chunks(rules: &[Revocation], bytes_max: usize) -> impl Iterator<Item = &[Revocation]> {
+    let mut rest = rules;
+    std::iter::from_fn(move || {
+        let mut bytes = 0;
+        let fits = |rule: &Revocation| {
+            bytes += Notice::bytes(rule);
+            bytes <= bytes_max
+        };
+        let count = rest.iter().map(fits).take_while(|fits| *fits).count().max(1);
+        let (chunk, behind) = rest.split_at_checked(count)?;
+        rest = behind;
+        Some(chunk)
+    })
+}
+
+/// What an entry says, if it can be read.
+fn notice(entry: &Entry) -> Option<Notice> {
+    let (mut decoder, mut bytes) = (Decoder::new(), entry.frame().as_bytes());
+    while let Ok(Some(item)) = decoder.next(&mut bytes) {
+        if let Item::Event(event) = item {
+            return serde_json::from_str(event.data).ok();
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn check(written: (Position, Position), log: (Position, Position), expected: bool) {
+        let (first, last) = written;
+        let written = Written { first, last, entries: last - first + 1, at: Instant::now() };
+        let bounds = Bounds { epoch: 1, oldest: log.0, next: log.1 };
+        assert_eq!(written.is_due(&bounds, HOUR), expected, "{written:?} in {log:?}");
+    }
+
+    #[test]
+    fn what_holds_is_written_again_before_the_log_drops_it_p7() {
+        // Nothing was ever dropped.
+        check((10, 10), (1, 100), false);
+        // Half of what is kept, and one more than half.
+        check((150, 150), (100, 199), false);
+        check((150, 150), (100, 200), true);
+        // It is gone already.
+        check((50, 50), (100, 200), true);
+        // A thousand positions for each entry.
+        check((1, 1), (1, 1_000), false);
+        check((1, 1), (1, 1_001), true);
+        check((1, 10), (1, 10_000), false);
+        check((1, 10), (1, 10_001), true);
+    }
+
+    #[test]
+    fn a_log_that_keeps_less_than_what_holds_is_not_filled_with_it() {
+        check((90, 99), (95, 100), false);
+        check((90, 99), (96, 101), true);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_holds_is_written_again_when_it_has_become_old_p7() {
+        let written = Written { first: 1, last: 1, entries: 1, at: Instant::now() };
+        let bounds = Bounds { epoch: 1, oldest: 1, next: 2 };
+        tokio::time::advance(Duration::from_secs(3599)).await;
+        assert!(!written.is_due(&bounds, HOUR));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert!(written.is_due(&bounds, HOUR));
+    }
+
+    #[test]
+    fn runs_hold_everything_in_order_and_no_more_than_they_may() {
+        let rules: Vec<_> =
+            (0..10).map(|n| Revocation::of_subject(format!("{n}{}", "x".repeat(n * 50)))).collect();
+        for bytes in [0, 1, 500, 1_000, 100_000] {
+            let runs: Vec<_> = chunks(&rules, bytes).collect();
+            assert_eq!(runs.concat(), rules);
+            let size = |run: &[Revocation]| run.iter().map(Notice::bytes).sum::<usize>();
+            assert!(runs.iter().all(|run| run.len() == 1 || size(run) <= bytes), "{bytes}");
+        }
+        assert_eq!(chunks(&[], 500).count(), 0);
+    }
+}

@@ -1,0 +1,177 @@
+//! Clients that account for everything that they asked for and may read: each delivery has to move a client's frontier without
+//! leaving anything out. It polls nothing.
+
+use std::sync::Arc;
+
+use fanfare_hub::{Delivery, GapReason, Position, Subscription};
+use fanfare_wire::EventId;
+
+use super::publishing::Accepted;
+use super::steps::ClientPlan;
+use super::{World, index};
+use crate::support::{Bell, data};
+
+pub struct Client {
+    pub plan: ClientPlan,
+    pub subscription: Option<Subscription>,
+    pub last_event_id: Option<EventId>,
+    /// Everything up to here, in the log of that epoch, is accounted for.
+    pub frontier: Option<(u32, Position)>,
+    /// What it has seen: id, and the frontier it stood for.
+    pub seen: Vec<(EventId, Option<(u32, Position)>)>,
+    /// What a gap may be told for at the start, besides retention and a new epoch.
+    pub excuse: Option<GapReason>,
+    pub asked_earliest: bool,
+    pub is_new: bool,
+    /// The log that it came to, and the end of it then.
+    pub came_to: (u32, Position),
+    pub bell: Arc<Bell>,
+    pub waiting: bool,
+}
+
+impl Client {
+    pub fn wants(&self, accepted: &Accepted) -> bool {
+        let asked = self.plan.asks == 15 || self.plan.asks & accepted.topics != 0;
+        asked && self.may_read(accepted)
+    }
+
+    pub fn may_read(&self, accepted: &Accepted) -> bool {
+        !accepted.private || self.plan.grants & accepted.topics != 0
+    }
+}
+
+impl World {
+    /// The gap that a client with an id that nobody gave it is told before anything else.
+    pub fn certain_gap(&self, client: usize) -> Option<GapReason> {
+        let known = &self.clients[client];
+        match known.last_event_id.as_ref().filter(|_| known.is_new)?.as_str() {
+            "nobody's" => Some(GapReason::Unknown),
+            other => self.foreign.contains(other).then_some(GapReason::Rewound),
+        }
+    }
+
+    /// Whether something is kept that this client has yet to get, or to be told a gap for.
+    pub fn is_owed(&self, client: usize) -> bool {
+        if self.certain_gap(client).is_some() {
+            return true;
+        }
+        let known = &self.clients[client];
+        let from = match known.frontier {
+            Some((of, frontier)) if of == self.epoch => frontier + 1,
+            // It has seen another log, and is told so if what it saw last can still be looked up.
+            Some((_, frontier)) if frontier >= self.oldest() => return true,
+            Some(_) => 1,
+            None if known.asked_earliest => 1,
+            _ => return false,
+        };
+        (from.max(self.oldest())..self.told()).any(|position| known.wants(&self.log[index(position)]))
+    }
+
+    pub fn account(&mut self, client: usize, delivery: &Delivery) {
+        let (oldest, epoch) = (self.oldest(), self.epoch);
+        self.forget_the_place_of_a_reused_id(client);
+        self.check_secrecy(client, delivery);
+        if let Some(reason) = self.certain_gap(client) {
+            let is_told = matches!(delivery, Delivery::Gap(gap) if gap.reason() == reason);
+            assert!(is_told, "P6: the id is {reason:?}, but {delivery:?} comes");
+        }
+        let known = &self.clients[client];
+        let to = delivery.position();
+        let same_log = known.frontier.filter(|(of, _)| *of == epoch).map(|(_, position)| position);
+        let wanted = |from: Position, to: Position| {
+            (from..to).filter(|&position| known.wants(&self.log[index(position)])).collect::<Vec<_>>()
+        };
+        match delivery {
+            Delivery::Event(entry) => {
+                let accepted = &self.log[index(to)];
+                assert!(known.wants(accepted), "P7: {to} was not asked for, or may not be read");
+                if let Some(id) = accepted.id.as_ref().or(accepted.chosen.as_ref()) {
+                    assert_eq!(entry.id(), id, "{to} has another id than its publisher was told");
+                }
+                assert_eq!(data(entry), accepted.data, "{to} is not what was published");
+                Self::check_nothing_left_out(known, same_log, oldest, to, wanted);
+            }
+            Delivery::Bookmark(_) => {
+                assert!(known.plan.bookmarks);
+                Self::check_nothing_left_out(known, same_log, oldest, to + 1, wanted);
+            }
+            Delivery::Gap(gap) => {
+                let rewound = known.frontier.is_some_and(|(of, _)| of != epoch) || known.came_to.0 != epoch;
+                match gap.reason() {
+                    GapReason::Trimmed => {
+                        let behind = same_log.unwrap_or(0) + 1;
+                        assert!(
+                            behind < oldest,
+                            "a gap though everything from {behind} on is kept (oldest {oldest})"
+                        );
+                        let lost = wanted(behind.max(oldest), to + 1);
+                        assert!(lost.is_empty(), "P2: {lost:?} are kept, but the gap swallows them");
+                    }
+                    GapReason::Rewound => assert!(rewound || known.excuse == Some(GapReason::Rewound)),
+                    GapReason::Unknown => assert_eq!(known.excuse, Some(GapReason::Unknown)),
+                    _ => panic!("no such reason is known here"),
+                }
+                // Whatever the gap is for, it does not swallow what came after the client did, as long as that is kept.
+                if known.is_new && known.came_to.0 == epoch {
+                    let lost = wanted((known.came_to.1 + 1).max(oldest), to + 1);
+                    assert!(lost.is_empty(), "P2: {lost:?} came after the client, but the gap swallows them");
+                }
+            }
+            _ => panic!("no such delivery is known here"),
+        }
+        let known = &mut self.clients[client];
+        known.is_new = false;
+        known.excuse = None;
+        known.frontier = Some((epoch, to));
+        known.last_event_id = Some(delivery.id().clone());
+        known.seen.push((delivery.id().clone(), known.frontier));
+    }
+
+    /// P7: nobody resumes from a publisher's id whose entry they may not read.
+    pub fn check_secrecy(&self, client: usize, delivery: &Delivery) {
+        let known = &self.clients[client];
+        let Some(last) = known.last_event_id.as_ref().filter(|_| known.is_new) else { return };
+        let mut entries =
+            self.log.iter().filter(|accepted| accepted.chosen.as_ref() == Some(last)).peekable();
+        let is_secret = entries.peek().is_some() && !entries.any(|accepted| known.may_read(accepted));
+        if is_secret && known.came_to.0 == self.epoch {
+            let is_unknown = matches!(delivery, Delivery::Gap(gap) if gap.reason() == GapReason::Unknown);
+            assert!(is_unknown, "P7: {last:?} is of an entry that may not be read, but {delivery:?} comes");
+        }
+    }
+
+    /// A publisher's id that was used again before it was looked up: the promise does not hold for it (M-134).
+    pub fn forget_the_place_of_a_reused_id(&mut self, client: usize) {
+        let known = &mut self.clients[client];
+        let uses = known.last_event_id.as_ref().and_then(|last| self.uses.get(last));
+        if known.is_new && uses.is_some_and(|&uses| uses > 1) {
+            known.frontier = None;
+        }
+    }
+
+    /// P1, P2, P3: everything that was wanted between the frontier and `to` (exclusive) is accounted for.
+    pub fn check_nothing_left_out(
+        client: &Client,
+        same_log: Option<Position>,
+        oldest: Position,
+        to: Position,
+        wanted: impl Fn(Position, Position) -> Vec<Position>,
+    ) {
+        match (client.frontier, same_log) {
+            (Some(_), Some(frontier)) => {
+                assert!(to > frontier, "P1, P3: {to} comes behind {frontier}");
+                let left_out = wanted(frontier + 1, to);
+                assert!(left_out.is_empty(), "P2: {left_out:?} were left out before {to}");
+            }
+            // What stood there is not kept, so nobody can tell whether it was another entry.
+            (Some((_, lost)), None) if client.is_new && lost < oldest => {}
+            (Some(_), None) => panic!("P6: the log was rewound and nobody was told"),
+            (None, _) if client.asked_earliest => {
+                let left_out = wanted(oldest, to.max(oldest));
+                assert!(left_out.is_empty(), "P2: {left_out:?} are kept, but the replay begins at {to}");
+            }
+            // A publisher's id that was used twice: the promise does not hold for it (M-134).
+            (None, _) => {}
+        }
+    }
+}

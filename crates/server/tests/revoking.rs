@@ -1,0 +1,231 @@
+//! Tokens that operators take back: streams end, and what was revoked stays so over a restart, however the program ended and
+//! however little the log keeps (P7).
+
+mod common;
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use common::{HUB, Hub, fanfare, read_until, request};
+use fanfare_http::token::{Algorithm, Language, Mint, SigningKey, TopicMatcher};
+
+const SECRET: &str = "a secret of more than thirty-two bytes";
+const AUDIENCE: &str = "https://push.test/.well-known/mercure";
+const ISSUER: &str = "https://shop.test";
+const FORM: &str = "Content-Type: application/x-www-form-urlencoded\r\n";
+const JSON: &str = "Content-Type: application/json\r\n";
+
+fn token(subject: &str) -> String {
+    let all = || [TopicMatcher::new(Language::UrlPattern, "*").expect("a matcher")];
+    let key = SigningKey::secret(Algorithm::Hs256, SECRET).expect("a key");
+    let mint = Mint::modern(ISSUER, AUDIENCE).publish(all()).subscribe(all()).subject(subject);
+    mint.sign(&key, SystemTime::now() - Duration::from_secs(5)).expect("a token")
+}
+
+/// A hub for tokens, over a log on the disk, with operators on a port of their own.
+fn serve(folder: &Path, more: &[&str]) -> Hub {
+    let folder = folder.to_str().expect("text");
+    let arguments = [
+        "serve",
+        "--listen",
+        "127.0.0.1:0",
+        "--admin-listen",
+        "127.0.0.1:0",
+        "--data-dir",
+        folder,
+        "--trusted-issuers",
+        ISSUER,
+        "--resource-identifier",
+        AUDIENCE,
+        "--publisher-jwt-key",
+        SECRET,
+        "--subscriber-jwt-key",
+        SECRET,
+    ];
+    Hub::of(fanfare(&[&arguments[..], more].concat()), 2)
+}
+
+fn admin(hub: &Hub, method: &str, target: &str, body: &str) -> (u16, String) {
+    let (status, _, body) = request(&hub.addresses[1], method, target, JSON, body);
+    (status, body)
+}
+
+/// Revokes; gives the id, and how many streams were cut.
+fn revoke(hub: &Hub, what: &str) -> (String, u64) {
+    let (status, body) = admin(hub, "POST", "/admin/revocations", what);
+    assert_eq!(status, 200, "{body}");
+    let rest = body.strip_prefix(r#"{"id":""#).expect("an id first");
+    let (id, rest) = rest.split_once(r#"","streams_cut":"#).expect("a number next");
+    (id.to_owned(), rest.trim_end_matches('}').parse().expect("a number"))
+}
+
+fn bearer(token: &str) -> String {
+    format!("Authorization: Bearer {token}\r\n")
+}
+
+fn publish(hub: &Hub, token: &str, data: &str) -> u16 {
+    let headers = format!("{FORM}{}", bearer(token));
+    hub.request("POST", HUB, &headers, &format!("topic=a&private=on&data={data}")).0
+}
+
+fn subscribe(hub: &Hub, token: &str) -> TcpStream {
+    let mut socket = hub.connect();
+    let address = hub.address();
+    write!(socket, "GET {HUB}?match=a HTTP/1.1\r\nHost: {address}\r\n{}\r\n", bearer(token))
+        .expect("a request");
+    read_until(&mut socket, ":\n");
+    socket
+}
+
+fn check_refused(hub: &Hub, token: &str) {
+    assert_eq!(publish(hub, token, "x"), 401);
+    let (status, head, _) = hub.request("GET", &format!("{HUB}?match=a"), &bearer(token), "");
+    assert_eq!(status, 401);
+    assert!(head.contains(r#"error="invalid_token""#), "{head}");
+}
+
+fn check_honoured(hub: &Hub, token: &str) {
+    assert_eq!(publish(hub, token, "x"), 200);
+    drop(subscribe(hub, token));
+}
+
+fn folder() -> tempfile::TempDir {
+    tempfile::tempdir().expect("a folder")
+}
+
+#[test]
+fn a_revoked_subject_loses_its_streams_and_stays_out_over_a_kill_p7() {
+    let folder = folder();
+    let (alice, bob) = (token("alice"), token("bob"));
+    let mut hub = serve(folder.path(), &[]);
+    let (mut ended, mut stays) = (subscribe(&hub, &alice), subscribe(&hub, &bob));
+    let (id, cut) = revoke(&hub, &format!(r#"{{"subject":"alice","issuer":"{ISSUER}"}}"#));
+    assert_eq!(cut, 1);
+    let mut rest = String::new();
+    ended.read_to_string(&mut rest).expect("a clean end");
+    assert!(rest.contains("retry: "), "{rest}");
+    check_refused(&hub, &alice);
+    assert_eq!(publish(&hub, &bob, "still+there"), 200);
+    read_until(&mut stays, "data: still there\n\n");
+    let listed = admin(&hub, "GET", "/admin/revocations", "").1;
+    assert_eq!(listed, format!(r#"[{{"id":"{id}","subject":"alice","issuer":"{ISSUER}","streams_cut":1}}]"#));
+    hub.signal("KILL");
+    hub.wait();
+
+    let mut hub = serve(folder.path(), &[]);
+    check_refused(&hub, &alice);
+    check_refused(&hub, &token("alice"));
+    check_honoured(&hub, &bob);
+    assert_eq!(admin(&hub, "DELETE", &format!("/admin/revocations/{id}"), "").0, 204);
+    assert_eq!(admin(&hub, "DELETE", &format!("/admin/revocations/{id}"), "").0, 404);
+    check_honoured(&hub, &alice);
+    hub.signal("KILL");
+    hub.wait();
+    check_honoured(&serve(folder.path(), &[]), &alice);
+}
+
+/// Goal: retention has dropped the entry by which somebody was revoked before the program is killed.
+/// Method: publish until the log begins behind it and says again what holds, which it does by itself.
+#[test]
+fn what_the_log_keeps_of_events_does_not_bound_what_is_revoked_p7() {
+    let folder = folder();
+    let (alice, bob) = (token("alice"), token("bob"));
+    let few = ["--history-events", "40"];
+    let mut hub = serve(folder.path(), &few);
+    revoke(&hub, r#"{"subject":"alice"}"#);
+    let position = |hub: &Hub, which: &str| {
+        let (_, _, text) = request(&hub.addresses[1], "GET", "/metrics", "", "");
+        let name = format!("fanfare_{which}_position");
+        let line = text.lines().find(|line| line.starts_with(&name)).unwrap_or_else(|| panic!("{text}"));
+        line.rsplit(' ').next().and_then(|number| number.parse::<u64>().ok()).expect("a number")
+    };
+    let (mut published, mut own) = (0, 0);
+    while position(&hub, "disk_oldest") < 200 {
+        // More than half of what is kept.
+        for _ in 0..25 {
+            assert_eq!(publish(&hub, &bob, "x"), 200);
+            published += 1;
+        }
+        let own_now = |hub: &Hub| position(hub, "log_next") - 1 - published;
+        while position(&hub, "disk_oldest") > 1 && own_now(&hub) == own {}
+        own = own_now(&hub);
+    }
+    hub.signal("KILL");
+    hub.wait();
+    let hub = serve(folder.path(), &few);
+    check_refused(&hub, &alice);
+    check_honoured(&hub, &bob);
+}
+
+#[test]
+fn tokens_are_revoked_by_when_they_were_issued_p7() {
+    let folder = folder();
+    let alice = token("alice");
+    let hub = serve(folder.path(), &[]);
+    revoke(&hub, r#"{"issued_before":"2020-01-01T00:00:00+01:00"}"#);
+    check_honoured(&hub, &alice);
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970").as_secs();
+    revoke(&hub, &format!(r#"{{"issued_before":{now},"issuer":"{ISSUER}","until":{}}}"#, now + 3600));
+    check_refused(&hub, &alice);
+}
+
+#[test]
+fn what_cannot_be_revoked_is_refused_with_a_sentence_p7() {
+    let folder = folder();
+    let hub = serve(folder.path(), &[]);
+    for (body, expected) in [
+        ("{}", (400, "Say whose tokens are revoked")),
+        (r#"{"issuer":"x"}"#, (400, "Say whose tokens are revoked")),
+        (r#"{"subject":"x","token_id":"y"}"#, (400, "either `subject` or `token_id`")),
+        (r#"{"subject":""}"#, (400, "A name is empty.")),
+        (r#"{"subject":"x","until":1}"#, (400, "has passed")),
+        (r#"{"subject":"x","untill":1}"#, (422, "untill")),
+        (r#"{"issued_before":"yesterday"}"#, (422, "a moment such as")),
+        (r#"{"subject":1}"#, (422, "subject")),
+        ("subject=x", (400, "JSON")),
+    ] {
+        let (status, sentence) = admin(&hub, "POST", "/admin/revocations", body);
+        assert_eq!(status, expected.0, "{body}: {sentence}");
+        assert!(sentence.contains(expected.1), "{body}: {sentence}");
+    }
+    let long = format!(r#"{{"subject":"{}"}}"#, "x".repeat(5_000));
+    assert_eq!(admin(&hub, "POST", "/admin/revocations", &long).0, 413);
+    // What a page of another origin can send without being asked.
+    let (status, _, _) = request(&hub.addresses[1], "POST", "/admin/revocations", FORM, r#"{"subject":"x"}"#);
+    assert_eq!(status, 415);
+    assert_eq!(admin(&hub, "GET", "/admin/revocations", "").1, "[]");
+}
+
+#[test]
+fn only_operators_revoke_p7() {
+    let folder = folder();
+    let hub = serve(folder.path(), &["--admin-token", "an operator's token of some length"]);
+    let (alice, body) = (token("alice"), r#"{"subject":"alice"}"#);
+    // Not where clients come, whoever they are.
+    let headers = format!("{JSON}{}", bearer(&alice));
+    assert_eq!(hub.request("POST", "/admin/revocations", &headers, body).0, 404);
+    for wrong in ["", &*bearer(&alice)] {
+        for (method, target) in [
+            ("POST", "/admin/revocations"),
+            ("GET", "/admin/revocations"),
+            ("DELETE", "/admin/revocations/x"),
+        ] {
+            let (status, _, _) = request(&hub.addresses[1], method, target, &format!("{JSON}{wrong}"), body);
+            assert_eq!(status, 401, "{method} {target}");
+        }
+    }
+    check_honoured(&hub, &alice);
+    let right = format!("{JSON}{}", bearer("an operator's token of some length"));
+    assert_eq!(request(&hub.addresses[1], "POST", "/admin/revocations", &right, body).0, 200);
+    check_refused(&hub, &alice);
+}
+
+#[test]
+fn in_dev_one_address_has_it_all_p7() {
+    let hub = Hub::start(&[]);
+    let (status, _, body) = hub.request("POST", "/admin/revocations", JSON, r#"{"token_id":"x"}"#);
+    assert_eq!(status, 200, "{body}");
+    assert!(body.ends_with("\"streams_cut\":0}"), "{body}");
+}
