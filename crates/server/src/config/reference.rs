@@ -110,7 +110,12 @@ fn issuers(value: &OsString) -> OsString {
     names.join(",").into()
 }
 
-fn add_server_name(value: &str, has_certificate: bool, layers: &mut Layers<'_>, notes: &mut Vec<Note>) -> Result<(), Failure> {
+fn add_server_name(
+    value: &str,
+    has_certificate: bool,
+    layers: &mut Layers<'_>,
+    notes: &mut Vec<Note>,
+) -> Result<(), Failure> {
     let origin = Origin::Reference(SERVER_NAME.to_owned());
     let refuse =
         |reason: String| Failure::Setting { origin: origin.clone(), long: "listen".to_owned(), reason };
