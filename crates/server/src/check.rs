@@ -37,7 +37,9 @@ pub(crate) fn check(mut config: Config) -> ExitCode {
 fn report(config: &Config, access: &Access) -> String {
     let mut text = String::new();
     let file = config.file.as_ref().map_or("none".to_owned(), |file| file.display().to_string());
-    for (name, value) in [("file", file)].into_iter().chain(served(config)).chain(allowed(access)) {
+    for (name, value) in
+        [("file", file)].into_iter().chain(served(config)).chain(allowed(config.serve.dev, access))
+    {
         let _ = writeln!(text, "{name:<13} {value}");
     }
     let _ = writeln!(text, "\nset, and where; everything else is at its default (fanfare serve --help):");
@@ -66,7 +68,7 @@ fn served(config: &Config) -> Vec<(&'static str, String)> {
     lines
 }
 
-fn allowed(access: &Access) -> Vec<(&'static str, String)> {
+fn allowed(dev: bool, access: &Access) -> Vec<(&'static str, String)> {
     let mut lines = Vec::new();
     for issuer in &access.issuers {
         let told = if issuer.is_authorization_server { "; clients are sent there for tokens" } else { "" };
@@ -80,8 +82,7 @@ fn allowed(access: &Access) -> Vec<(&'static str, String)> {
     let audience = access.resource_identifier.clone();
     lines.push(("audience", audience.unwrap_or_else(|| list(&access.public_urls, "none"))));
     lines.push(("cookie", access.cookie_name.clone()));
-    let anonymous = if access.anonymous { "may read what is public" } else { "are refused" };
-    lines.push(("anonymous", format!("subscribers without a token {anonymous}")));
+    lines.push(("no token", without_token(dev, access.anonymous).to_owned()));
     lines.push(("public URLs", list(&access.public_urls, "wherever clients ask")));
     lines.push(("CORS", origins(&access.cors_origins, "no origin")));
     lines.push(("with cookies", origins(&access.publish_origins, "only the hub's own pages publish")));
@@ -99,6 +100,14 @@ fn allowed(access: &Access) -> Vec<(&'static str, String)> {
         .map(|PublishRate { rate, burst }| format!("{rate} for each subject, {burst} at once"));
     lines.push(("publishing", rate.unwrap_or_else(|| "without a limit".to_owned())));
     lines
+}
+
+fn without_token(dev: bool, anonymous: bool) -> &'static str {
+    match (dev, anonymous) {
+        (true, _) => "with --dev, everybody publishes, and reads what is public",
+        (false, true) => "subscribers read what is public",
+        (false, false) => "subscribers are refused",
+    }
 }
 
 fn origins(origins: &Origins, none: &str) -> String {

@@ -33,6 +33,9 @@ use self::variables::Variables;
 use crate::flags::{self, Flags, Init, Serve};
 use crate::token::Token;
 
+/// The flag with which there is HTTPS.
+const CERTIFICATE: &str = "tls-cert";
+
 /// The file that is read without being asked for.
 const FILE: &str = "fanfare.toml";
 
@@ -88,7 +91,6 @@ pub(crate) fn read(
     let mut layers = Layers::over(&command, matches);
     let Variables { settings, mut notes } = variables::settings(&environment, &command);
     layers.add(settings)?;
-    reference::add(&environment, &mut layers, &mut notes)?;
     let named = layers.added_file().map(Path::new).or(matches.get_one(CONFIG).map(PathBuf::as_path));
     let file = match named {
         Some(path) => Some((path.to_owned(), content(path)?)),
@@ -98,6 +100,10 @@ pub(crate) fn read(
         Some((path, text)) => file::read(path, text, &command)?,
         None => file::Content::default(),
     };
+    // Also one that the file below names makes HTTPS possible.
+    let has_certificate = layers.origin(CERTIFICATE).is_some()
+        || content.settings.iter().any(|setting| setting.long == CERTIFICATE);
+    reference::add(&environment, has_certificate, &mut layers, &mut notes)?;
     layers.add(content.settings)?;
 
     let all = parse(&command, &layers.arguments(arguments, subcommand)).map_err(Failure::Together)?;

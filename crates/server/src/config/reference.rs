@@ -48,6 +48,7 @@ const DIRECTIVE_FLAGS: [(&str, &str); 13] = [
 /// `SERVER_NAME` is no address.
 pub(super) fn add(
     environment: &BTreeMap<OsString, OsString>,
+    has_certificate: bool,
     layers: &mut Layers<'_>,
     notes: &mut Vec<Note>,
 ) -> Result<(), Failure> {
@@ -75,7 +76,7 @@ pub(super) fn add(
         add_one(became, &format!("it is --{long} here"), layers, notes)?;
     }
     if let Some(value) = variable(SERVER_NAME) {
-        add_server_name(&value.to_string_lossy(), layers, notes)?;
+        add_server_name(&value.to_string_lossy(), has_certificate, layers, notes)?;
     }
     if let Some(value) = variable(DIRECTIVES) {
         notes.push(directives(&value.to_string_lossy()));
@@ -109,7 +110,12 @@ fn issuers(value: &OsString) -> OsString {
     names.join(",").into()
 }
 
-fn add_server_name(value: &str, layers: &mut Layers<'_>, notes: &mut Vec<Note>) -> Result<(), Failure> {
+fn add_server_name(
+    value: &str,
+    has_certificate: bool,
+    layers: &mut Layers<'_>,
+    notes: &mut Vec<Note>,
+) -> Result<(), Failure> {
     let origin = Origin::Reference(SERVER_NAME.to_owned());
     let refuse =
         |reason: String| Failure::Setting { origin: origin.clone(), long: "listen".to_owned(), reason };
@@ -121,7 +127,7 @@ fn add_server_name(value: &str, layers: &mut Layers<'_>, notes: &mut Vec<Note>) 
     let mut values = Vec::new();
     for site in value.split([',', ' ']).filter(|site| !site.is_empty()) {
         let (address, is_tls) = address(site).map_err(&refuse)?;
-        if is_tls && layers.origin("tls-cert").is_none() {
+        if is_tls && !has_certificate {
             return Err(refuse(format!(
                 "\"{site}\" asks for HTTPS with a certificate that the hub gets by itself (ACME), which is not built: give \
                  --tls-cert and --tls-key, or behind a proxy that does HTTPS write http://{site}; --listen wins over it"
