@@ -59,9 +59,11 @@ const FORGED = [{ alg: "HS256", typ: "at+jwt" }, { iss: "https://localhost", aud
 describe("tokens on the page", () => {
   test("a token that is pasted is explained, with the reason why it is refused", PATIENT, () => onThePage(async (tab) => {
     await tab.fill("#token", `Bearer ${FORGED}\n`);
-    const verdict = tab.locator("#explanation .verdict.bad");
-    await verdict.waitFor();
-    assert.match(await verdict.textContent(), /Refused: .*signature/);
+    const verdicts = tab.locator("#explanation .verdict.bad");
+    await verdicts.first().waitFor();
+    const [publishing, subscribing] = await verdicts.allTextContents();
+    assert.match(publishing, /^✕Publishing: refused: .*signature/);
+    assert.match(subscribing, /^✕Subscribing: refused: .*signature/);
     assert.match(await tab.locator("#explanation .facts").textContent(), /mallory/);
     await tab.fill("#token", "no token at all");
     await tab.locator("#explanation .verdict", { hasText: "Not a token" }).waitFor();

@@ -47,7 +47,8 @@ impl Dev {
 
     /// Serves `/dev/hub`, `/dev/token/explain`, and `/dev/token/mint` if there is a key for it.
     pub(crate) fn router(self) -> Router {
-        let about = About { path: self.hub_url.path().to_owned(), explains: true, mints: self.audience.is_some() };
+        let about =
+            About { path: self.hub_url.path().to_owned(), explains: true, mints: self.audience.is_some() };
         let mut router = Router::new().route("/dev/token/explain", post(explain));
         if about.mints {
             router = router.route("/dev/token/mint", post(mint));

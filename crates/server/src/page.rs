@@ -36,10 +36,12 @@ const FILES: [(&str, &str); 14] = files![
 
 /// Serves the page at `/`, and what it is made of below `/page/`.
 pub(crate) fn router() -> Router {
-    let page = Router::new().route("/", get(file("text/html; charset=utf-8", include_str!("page/index.html"))));
+    let page =
+        Router::new().route("/", get(file("text/html; charset=utf-8", include_str!("page/index.html"))));
     FILES.iter().fold(page, |page, (path, content)| {
         let is_style = path.ends_with(".css");
-        let content_type = if is_style { "text/css; charset=utf-8" } else { "text/javascript; charset=utf-8" };
+        let content_type =
+            if is_style { "text/css; charset=utf-8" } else { "text/javascript; charset=utf-8" };
         page.route(path, get(file(content_type, content)))
     })
 }
