@@ -120,6 +120,16 @@ describe("tokens on the page", () => {
     assert.equal(await tab.locator("#token").inputValue(), "");
   }));
 
+  test("who publishes too often is shown when to come back", PATIENT, () => onThePage(async (tab) => {
+    await mint(tab);
+    await publish(tab, { topic: "rooms/7", data: "the first" });
+    await tab.locator('#answer[data-kind="good"]').waitFor();
+    await publish(tab, { topic: "rooms/7", data: "the second" });
+    const answer = tab.locator('#answer[data-kind="bad"]');
+    await answer.waitFor();
+    assert.match(await answer.textContent(), /^429 Too Many Requests .{10,}Retry-After\d+$/);
+  }, { more: ["--publish-rate", "1/h"] }));
+
   test("a token survives a reload of the tab and is in no address", PATIENT, () => onThePage(async (tab) => {
     await mint(tab, { subject: "desk-7" });
     await tab.reload();

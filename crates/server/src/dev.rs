@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use url::Url;
 
-use crate::access::{Access, DEVELOPMENT_ISSUER, DEVELOPMENT_KEY};
+use crate::access::{Access, DEVELOPMENT_ISSUER};
 
 /// Longer ones are no tokens; the hub takes shorter ones only.
 const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -33,22 +33,31 @@ pub(crate) struct Dev {
     hub_url: Url,
     /// Whether tokens from before Mercure 1.0 are taken.
     is_legacy: bool,
-    /// What stands in `aud` of a token that is made here. None: the keys are somebody's own, so none is made.
-    audience: Option<String>,
+    /// None: the keys are somebody's own, so no token is made.
+    minting: Option<Minting>,
+}
+
+/// How tokens are made.
+#[derive(Clone)]
+struct Minting {
+    /// Everybody knows it.
+    key: &'static str,
+    /// What stands in `aud`.
+    audience: String,
 }
 
 impl Dev {
     pub(crate) fn new(access: &Access, verifier: Verifier, revocations: Revocations, hub_url: Url) -> Self {
         let audience = access.resource_identifier.clone();
         let audience = audience.or_else(|| access.public_urls.first().map(Url::to_string));
-        let audience = audience.filter(|_| access.has_development_keys);
-        Self { verifier, revocations, hub_url, is_legacy: access.legacy.is_some(), audience }
+        let minting = access.development_key.zip(audience).map(|(key, audience)| Minting { key, audience });
+        Self { verifier, revocations, hub_url, is_legacy: access.legacy.is_some(), minting }
     }
 
     /// Serves `/dev/hub`, `/dev/token/explain`, and `/dev/token/mint` if there is a key for it.
     pub(crate) fn router(self) -> Router {
         let about =
-            About { path: self.hub_url.path().to_owned(), explains: true, mints: self.audience.is_some() };
+            About { path: self.hub_url.path().to_owned(), explains: true, mints: self.minting.is_some() };
         let mut router = Router::new().route("/dev/token/explain", post(explain));
         if about.mints {
             router = router.route("/dev/token/mint", post(mint));
@@ -157,8 +166,8 @@ impl Dev {
             // The cause is the reason; that it is not valid is what we say anyway.
             return Some(denied.source().map_or_else(|| denied.to_string(), chain));
         }
-        let topics = claims.details.iter().flat_map(|detail| &detail.topics);
-        topics.filter_map(|topic| self.fault(topic)).next()
+        let mut topics = claims.details.iter().flat_map(|detail| &detail.topics);
+        topics.find_map(|topic| self.fault(topic))
     }
 
     /// Why a matcher does not compile.
@@ -228,10 +237,11 @@ async fn mint(State(dev): State<Dev>, Json(wanted): Json<Wanted>) -> Response {
 
 impl Dev {
     fn minted(&self, wanted: Wanted) -> Result<String, String> {
-        let audience = self.audience.as_deref().ok_or("the hub has keys of its own")?;
-        let mut mint = match wanted.legacy {
-            true => token::Mint::legacy(),
-            false => token::Mint::modern(DEVELOPMENT_ISSUER, audience),
+        let Minting { key, audience } = self.minting.as_ref().ok_or("the hub has keys of its own")?;
+        let mut mint = if wanted.legacy {
+            token::Mint::legacy()
+        } else {
+            token::Mint::modern(DEVELOPMENT_ISSUER, audience)
         };
         mint = mint.publish(matchers(wanted.legacy, &wanted.publish)?);
         mint = mint.subscribe(matchers(wanted.legacy, &wanted.subscribe)?);
@@ -244,7 +254,7 @@ impl Dev {
         if let Some(seconds) = wanted.lifetime_seconds {
             mint = mint.lifetime(Duration::from_secs(seconds));
         }
-        let key = SigningKey::secret(Algorithm::Hs256, DEVELOPMENT_KEY).map_err(|error| chain(&error))?;
+        let key = SigningKey::secret(Algorithm::Hs256, key).map_err(|error| chain(&error))?;
         mint.sign(&key, SystemTime::now()).map_err(|error| chain(&error))
     }
 }

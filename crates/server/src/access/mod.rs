@@ -54,8 +54,8 @@ pub(crate) struct Access {
     pub(crate) publish_rate: Option<PublishRate>,
     /// What operators have to send.
     pub(crate) admin_token: Option<Secret>,
-    /// Whether nobody configured a key, and the one that everybody knows is in its place.
-    pub(crate) has_development_keys: bool,
+    /// The key that everybody knows, if nobody configured one and it is in its place.
+    pub(crate) development_key: Option<&'static str>,
 }
 
 /// The bucket of each subject that publishes.
@@ -106,7 +106,7 @@ impl Access {
                 .filter(|lifetime| !lifetime.is_zero()),
             publish_rate: publish_rate(config)?,
             admin_token: admin_token(config)?,
-            has_development_keys: false,
+            development_key: None,
         };
         access.check_that_key_sets_come_safely()?;
         if dev {
@@ -133,7 +133,7 @@ impl Access {
     }
 
     fn take_development_keys(&mut self) {
-        self.has_development_keys = true;
+        self.development_key = Some(DEVELOPMENT_KEY);
         self.issuers = vec![Issuer {
             id: DEVELOPMENT_ISSUER.to_owned(),
             keys: Keys::development(),

@@ -14,11 +14,12 @@ export function shown(told) {
   return [...verdicts(told), facts(told), ...grants(told), raw(told)];
 }
 
+const kind = ({ legacy, header }) => (legacy ? "of the protocol before 1.0" : /^(application\/)?at\+jwt$/i.test(header.typ) ? "Mercure 1.0" : "a JWT");
+
 /** One line of text: for whom it is, and until when. */
 export function summary(told) {
   if (told.unreadable !== null) return "not a token";
-  const kind = told.legacy ? "older protocol" : "Mercure 1.0";
-  return `${told.claims.sub ?? told.claims.iss ?? "nobody named"} · ${kind}`;
+  return `${text(told.claims.sub ?? told.claims.iss ?? "nobody named")} · ${kind(told)}`;
 }
 
 function verdictLine(isGood, title, reason) {
@@ -39,10 +40,11 @@ function verdicts({ verdicts: [publisher, subscriber], trusted_issuers: trusted 
   return lines;
 }
 
-function facts({ claims, header, legacy }) {
+function facts(told) {
+  const { claims, header } = told;
   const list = make("dl", "facts");
   const add = (name, ...value) => list.append(make("dt", "", name), make("dd", "", ...value));
-  add("Kind", legacy ? "of the protocol before 1.0" : "Mercure 1.0", " ", make("code", "quiet", String(header.alg ?? "no alg")));
+  add("Kind", kind(told), " ", make("code", "quiet", String(header.alg ?? "no alg")));
   if (claims.sub !== undefined) add("For", make("code", "", text(claims.sub)));
   if (claims.iss !== undefined) add("From", make("code", "", text(claims.iss)));
   if (claims.aud !== undefined) add("Hub", make("code", "", text(claims.aud)));

@@ -8,6 +8,8 @@ import { Decoder } from "./decode.js";
 
 /** What browsers wait before they come back, unless the stream says otherwise. */
 const RECONNECTION_TIME_MS = 3_000;
+/** A stream may ask for less; nobody is asked more often. */
+const RECONNECTION_TIME_MIN_MS = 100;
 const CLOSE = "fanfare.close";
 
 export class Stream {
@@ -64,7 +66,7 @@ export class Stream {
       },
       bookmark: (id) => this.on.bookmark?.(id),
       comment: (text) => this.on.comment?.(text),
-      retry: (milliseconds) => { this.reconnectionTime = Math.min(milliseconds, 2 ** 31 - 1); },
+      retry: (milliseconds) => { this.reconnectionTime = Math.min(Math.max(milliseconds, RECONNECTION_TIME_MIN_MS), 2 ** 31 - 1); },
     }, this.lastEventId);
     const reader = response.body.getReader();
     for (;;) {

@@ -49,14 +49,17 @@ async function explain() {
 function show(elements) {
   $("explanation").replaceChildren(...elements);
   $("explanation").hidden = elements.length === 0;
+  // Only the verdict is read out: the rest counts seconds.
+  $("token-said").textContent = Array.from($("explanation").querySelectorAll(".verdict"), (line) => line.textContent.slice(1)).join(". ");
 }
 
 function showUse() {
   const text = typed();
   const isUsed = token.used !== "" && text === token.used;
   $("use").setAttribute("aria-pressed", String(isUsed));
-  $("use").textContent = isUsed ? "In use" : "Use it";
-  $("use").disabled = text === "" && token.used === "";
+  $("use").textContent = isUsed ? "In use" : text === "" && token.used !== "" ? "Use none" : "Use it";
+  // A header holds no more than this, and no token does.
+  $("use").disabled = text === "" ? token.used === "" : !/^[\x21-\x7e]+$/.test(text);
   $("token-note").textContent = token.used === "" ? "none in use" : isUsed ? "in use" : "another one is in use";
   $("identity-line").dataset.token = token.used === "" ? "none" : "some";
   if (token.used === "") $("identity").textContent = "without a token";
@@ -90,6 +93,7 @@ async function mint(body) {
     if (!answer.ok) return say(...(await Answer.of(answer)).shown);
     openMint(false);
     take(await answer.text());
+    $("use").focus();
   } catch {
     say("The hub did not answer. Is it still running?");
   }
