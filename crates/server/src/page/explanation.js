@@ -65,18 +65,24 @@ function date(claim, value) {
   return [away, time];
 }
 
-/** Brings every distance below `place` up to date. */
+/** Brings every distance below `place` up to date, and tells whether a time has come that the verdicts may hang on. */
 export function tick(place) {
-  for (const away of place.querySelectorAll(".away")) tell(away);
+  return Array.from(place.querySelectorAll(".away"), tell).some(Boolean);
 }
 
+/** Whether it says accepted of a token that is past its time: a hub allows for clocks that differ, for a while. */
+export const mayBeOver = (place) => place.querySelector(".away.bad") !== null && place.querySelector(".verdict.good") !== null;
+
+/** Gives back whether it passes the time just now. */
 function tell(away) {
+  const wasBad = away.classList.contains("bad");
   const ahead = Number(away.dataset.seconds) - Date.now() / 1_000;
   const distance = inWords(Math.abs(ahead));
   away.textContent = ahead >= 0 ? `in ${distance}` : `${distance} ago`;
   const isBad = away.dataset.claim === "exp" ? ahead < 0 : away.dataset.claim === "nbf" && ahead > 0;
   away.classList.toggle("bad", isBad);
   away.classList.toggle("soon", away.dataset.claim === "exp" && ahead >= 0 && ahead < 60);
+  return wasBad !== isBad;
 }
 
 function inWords(seconds) {

@@ -2,12 +2,14 @@
 
 import { Answer } from "./answer.js";
 import { $, make, onSubmit } from "./element.js";
-import { shown, summary, tick } from "./explanation.js";
+import { mayBeOver, shown, summary, tick } from "./explanation.js";
 import { hub, token } from "./hub.js";
 import { Rows } from "./rows.js";
 
 /** A pause in typing after which the hub is asked. */
 const PAUSE_MS = 150;
+/** How often it is asked about a token that has expired, and is accepted still. */
+const AGAIN_S = 10;
 
 const TOPICS = [
   { value: "exact", name: "every topic or one, exactly", placeholder: "* or https://shop.test/orders/41" },
@@ -46,8 +48,16 @@ async function explain() {
   if (question === asked) show(elements);
 }
 
+function explainAnew() {
+  explained = undefined;
+  explain();
+}
+
 function show(elements) {
+  const wasOpen = $("explanation").querySelector(".raw")?.open === true;
   $("explanation").replaceChildren(...elements);
+  const raw = $("explanation").querySelector(".raw");
+  if (raw !== null) raw.open = wasOpen;
   $("explanation").hidden = elements.length === 0;
   // Only the verdict is read out: the rest counts seconds.
   $("token-said").textContent = Array.from($("explanation").querySelectorAll(".verdict"), (line) => line.textContent.slice(1)).join(". ");
@@ -70,8 +80,7 @@ function showUse() {
 function take(text) {
   $("token").value = text;
   token.use(text);
-  explained = undefined;
-  explain();
+  explainAnew();
 }
 
 function wanted() {
@@ -143,10 +152,14 @@ onSubmit($("mint"), () => {
 token.follow(() => {
   if (token.used !== "") $("identity").textContent = "with a token";
   showUse();
-  explained = undefined;
-  explain();
+  explainAnew();
 });
-setInterval(() => tick($("explanation")), 1_000);
+let seconds = 0;
+setInterval(() => {
+  seconds += 1;
+  const isTime = tick($("explanation"));
+  if (isTime || (seconds % AGAIN_S === 0 && mayBeOver($("explanation")))) explainAnew();
+}, 1_000);
 
 $("token").value = token.used;
 showUse();
