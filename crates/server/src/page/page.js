@@ -26,6 +26,7 @@ let stream;
 
 function setState(state, text) {
   $("state").dataset.state = state;
+  $("empty-title").textContent = state === "open" ? "Listening." : state === "closed" ? "Nobody is listening." : "Not connected yet.";
   if ($("state-text").textContent !== text) $("state-text").textContent = text;
 }
 

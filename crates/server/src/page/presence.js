@@ -93,8 +93,7 @@ function follow(lastEventId) {
 }
 
 function refuse(answer) {
-  active = new Map();
-  draw();
+  stop();
   say("closed", ...answer.shown, makeButton("plain", "Try again", start));
 }
 
