@@ -6,6 +6,7 @@ mod access;
 mod admin;
 mod check;
 mod config;
+mod dev;
 mod endpoint;
 mod flags;
 mod guard;

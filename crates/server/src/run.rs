@@ -19,6 +19,7 @@ use tokio::net::TcpListener;
 
 use crate::access::Access;
 use crate::admin::{self, Admin};
+use crate::dev::Dev;
 use crate::endpoint;
 use crate::flags::Serve;
 use crate::guard::{self, Guard};
@@ -185,14 +186,18 @@ async fn run_until_signalled(flags: &Serve, access: &Access) -> Result<(), Failu
     }
     let keys = verifier.clone();
     tokio::spawn(async move { keys.keep_fresh().await });
-    let tokens = endpoint::tokens(flags, access, verifier, revocations);
     let hub_url = endpoint::hub_url(access, network.scheme(), &addresses);
+    let dev = Dev::new(access, verifier.clone(), revocations.clone(), hub_url.clone());
+    let tokens = endpoint::tokens(flags, access, verifier, revocations);
+    let where_it_is = Dev::only_where(&hub_url);
     let hub = endpoint::mercure(flags, access, tokens, hub, &drain, hub_url).router();
     let loopback = Guard::loopback(&[&addresses[..], &admin_addresses].concat());
     // Beside the hub they would be on the network, too, and behind a proxy everybody is loopback.
     let (app, guard) = match flags.dev {
-        true if !flags.dev_on_network => (hub.merge(page::router()).merge(admin.clone()), loopback.clone()),
-        true => (hub.merge(page::router()), Guard::public(&[])),
+        true if !flags.dev_on_network => {
+            (hub.merge(page::router()).merge(dev.router()).merge(admin.clone()), loopback.clone())
+        }
+        true => (hub.merge(page::router()).merge(where_it_is), Guard::public(&[])),
         false => (hub, Guard::public(&access.public_urls)),
     };
 

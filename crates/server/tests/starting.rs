@@ -157,7 +157,7 @@ fn the_printed_curl_line_reaches_the_page() {
     assert!(head.contains("content-type: text/html; charset=utf-8"), "{head}");
     assert!(head.contains("content-security-policy: default-src 'none'; script-src 'self'"), "{head}");
     assert!(body.contains("<!doctype html>") || body.contains("<!DOCTYPE html>"));
-    for (file, content_type) in [("/page.css", "text/css"), ("/page.js", "text/javascript")] {
+    for (file, content_type) in [("/page/page.css", "text/css"), ("/page/page.js", "text/javascript")] {
         let (status, head, _) = hub.get(file);
         assert_eq!(status, 200);
         assert!(head.contains(content_type), "{head}");

@@ -27,6 +27,8 @@ pub(crate) use streams::Ticket;
 use self::list::List;
 use self::rule::Notice;
 use self::streams::{Cut, Streams};
+use crate::access::Denied;
+use crate::token::Claims;
 
 /// Tokens that are not honoured any more, though they have not expired. Cheap to clone; all clones are the same.
 ///
@@ -163,6 +165,14 @@ impl Revocations {
     #[must_use]
     pub fn is_caught_up(&self) -> bool {
         self.0.progress.borrow().caught_up
+    }
+
+    /// Whether a genuine token that says this is honoured now.
+    ///
+    /// # Errors
+    /// [`Denied::Invalid`] if it is revoked, [`Denied::Unavailable`] as long as that cannot be known.
+    pub fn honours(&self, claims: &Claims) -> Result<(), Denied> {
+        Ok(self.check(&Bearer::of(claims))?)
     }
 
     /// Revokes tokens: when it returns, this is in the log with the engine's durability, those tokens are refused here, and

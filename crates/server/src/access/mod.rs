@@ -54,6 +54,8 @@ pub(crate) struct Access {
     pub(crate) publish_rate: Option<PublishRate>,
     /// What operators have to send.
     pub(crate) admin_token: Option<Secret>,
+    /// The key that everybody knows, if nobody configured one and it is in its place.
+    pub(crate) development_key: Option<&'static str>,
 }
 
 /// The bucket of each subject that publishes.
@@ -104,6 +106,7 @@ impl Access {
                 .filter(|lifetime| !lifetime.is_zero()),
             publish_rate: publish_rate(config)?,
             admin_token: admin_token(config)?,
+            development_key: None,
         };
         access.check_that_key_sets_come_safely()?;
         if dev {
@@ -130,6 +133,7 @@ impl Access {
     }
 
     fn take_development_keys(&mut self) {
+        self.development_key = Some(DEVELOPMENT_KEY);
         self.issuers = vec![Issuer {
             id: DEVELOPMENT_ISSUER.to_owned(),
             keys: Keys::development(),
