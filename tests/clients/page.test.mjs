@@ -13,7 +13,7 @@ useChromium();
 
 /** Runs `body` with a hub and its page, and fails if the page complained about anything. */
 async function onThePage(body, { at = "/", more = [], expected = /ERR_CONNECTION_REFUSED|ERR_INCOMPLETE_CHUNKED|ERR_CONNECTION_RESET|status of 4\d\d/ } = {}) {
-  const hub = await Server.start("hub", ...more);
+  const hub = await Server.start("hub", "--subscriptions", ...more);
   const { tab, context } = await newTab();
   const complaints = [];
   tab.on("pageerror", (error) => complaints.push(error.message));
