@@ -12,21 +12,7 @@ use fanfare_hub::{Matcher, MatcherError};
 use tokio::sync::Semaphore;
 use url::Url;
 
-/// In which language a pattern is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Language {
-    /// A WHATWG URL Pattern.
-    Url,
-    /// A text, or an RFC 6570 URI Template: what clients before Mercure 1.0 send.
-    Selector,
-}
-
-impl Language {
-    /// Whether `text` has to be compiled: a template without an expression is a text (M-187), and `*` is every topic (M-040).
-    pub(crate) fn has_to_compile(self, text: &str) -> bool {
-        text != "*" && (self == Self::Url || text.contains('{'))
-    }
-}
+use crate::token::Language;
 
 /// A pattern as a subscriber wrote it.
 pub(crate) type Source = (Language, String);
@@ -99,10 +85,7 @@ impl Shared {
             return Ok(matcher.clone());
         }
         let (language, text) = &source;
-        let matcher = match language {
-            Language::Url => Matcher::url_pattern(text, self.hub.as_str()),
-            Language::Selector => Matcher::topic_selector(text),
-        }?;
+        let matcher = language.matcher(text, &self.hub)?;
         let mut kept = self.kept();
         // A flood of patterns that nobody asks for twice costs the others no more than compiling theirs again.
         if kept.len() >= KEPT_MAX {
@@ -128,7 +111,7 @@ mod tests {
     }
 
     fn url(text: &str) -> Source {
-        (Language::Url, text.to_owned())
+        (Language::UrlPattern, text.to_owned())
     }
 
     #[tokio::test]

@@ -10,10 +10,11 @@ use http::HeaderMap;
 use crate::cursor::{QueryCursors, cursor};
 use crate::form::Form;
 use crate::limits::RequestLimits;
-use crate::patterns::{Language, Source};
+use crate::patterns::Source;
 use crate::refusal::{Refusal, sentence};
-use crate::subscriptions::{AsAsked, MatchType};
+use crate::subscriptions::AsAsked;
 use crate::text::plain_text;
+use crate::token::Language;
 
 /// What a subscriber asks for.
 pub(crate) struct Asked {
@@ -34,9 +35,6 @@ pub(crate) struct Rules<'a> {
     pub(crate) legacy: bool,
 }
 
-/// What a parameter asks for: `None` for one topic exactly, otherwise a pattern.
-type Kind = Option<Language>;
-
 /// Reads query and body as one list (M-005), in which the query comes first (M-006).
 ///
 /// # Errors
@@ -51,12 +49,12 @@ pub(crate) fn asked(
     let mut wanted = Vec::new();
     let mut cursors = QueryCursors::default();
     for (name, value) in Form::new(query).chain(Form::new(body)) {
-        if let Some((kind, field)) = kind(&name, rules.legacy)? {
+        if let Some((language, field)) = language(&name, rules.legacy)? {
             if wanted.len() == rules.limits.matchers_max {
                 let limit = rules.limits.matchers_max;
                 return Err(Refusal::bad(format!("A subscription may have at most {limit} matchers.")));
             }
-            wanted.push((kind, field, value));
+            wanted.push((language, field, value));
         } else {
             cursors.offer(&name, &value, rules.legacy);
         }
@@ -68,37 +66,31 @@ pub(crate) fn asked(
         ));
     }
     let mut asked = Asked { exact: Vec::new(), patterns: Vec::new(), last, in_words: Vec::new() };
-    for (kind, field, value) in wanted {
-        asked.add(kind, plain_text(field, value)?)?;
+    for (language, field, value) in wanted {
+        asked.add(language, plain_text(field, value)?)?;
     }
     Ok(asked)
 }
 
 impl Asked {
-    fn add(&mut self, kind: Kind, text: String) -> Result<(), Refusal> {
-        let of = match kind {
-            None => MatchType::Exact,
-            Some(Language::Url) => MatchType::UrlPattern,
-            Some(Language::Selector) => MatchType::Selector,
-        };
-        self.in_words.push(AsAsked { of, text: text.clone() });
-        match kind {
-            Some(language) if language.has_to_compile(&text) => {
-                self.patterns.push((language, text));
-            }
-            _ => self.exact.push(Matcher::exact(&text)?),
+    fn add(&mut self, language: Language, text: String) -> Result<(), Refusal> {
+        self.in_words.push(AsAsked { language, text: text.clone() });
+        if language.has_to_compile(&text) {
+            self.patterns.push((language, text));
+        } else {
+            self.exact.push(Matcher::exact(&text)?);
         }
         Ok(())
     }
 }
 
-/// Which matcher a parameter names, `None` if it is none; the whole of `match…`, in any case, is ours (M-024).
-fn kind(name: &[u8], legacy: bool) -> Result<Option<(Kind, &'static str)>, Refusal> {
+/// In which language a parameter's matcher is, `None` if it is none; the whole of `match…`, in any case, is ours (M-024).
+fn language(name: &[u8], legacy: bool) -> Result<Option<(Language, &'static str)>, Refusal> {
     match name {
-        b"match" => Ok(Some((None, "match"))),
-        b"match_exact" => Ok(Some((None, "match_exact"))),
-        b"match_urlpattern" => Ok(Some((Some(Language::Url), "match_urlpattern"))),
-        b"topic" if legacy => Ok(Some((Some(Language::Selector), "topic"))),
+        b"match" => Ok(Some((Language::Exact, "match"))),
+        b"match_exact" => Ok(Some((Language::Exact, "match_exact"))),
+        b"match_urlpattern" => Ok(Some((Language::UrlPattern, "match_urlpattern"))),
+        b"topic" if legacy => Ok(Some((Language::Selector, "topic"))),
         b"topic" => {
             Err(Refusal::bad("The parameter `topic` is not known here; use `match` or `match_urlpattern`."))
         }

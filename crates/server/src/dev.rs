@@ -14,7 +14,6 @@ use fanfare_http::Revocations;
 use fanfare_http::token::{
     self, Algorithm, Claims, Detail, Explanation, Language, SigningKey, TopicMatcher, Verifier,
 };
-use fanfare_hub::Matcher;
 use http::{StatusCode, header};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -172,25 +171,16 @@ impl Dev {
 
     /// Why a matcher does not compile.
     fn fault(&self, topic: &TopicMatcher) -> Option<String> {
-        let compiled = match topic.language {
-            _ if topic.text == "*" => return None,
-            Language::Exact => Matcher::exact(&topic.text),
-            Language::UrlPattern => Matcher::url_pattern(&topic.text, self.hub_url.as_str()),
-            Language::Selector => Matcher::topic_selector(&topic.text),
-        };
+        let compiled = topic.language.matcher(&topic.text, &self.hub_url);
         compiled.err().map(|error| format!("the topic {:?} is no matcher: {}", topic.text, chain(&error)))
     }
 }
 
 impl From<Detail> for Grant {
     fn from(Detail { publish, subscribe, topics, payload }: Detail) -> Self {
-        let topic = |TopicMatcher { language, text }| {
-            let language = match language {
-                Language::Exact => "exact",
-                Language::UrlPattern => "urlpattern",
-                Language::Selector => "selector",
-            };
-            Topic { language, text }
+        let topic = |TopicMatcher { language, text }| Topic {
+            language: language.match_type().unwrap_or("selector"),
+            text,
         };
         Self { publish, subscribe, topics: topics.into_iter().map(topic).collect(), payload }
     }

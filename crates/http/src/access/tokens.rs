@@ -11,7 +11,7 @@ use crate::access::bearer::{self, Way};
 use crate::access::{Denied, Origins, Payloads, Rights, origin};
 use crate::patterns::{self, CompileError};
 use crate::revocation::{Bearer, Licence, Revocations};
-use crate::token::{Claims, Language, Role, TopicMatcher, Verifier};
+use crate::token::{Claims, Role, TopicMatcher, Verifier};
 
 /// The cookie of the protocol; browsers accept it over TLS alone (M-088).
 const COOKIE: &str = "__Secure-mercure_access_token";
@@ -187,14 +187,10 @@ async fn matchers(topics: Vec<TopicMatcher>, patterns: &patterns::Patterns) -> R
     let mut matchers = Vec::with_capacity(topics.len());
     let mut sources = Vec::new();
     for TopicMatcher { language, text } in topics {
-        match language {
-            Language::UrlPattern if patterns::Language::Url.has_to_compile(&text) => {
-                sources.push((patterns::Language::Url, text));
-            }
-            Language::Selector if patterns::Language::Selector.has_to_compile(&text) => {
-                sources.push((patterns::Language::Selector, text));
-            }
-            _ => matchers.push(Matcher::exact(&text).map_err(invalid)?),
+        if language.has_to_compile(&text) {
+            sources.push((language, text));
+        } else {
+            matchers.push(Matcher::exact(&text).map_err(invalid)?);
         }
     }
     match patterns.matchers(sources).await {

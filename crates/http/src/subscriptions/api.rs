@@ -15,10 +15,9 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Serialize;
 
 use super::Subscriptions;
-use super::document::{
-    Around, CONTEXT, Document, MatchType, Subscriber, Subscription, decode, json, push_percent,
-};
+use super::document::{Around, CONTEXT, Document, Subscriber, Subscription, decode, json, push_percent};
 use crate::refusal::Refusal;
+use crate::token::Language;
 use crate::{Mercure, Rights, Role};
 
 const METHODS: &str = "GET, HEAD, OPTIONS";
@@ -29,7 +28,7 @@ struct Target {
     /// In which shape.
     legacy: bool,
     /// Of which matcher; `None` for all.
-    matcher: Option<(MatchType, String)>,
+    matcher: Option<(Language, String)>,
     /// Of which subscriber; `None` for all.
     subscriber: Option<String>,
 }
@@ -112,14 +111,14 @@ fn target(hub_path: &str, path: &str, legacy: Shapes) -> Result<Target, Refusal>
     let unknown = |name: &str| {
         Refusal::bad(format!("The match type {name:?} is not known; there are `exact` and `urlpattern`."))
     };
-    let modern = |of, text: &str, subscriber: Option<&str>| Target {
+    let modern = |language, text: &str, subscriber: Option<&str>| Target {
         legacy: false,
-        matcher: Some((of, text.to_owned())),
+        matcher: Some((language, text.to_owned())),
         subscriber: subscriber.map(str::to_owned),
     };
     let older = |topic: &str, subscriber: Option<&str>| Target {
         legacy: true,
-        matcher: Some((MatchType::Selector, topic.to_owned())),
+        matcher: Some((Language::Selector, topic.to_owned())),
         subscriber: subscriber.map(str::to_owned),
     };
     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
@@ -127,13 +126,13 @@ fn target(hub_path: &str, path: &str, legacy: Shapes) -> Result<Target, Refusal>
         [] => Ok(Target { legacy: legacy.served && legacy.wanted, matcher: None, subscriber: None }),
         [topic] if legacy.served => Ok(older(topic, None)),
         // The older protocol cannot name a topic that is called like a type (M-207).
-        [name, text] => match MatchType::of(name) {
-            Some(of) => Ok(modern(of, text, None)),
+        [name, text] => match Language::of_match_type(name) {
+            Some(language) => Ok(modern(language, text, None)),
             None if legacy.served => Ok(older(name, Some(text))),
             None => Err(unknown(name)),
         },
         [name, text, subscriber] => {
-            Ok(modern(MatchType::of(name).ok_or_else(|| unknown(name))?, text, Some(subscriber)))
+            Ok(modern(Language::of_match_type(name).ok_or_else(|| unknown(name))?, text, Some(subscriber)))
         }
         _ => Err(Refusal::not_found(NOTHING)),
     }
@@ -145,8 +144,8 @@ impl Target {
         let is_asked = self.subscriber.as_ref().is_none_or(|id| *id == subscriber.id);
         let subscriptions = if is_asked { &subscriber.subscriptions[..] } else { &[] };
         subscriptions.iter().filter(|Subscription { asked, .. }| match &self.matcher {
-            Some((of, text)) => asked.of == *of && asked.text == *text,
-            None => (asked.of == MatchType::Selector) == self.legacy,
+            Some((language, text)) => asked.language == *language && asked.text == *text,
+            None => (asked.language == Language::Selector) == self.legacy,
         })
     }
 }
@@ -264,7 +263,7 @@ mod tests {
     const HUB: &str = "/.well-known/mercure";
 
     /// Whether it is of the older shape, which matcher, and which subscriber.
-    type Found<'a> = (bool, Option<(MatchType, &'a str)>, Option<&'a str>);
+    type Found<'a> = (bool, Option<(Language, &'a str)>, Option<&'a str>);
 
     #[track_caller]
     fn check(rest: &str, served: bool, expected: Result<Found<'_>, u16>) {
@@ -279,7 +278,7 @@ mod tests {
 
     #[test]
     fn a_path_is_taken_apart_as_it_was_sent_m164_m207() {
-        use MatchType::{Exact, Selector, UrlPattern};
+        use Language::{Exact, Selector, UrlPattern};
         for served in [false, true] {
             check("", served, Ok((false, None, None)));
             check("/exact/a", served, Ok((false, Some((Exact, "a")), None)));

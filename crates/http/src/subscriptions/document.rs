@@ -8,36 +8,12 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::Value;
 
-/// By which parameter a matcher was asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) enum MatchType {
-    /// `match` and `match_exact`.
-    Exact,
-    /// `match_urlpattern`.
-    UrlPattern,
-    /// `topic`, of clients before Mercure 1.0: paths name no type.
-    Selector,
-}
-
-impl MatchType {
-    /// The type that a path or a document names.
-    pub(crate) fn of(name: &str) -> Option<Self> {
-        [Self::Exact, Self::UrlPattern].into_iter().find(|of| of.name() == Some(name))
-    }
-
-    fn name(self) -> Option<&'static str> {
-        match self {
-            Self::Exact => Some("exact"),
-            Self::UrlPattern => Some("urlpattern"),
-            Self::Selector => None,
-        }
-    }
-}
+use crate::token::Language;
 
 /// A matcher as it was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct AsAsked {
-    pub(crate) of: MatchType,
+    pub(crate) language: Language,
     pub(crate) text: String,
 }
 
@@ -95,7 +71,9 @@ impl Subscription {
     /// Its path below that of the hub: where it is asked for, and the topic of its events.
     pub(crate) fn path(&self, hub_path: &str, subscriber: &str) -> String {
         let mut path = format!("{hub_path}/subscriptions");
-        for segment in self.asked.of.name().into_iter().chain([self.asked.text.as_str(), subscriber]) {
+        for segment in
+            self.asked.language.match_type().into_iter().chain([self.asked.text.as_str(), subscriber])
+        {
             path.push('/');
             push_encoded(&mut path, segment);
         }
@@ -110,7 +88,7 @@ impl Subscription {
         active: bool,
         around: Around<'a>,
     ) -> Document<'a> {
-        let match_type = self.asked.of.name();
+        let match_type = self.asked.language.match_type();
         let (is_modern, text) = (match_type.is_some(), self.asked.text.as_str());
         Document {
             context: (!is_modern && !around.within).then_some(CONTEXT),
@@ -175,36 +153,36 @@ mod tests {
     const HUB: &str = "/.well-known/mercure";
     const ID: &str = "urn:uuid:5a8f2f0e-91c9-4a86-bb5b-6f0f5f8f6d02";
 
-    fn subscription(of: MatchType, text: &str, payload: Option<&str>) -> Subscription {
+    fn subscription(language: Language, text: &str, payload: Option<&str>) -> Subscription {
         let payload = payload.map(|text| Arc::new(serde_json::from_str(text).expect("JSON")));
-        Subscription { asked: AsAsked { of, text: text.to_owned() }, payload }
+        Subscription { asked: AsAsked { language, text: text.to_owned() }, payload }
     }
 
     #[track_caller]
-    fn check_path(of: MatchType, text: &str, expected: &str) {
-        let path = subscription(of, text, None).path(HUB, "s");
+    fn check_path(language: Language, text: &str, expected: &str) {
+        let path = subscription(language, text, None).path(HUB, "s");
         assert_eq!(path, format!("{HUB}/subscriptions/{expected}/s"));
     }
 
     #[test]
     fn each_variable_is_encoded_once_m145() {
         check_path(
-            MatchType::Exact,
+            Language::Exact,
             "https://shop.test/orders/41",
             "exact/https%3A%2F%2Fshop.test%2Forders%2F41",
         );
-        check_path(MatchType::Exact, "a b+c%2F", "exact/a%20b%2Bc%252F");
-        check_path(MatchType::Exact, "bücher~1_2-3.4", "exact/b%C3%BCcher~1_2-3.4");
-        check_path(MatchType::UrlPattern, "*", "urlpattern/%2A");
-        check_path(MatchType::UrlPattern, "/books/:id", "urlpattern/%2Fbooks%2F%3Aid");
-        check_path(MatchType::Exact, "", "exact/");
-        check_path(MatchType::Selector, "/books/{id}", "%2Fbooks%2F%7Bid%7D");
+        check_path(Language::Exact, "a b+c%2F", "exact/a%20b%2Bc%252F");
+        check_path(Language::Exact, "bücher~1_2-3.4", "exact/b%C3%BCcher~1_2-3.4");
+        check_path(Language::UrlPattern, "*", "urlpattern/%2A");
+        check_path(Language::UrlPattern, "/books/:id", "urlpattern/%2Fbooks%2F%3Aid");
+        check_path(Language::Exact, "", "exact/");
+        check_path(Language::Selector, "/books/{id}", "%2Fbooks%2F%7Bid%7D");
     }
 
     #[test]
     fn the_document_is_that_of_the_worked_example_m149() {
         let payload = Some(r#"{"desk":"north"}"#);
-        let subscription = subscription(MatchType::Exact, "https://shop.test/orders/41", payload);
+        let subscription = subscription(Language::Exact, "https://shop.test/orders/41", payload);
         assert_eq!(
             json(&subscription.document(HUB, ID, true, Around::default())),
             r#"{"id":"/.well-known/mercure/subscriptions/exact/https%3A%2F%2Fshop.test%2Forders%2F41/urn%3Auuid%3A5a8f2f0e-91c9-4a86-bb5b-6f0f5f8f6d02","type":"subscription","match_type":"exact","match":"https://shop.test/orders/41","subscriber":"urn:uuid:5a8f2f0e-91c9-4a86-bb5b-6f0f5f8f6d02","active":true,"payload":{"desk":"north"}}"#
@@ -213,7 +191,7 @@ mod tests {
 
     #[test]
     fn what_was_asked_for_by_topic_has_the_older_shape_m204_m206() {
-        let subscription = subscription(MatchType::Selector, "a", None);
+        let subscription = subscription(Language::Selector, "a", None);
         let around = Around { within: false, last_event_id: Some("#1") };
         assert_eq!(
             json(&subscription.document("/hub", "s", false, around)),

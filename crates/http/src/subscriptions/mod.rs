@@ -20,9 +20,10 @@ use tokio::time::timeout;
 use url::Url;
 
 pub(crate) use api::routes;
-pub(crate) use document::{AsAsked, MatchType};
+pub(crate) use document::AsAsked;
 
 use crate::Payloads;
+use crate::token::Language;
 use document::{Around, Subscriber, Subscription};
 use registry::{Change, Registry};
 
@@ -120,7 +121,7 @@ impl Subscriptions {
             let document = subscription.document(&self.hub_path, &subscriber.id, *active, Around::default());
             let mut event = Event::new(document::json(&document));
             // Old pages read theirs without a name (M-205).
-            if subscription.asked.of != MatchType::Selector {
+            if subscription.asked.language != Language::Selector {
                 event = event.event(EventName::from_static(EVENT));
             }
             Some(Publication::to([topic]).private(event))
@@ -237,13 +238,13 @@ mod tests {
     #[test]
     fn a_matcher_counts_once_and_one_that_is_too_long_not_at_all_m028() {
         let hub = Url::parse("https://push.test/.well-known/mercure").expect("a URL");
-        let asked = |of, text: &str| AsAsked { of, text: text.to_owned() };
+        let asked = |language, text: &str| AsAsked { language, text: text.to_owned() };
         let all = vec![
-            asked(MatchType::Exact, "b"),
-            asked(MatchType::Exact, "a"),
-            asked(MatchType::UrlPattern, "b"),
-            asked(MatchType::Exact, "b"),
-            asked(MatchType::Exact, &"/".repeat(2_000)),
+            asked(Language::Exact, "b"),
+            asked(Language::Exact, "a"),
+            asked(Language::UrlPattern, "b"),
+            asked(Language::Exact, "b"),
+            asked(Language::Exact, &"/".repeat(2_000)),
         ];
         let subscriber = Subscriptions::new(&hub).subscriber(all, &Payloads::default()).expect("one");
         let texts: Vec<_> = subscriber.subscriptions.iter().map(|each| each.asked.text.as_str()).collect();

@@ -94,12 +94,13 @@ impl Registry {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::subscriptions::document::{AsAsked, MatchType, Subscription};
+    use crate::subscriptions::document::{AsAsked, Subscription};
+    use crate::token::Language;
     use proptest::prelude::*;
     use std::collections::BTreeSet;
 
     fn subscriber(id: usize) -> Arc<Subscriber> {
-        let asked = AsAsked { of: MatchType::Exact, text: "a".to_owned() };
+        let asked = AsAsked { language: Language::Exact, text: "a".to_owned() };
         let subscriptions = vec![Subscription { asked, payload: None }];
         Arc::new(Subscriber { id: id.to_string(), subscriptions })
     }

@@ -5,8 +5,9 @@
 
 use std::fmt;
 
-use fanfare_hub::{Matcher, forbidden_character};
+use fanfare_hub::{Matcher, MatcherError, forbidden_character};
 use serde_json::Value;
+use url::Url;
 
 use super::error::{Counted, TokenError};
 use super::json::Object;
@@ -38,14 +39,14 @@ pub struct TopicMatcher {
     pub text: String,
 }
 
-/// In which language a matcher of a token is written.
+/// In which language a matcher is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Language {
     /// One topic, byte for byte: `exact`.
     Exact,
     /// A WHATWG URL Pattern: `urlpattern`.
     UrlPattern,
-    /// A text or an RFC 6570 URI Template: what tokens of the older protocol hold.
+    /// A text or an RFC 6570 URI Template: what tokens of the older protocol hold, and what its clients ask for by `topic`.
     Selector,
 }
 
@@ -140,9 +141,7 @@ fn topic(topic: &Value) -> Result<TopicMatcher, DetailFault> {
 pub(super) fn match_type(topic: &Object) -> Result<Option<Language>, DetailFault> {
     match topic.get("match_type") {
         None => Ok(None),
-        Some(Value::String(name)) if name == "exact" => Ok(Some(Language::Exact)),
-        Some(Value::String(name)) if name == "urlpattern" => Ok(Some(Language::UrlPattern)),
-        Some(_) => Err(DetailFault::MatchType),
+        Some(name) => name.as_str().and_then(Language::of_match_type).map(Some).ok_or(DetailFault::MatchType),
     }
 }
 
@@ -171,6 +170,34 @@ impl Language {
             Self::Exact => Some("exact"),
             Self::UrlPattern => Some("urlpattern"),
             Self::Selector => None,
+        }
+    }
+
+    /// The language with this name in `match_type`.
+    pub(crate) fn of_match_type(name: &str) -> Option<Self> {
+        [Self::Exact, Self::UrlPattern].into_iter().find(|language| language.match_type() == Some(name))
+    }
+
+    /// Whether `text` has to be compiled: a template without an expression is a text (M-187), and `*` is every topic (M-040).
+    pub(crate) fn has_to_compile(self, text: &str) -> bool {
+        match self {
+            Self::Exact => false,
+            Self::UrlPattern => text != "*",
+            Self::Selector => text.contains('{'),
+        }
+    }
+
+    /// The matcher that `text` is in this language, at the hub with this URL.
+    ///
+    /// Compiling a pattern can take long: where others wait for the thread, do it elsewhere.
+    ///
+    /// # Errors
+    /// It is malformed, or too large.
+    pub fn matcher(self, text: &str, hub_url: &Url) -> Result<Matcher, MatcherError> {
+        match self {
+            Self::Exact => Matcher::exact(text),
+            Self::UrlPattern => Matcher::url_pattern(text, hub_url.as_str()),
+            Self::Selector => Matcher::topic_selector(text),
         }
     }
 }
