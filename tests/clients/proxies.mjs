@@ -12,6 +12,26 @@ import { after } from "node:test";
 
 import { withDeadline } from "./inbox.mjs";
 
+/** HAProxy, with the lines that say how it speaks, and with words about the server. */
+const haproxy = (lines, server = "") => ({
+  command: "haproxy",
+  args: (_, file) => ["-db", "-f", file],
+  configuration: (_, port, upstream) => `
+      global
+        nbthread 1
+      defaults
+        ${lines.join("\n        ")}
+        timeout connect 1m
+        timeout client 1m
+        timeout server 1m
+      frontend clients
+        bind 127.0.0.1:${port}
+        default_backend hub
+      backend hub
+        server hub 127.0.0.1:${upstream}${server}
+    `,
+});
+
 /** A proxy's program, its arguments for a file of configuration, and that file. */
 const PROXIES = {
   // No word about buffering: the hub's head says `X-Accel-Buffering: no`.
@@ -42,44 +62,9 @@ const PROXIES = {
     `,
   },
   // Without `abortonclose` a client that has left is noticed when keep-alives can no longer be written to it.
-  HAProxy: {
-    command: "haproxy",
-    args: (_, file) => ["-db", "-f", file],
-    configuration: (_, port, upstream) => `
-      global
-        nbthread 1
-      defaults
-        mode http
-        option abortonclose
-        timeout connect 1m
-        timeout client 1m
-        timeout server 1m
-      frontend clients
-        bind 127.0.0.1:${port}
-        default_backend hub
-      backend hub
-        server hub 127.0.0.1:${upstream}
-    `,
-  },
+  HAProxy: haproxy(["mode http", "option abortonclose"]),
   // Passes connections on without a look inside, and says whose they are.
-  "HAProxy with PROXY protocol": {
-    command: "haproxy",
-    args: (_, file) => ["-db", "-f", file],
-    configuration: (_, port, upstream) => `
-      global
-        nbthread 1
-      defaults
-        mode tcp
-        timeout connect 1m
-        timeout client 1m
-        timeout server 1m
-      frontend clients
-        bind 127.0.0.1:${port}
-        default_backend hub
-      backend hub
-        server hub 127.0.0.1:${upstream} send-proxy-v2
-    `,
-  },
+  "HAProxy with PROXY protocol": haproxy(["mode tcp"], " send-proxy-v2"),
 };
 
 /** What a failed test has left behind would keep a file's process alive for ever. */

@@ -6,7 +6,7 @@ mod common;
 use std::time::Duration;
 
 use common::socket::{Client, Server};
-use common::{HUB, hub};
+use common::{HUB, hub, until};
 use fanfare_http::{Access, ConnectionLimits, Drain, Mercure};
 use fanfare_hub::Hub;
 use http_body_util::BodyExt;
@@ -85,9 +85,7 @@ async fn what_does_not_end_is_cut_after_the_grace() {
     let stalled = subscriber(&server).await;
     let mut half_a_request = server.connect().await;
     half_a_request.send("GET / HT").await;
-    while server.counts.connections_open() < 2 {
-        tokio::task::yield_now().await;
-    }
+    until(|| server.counts.connections_open() >= 2).await;
     // More than the kernel's buffers hold, so that the farewell has no room.
     for _ in 0..60 {
         hub.publish("a", fanfare_wire::Event::new("x".repeat(200_000))).await.unwrap();

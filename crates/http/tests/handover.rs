@@ -12,7 +12,7 @@ use axum::response::IntoResponse;
 use axum::routing::{any, get, post};
 use axum::{Router, http::HeaderMap};
 use common::socket::{Client, Server};
-use common::{HUB, PATIENCE, app, hub};
+use common::{HUB, PATIENCE, app, hub, until};
 use fanfare_fanout::Ended;
 use fanfare_http::{ConnectionLimits, Drain};
 use fanfare_hub::{Hub, Subscription};
@@ -78,16 +78,6 @@ fn adopted(server: &Server) -> u64 {
 
 fn ended(server: &Server, how: Ended) -> u64 {
     server.counts.fanout().unwrap().counts().ended(how)
-}
-
-/// Waits until something holds, giving way meanwhile.
-async fn until(holds: impl Fn() -> bool) {
-    let holding = async {
-        while !holds() {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, holding).await.expect("it holds in the end");
 }
 
 /// Asks for `target`, waits until the hub has the subscriber, and has an event arrive.

@@ -6,7 +6,7 @@ mod common;
 use std::time::Duration;
 
 use common::socket::{Client, Server};
-use common::{HUB, hub};
+use common::{HUB, hub, until};
 use fanfare_http::{Access, ConnectionLimits, Drain, Mercure, RequestLimits};
 use fanfare_hub::Hub;
 use tokio::io::AsyncWriteExt;
@@ -247,9 +247,7 @@ async fn a_subscriber_that_closes_its_side_is_gone() {
     assert_eq!(hub.counts().subscribers, 1);
     client.socket.shutdown().await.unwrap();
     client.rest().await;
-    while hub.counts().subscribers > 0 {
-        tokio::task::yield_now().await;
-    }
+    until(|| hub.counts().subscribers == 0).await;
 }
 
 /// P5: a subscriber that reads nothing holds a bounded number of bytes and is cut; the others get everything.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use axum::routing::get;
 use axum::{Extension, Router};
 use common::socket::{Client, Server};
-use common::{HUB, PATIENCE, app, hub};
+use common::{HUB, PATIENCE, app, hub, until};
 use fanfare_http::{ClientInfo, ConnectionLimits, Drain, TrustedProxies};
 use fanfare_wire::Event;
 use http_body_util::{BodyExt, Empty};
@@ -46,15 +46,6 @@ fn request(fields: &str) -> String {
 fn announcement() -> Vec<u8> {
     let address = [198, 51, 100, 7, 10, 0, 0, 1, 0xc3, 0x50, 0, 80];
     [&b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c"[..], &address].concat()
-}
-
-async fn until(holds: impl Fn() -> bool) {
-    let holding = async {
-        while !holds() {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, holding).await.expect("it holds in the end");
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use std::time::Duration;
 use axum::routing::get;
 use axum::{Extension, Router};
 use common::socket::{Client, Server};
-use common::{HUB, PATIENCE, app, hub};
+use common::{HUB, PATIENCE, app, hub, until};
 use fanfare_http::{ClientInfo, ConnectionLimits, Drain, Mercure, Tls, TrustedProxies};
 use fanfare_hub::Hub;
 use fanfare_wire::Event;
@@ -112,15 +112,6 @@ async fn clean_end(mut client: Client<TlsStream<TcpStream>>) -> String {
         .expect("an end")
         .expect("close_notify");
     rest
-}
-
-async fn until(holds: impl Fn() -> bool) {
-    let holding = async {
-        while !holds() {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, holding).await.expect("it holds in the end");
 }
 
 #[tokio::test]

@@ -19,6 +19,16 @@ pub(crate) const FORM: &str = "application/x-www-form-urlencoded";
 /// Only so that a broken test ends; nothing is measured with it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
+/// Waits until something holds, giving way meanwhile.
+pub(crate) async fn until(holds: impl Fn() -> bool) {
+    let holding = async {
+        while !holds() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, holding).await.expect("it holds in the end");
+}
+
 pub(crate) fn hub() -> Hub {
     Hub::builder().build().expect("a hub")
 }
