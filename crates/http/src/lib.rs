@@ -7,6 +7,7 @@
 mod access;
 mod body;
 mod bookmarks;
+mod causes;
 mod cors;
 mod cursor;
 mod drain;

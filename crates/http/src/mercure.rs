@@ -233,9 +233,7 @@ impl Mercure {
         let origins = &self.settings.cors;
         if origins.is_empty() { Either::Right(Identity::new()) } else { Either::Left(cors::layer(origins)) }
     }
-}
 
-impl Mercure {
     /// The answer to a request that is not served.
     pub(crate) fn refuse(&self, refusal: Refusal) -> Response {
         let settings = &self.settings;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::causes::Causes;
 use crate::refusal::{Challenge, Refusal};
 use crate::revocation::RevokedToken;
 
@@ -55,7 +56,7 @@ impl From<Denied> for Refusal {
                 "This needs a token: send it in the header Authorization, as `Bearer` and the token.",
             ),
             Denied::Invalid(reason) => {
-                tracing::debug!(reason = %Chain(&*reason), "refused a token");
+                tracing::debug!(reason = %Causes(&*reason), "refused a token");
                 Self::unauthorized("The token is not valid here.").challenge(Challenge::InvalidToken)
             }
             Denied::Presentation(sentence) => Self::bad(sentence).challenge(Challenge::InvalidRequest),
@@ -77,20 +78,5 @@ impl From<RevokedToken> for Denied {
             RevokedToken::By(_) => Self::Invalid(revoked.into()),
             RevokedToken::Unknown => Self::Unavailable,
         }
-    }
-}
-
-/// An error with all that caused it.
-struct Chain<'a>(&'a (dyn std::error::Error + 'static));
-
-impl fmt::Display for Chain<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self.0, f)?;
-        let mut cause = self.0.source();
-        while let Some(error) = cause {
-            write!(f, ": {error}")?;
-            cause = error.source();
-        }
-        Ok(())
     }
 }

@@ -72,11 +72,6 @@ impl Origins {
         texts.into_iter().map(|text| Pattern::parse(text.as_ref())).collect::<Result<_, _>>().map(Self)
     }
 
-    /// Each of them, as a list of its own.
-    pub fn iter(&self) -> impl Iterator<Item = Self> {
-        self.0.iter().map(|pattern| Self(vec![pattern.clone()]))
-    }
-
     /// Whether every origin is one of them.
     #[must_use]
     pub fn is_any(&self) -> bool {

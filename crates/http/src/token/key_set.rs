@@ -3,7 +3,6 @@
 //! It says which keys there are now. What a key may be used for, it does not decide; how a source is read, it does not
 //! know. A set that cannot be read stays as it is. Source: requirement M-106.
 
-use std::error::Error;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -16,6 +15,7 @@ use super::algorithm::Algorithm;
 use super::jwk::{self, JwksError};
 use super::key::Key;
 use super::key_source::{KeySetError, Source};
+use crate::causes::Causes;
 
 /// The public keys of an issuer. Cheap to clone; clones share the keys.
 ///
@@ -190,9 +190,8 @@ impl KeySet {
     }
 
     fn warn(&self, error: &KeySetError) {
-        let causes = std::iter::successors(error.source(), |&cause| cause.source());
-        let why = causes.fold(error.to_string(), |why, cause| format!("{why}: {cause}"));
-        tracing::warn!(source = self.source(), kept = self.current().len(), "a key set was not read: {why}");
+        let (source, kept) = (self.source(), self.current().len());
+        tracing::warn!(source, kept, "a key set was not read: {}", Causes(error));
     }
 
     pub(super) fn is_same(&self, other: &Self) -> bool {
