@@ -25,7 +25,7 @@ pub(crate) fn check(mut config: Config) -> ExitCode {
         Ok(access) => access,
         Err(failure) => return failure.report(),
     };
-    if let Err(failure) = run::check(&config.serve, &access).and_then(|()| log::check(&config.serve)) {
+    if let Err(failure) = run::prepare(&config.serve, &access).and_then(|_| log::check(&config.serve)) {
         eprintln!("fanfare: {failure}");
         return ExitCode::from(2);
     }

@@ -7,7 +7,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use fanfare_http::{ConnectionLimits, Serve as Serving, Tls, TlsError, TrustedProxies};
+use fanfare_http::{Serve as Serving, Tls, TlsError, TrustedProxies};
 
 const NETWORK: &str = "TLS and proxies";
 
@@ -116,11 +116,6 @@ impl Network {
         let proxies: TrustedProxies = flags.trusted_proxies.iter().cloned().collect();
         let proxies = proxies.headers(flags.forwarded_headers.into());
         Ok(Self { tls, proxies: if flags.proxy_protocol { proxies.proxy_protocol() } else { proxies } })
-    }
-
-    /// What one connection may use, with what was said about clients.
-    pub(crate) fn limits(flags: &NetworkFlags, limits: ConnectionLimits) -> ConnectionLimits {
-        ConnectionLimits { per_client_max: flags.max_connections_per_client, ..limits }
     }
 
     /// Serves as it was configured.

@@ -12,6 +12,7 @@ use std::time::Duration;
 use axum::{Router, middleware};
 use fanfare_engine::disk::OpenError;
 use fanfare_fanout::{Fanout, NoIoUring, Settings};
+use fanfare_http::token::Verifier;
 use fanfare_http::{ConnectionLimits, Drain, Revocations, ServeCounts, Tls, listen, serve};
 use fanfare_hub::{BuildError, Hub};
 use http::StatusCode;
@@ -126,17 +127,23 @@ impl fmt::Display for Failure {
 /// # Errors
 /// [`Failure`], before anything was served.
 pub(crate) fn run(flags: &Serve, access: &Access) -> Result<(), Failure> {
-    check(flags, access)?;
+    let prepared = prepare(flags, access)?;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::System)?;
-    runtime.block_on(run_until_signalled(flags, access))
+    runtime.block_on(run_until_signalled(flags, access, prepared))
 }
 
-/// Whether these flags may be served.
+/// What is read and put together before anything is opened.
+pub(crate) struct Prepared {
+    network: Network,
+    verifier: Verifier,
+}
+
+/// Whether these flags may be served, and what they come to.
 ///
 /// # Errors
 /// What would have to be said differently.
-pub(crate) fn check(flags: &Serve, access: &Access) -> Result<(), Failure> {
+pub(crate) fn prepare(flags: &Serve, access: &Access) -> Result<Prepared, Failure> {
     let is_foreign = |address: &&SocketAddr| !address.ip().is_loopback();
     if let Some(&address) = flags.listen.iter().find(is_foreign)
         && flags.dev
@@ -149,21 +156,25 @@ pub(crate) fn check(flags: &Serve, access: &Access) -> Result<(), Failure> {
     {
         return Err(Failure::OpenAdmin { address });
     }
-    Network::of(&flags.network).map_err(Failure::Network)?;
-    endpoint::verifier(access).map(drop).map_err(Failure::Tokens)
+    let network = Network::of(&flags.network).map_err(Failure::Network)?;
+    let verifier = endpoint::verifier(access).map_err(Failure::Tokens)?;
+    Ok(Prepared { network, verifier })
 }
 
-async fn run_until_signalled(flags: &Serve, access: &Access) -> Result<(), Failure> {
+async fn run_until_signalled(flags: &Serve, access: &Access, prepared: Prepared) -> Result<(), Failure> {
+    let Prepared { network, verifier } = prepared;
     // Before anybody can know that we are there: a signal that comes early must end us in order, too.
     let mut signals = Signals::catch().map_err(Failure::System)?;
-    let network = Network::of(&flags.network).map_err(Failure::Network)?;
     let Opened { hub, disk } = log::open(flags)?;
     let (drain, counts) = (Drain::new(), ServeCounts::default());
     let (listeners, addresses) = open(&flags.listen)?;
     let (admin_listeners, admin_addresses) = open(flags.admin_listen.as_slice())?;
 
-    let limits = ConnectionLimits { write_timeout: flags.write_timeout, ..ConnectionLimits::default() };
-    let limits = Network::limits(&flags.network, limits);
+    let limits = ConnectionLimits {
+        write_timeout: flags.write_timeout,
+        per_client_max: flags.network.max_connections_per_client,
+        ..ConnectionLimits::default()
+    };
     let fanout = fanout(flags, &limits).map_err(|error| {
         let is_its_lack = matches!(error.get_ref(), Some(inner) if inner.is::<NoIoUring>());
         if is_its_lack { Failure::NoIoUring(error) } else { Failure::System(error) }
@@ -180,7 +191,6 @@ async fn run_until_signalled(flags: &Serve, access: &Access) -> Result<(), Failu
         revocations: revocations.clone(),
     };
     let admin = admin::router(admin, access.admin_token.as_ref());
-    let verifier = endpoint::verifier(access).map_err(Failure::Tokens)?;
     for (source, error) in verifier.load().await {
         tracing::warn!(source, %error, cause = error.source().map(tracing::field::display), "a JWK set could not be read; its tokens are refused until it can");
     }
