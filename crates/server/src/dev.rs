@@ -20,6 +20,8 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use crate::access::{Access, DEVELOPMENT_ISSUER};
+use crate::causes::causes;
+use crate::token::bare;
 
 /// Longer ones are no tokens; the hub takes shorter ones only.
 const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -130,18 +132,15 @@ struct Verdict {
 }
 
 async fn explain(State(dev): State<Dev>, token: String) -> Response {
-    let token = token.trim();
-    let bare = token.get(..7).filter(|start| start.eq_ignore_ascii_case("bearer "));
-    let token = bare.map_or(token, |_| token[7..].trim());
-    let told = Explanation::of(token, Some(&dev.verifier), SystemTime::now()).await;
+    let told = Explanation::of(bare(&token), Some(&dev.verifier), SystemTime::now()).await;
     let verdict = |(role, verdict): (token::Role, Result<Claims, token::TokenError>)| Verdict {
         role: role.to_string(),
-        refused: verdict.map_or_else(|error| Some(chain(&error)), |claims| dev.refusal(&claims)),
+        refused: verdict.map_or_else(|error| Some(causes(&error)), |claims| dev.refusal(&claims)),
     };
     let verdicts = told.verdicts.into_iter().map(verdict).collect();
     let (unreadable, parts) = match told.parts {
         Ok(parts) => (None, Some(parts)),
-        Err(error) => (Some(chain(&error)), None),
+        Err(error) => (Some(causes(&error)), None),
     };
     let (header, claims, legacy, grants) = match parts {
         Some(parts) => (parts.header, parts.claims, parts.legacy, parts.grants),
@@ -149,7 +148,7 @@ async fn explain(State(dev): State<Dev>, token: String) -> Response {
     };
     let (grants, defect) = match grants {
         Ok(details) => (details.into_iter().map(Grant::from).collect(), None),
-        Err(error) => (Vec::new(), Some(chain(&error))),
+        Err(error) => (Vec::new(), Some(causes(&error))),
     };
     let trusted_issuers = told.trusted_issuers;
     fresh(Json(Explained { unreadable, header, claims, legacy, grants, defect, verdicts, trusted_issuers }))
@@ -163,7 +162,7 @@ impl Dev {
         }
         if let Err(denied) = self.revocations.honours(claims) {
             // The cause is the reason; that it is not valid is what we say anyway.
-            return Some(denied.source().map_or_else(|| denied.to_string(), chain));
+            return Some(denied.source().map_or_else(|| denied.to_string(), causes));
         }
         let mut topics = claims.details.iter().flat_map(|detail| &detail.topics);
         topics.find_map(|topic| self.fault(topic))
@@ -172,7 +171,7 @@ impl Dev {
     /// Why a matcher does not compile.
     fn fault(&self, topic: &TopicMatcher) -> Option<String> {
         let compiled = topic.language.matcher(&topic.text, &self.hub_url);
-        compiled.err().map(|error| format!("the topic {:?} is no matcher: {}", topic.text, chain(&error)))
+        compiled.err().map(|error| format!("the topic {:?} is no matcher: {}", topic.text, causes(&error)))
     }
 }
 
@@ -184,11 +183,6 @@ impl From<Detail> for Grant {
         };
         Self { publish, subscribe, topics: topics.into_iter().map(topic).collect(), payload }
     }
-}
-
-fn chain(error: &(dyn Error + 'static)) -> String {
-    let causes = std::iter::successors(Some(error), |&error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// What a new token is to say.
@@ -244,8 +238,8 @@ impl Dev {
         if let Some(seconds) = wanted.lifetime_seconds {
             mint = mint.lifetime(Duration::from_secs(seconds));
         }
-        let key = SigningKey::secret(Algorithm::Hs256, key).map_err(|error| chain(&error))?;
-        mint.sign(&key, SystemTime::now()).map_err(|error| chain(&error))
+        let key = SigningKey::secret(Algorithm::Hs256, key).map_err(|error| causes(&error))?;
+        mint.sign(&key, SystemTime::now()).map_err(|error| causes(&error))
     }
 }
 

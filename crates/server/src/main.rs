@@ -4,6 +4,7 @@
 
 mod access;
 mod admin;
+mod causes;
 mod check;
 mod config;
 mod dev;

@@ -11,8 +11,9 @@ use clap::Args;
 use clap::builder::BoolishValueParser;
 use fanfare_http::token::{Algorithm, Explanation, Fetch, Issuer, KeySet, Keys, Verifier};
 
-use super::{Refusal, at, key};
+use super::{Refusal, at, bare, key};
 use crate::access::{Access, DEVELOPMENT_ISSUER, DEVELOPMENT_KEY, DEVELOPMENT_RESOURCE};
+use crate::causes::causes;
 use crate::config::{self, Ask};
 use crate::endpoint;
 use crate::secret::Secret;
@@ -87,14 +88,9 @@ const INPUT_BYTES_MAX: u64 = 1 << 20;
 impl Explain {
     pub(super) fn run(&self) -> Result<ExitCode, Refusal> {
         let token = self.token()?;
-        let token = token.trim();
-        let token = token
-            .get(..7)
-            .filter(|start| start.eq_ignore_ascii_case("bearer "))
-            .map_or(token, |_| token[7..].trim());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| format!("the runtime could not be started: {error}"))?;
-        runtime.block_on(self.explain(token))
+        runtime.block_on(self.explain(bare(&token)))
     }
 
     fn token(&self) -> Result<String, Refusal> {
@@ -118,10 +114,7 @@ impl Explain {
             return Ok(ExitCode::SUCCESS);
         };
         for (source, error) in hub.load().await {
-            let causes =
-                std::iter::successors(Some(&error as &dyn std::error::Error), |&error| error.source());
-            let why: Vec<_> = causes.map(ToString::to_string).collect();
-            eprintln!("fanfare: {source}: {}", why.join(": "));
+            eprintln!("fanfare: {source}: {}", causes(&error));
         }
         let explanation = Explanation::of(token, Some(&hub), now).await;
         print!("{explanation}");

@@ -69,3 +69,10 @@ type Refusal = String;
 fn at(flag: &str) -> impl Fn(&dyn Display) -> Refusal + '_ {
     move |reason| format!("--{flag}: {reason}")
 }
+
+/// The token alone, of a text that may be a whole header `Authorization`.
+pub(crate) fn bare(text: &str) -> &str {
+    let text = text.trim();
+    let named = text.get(..7).filter(|start| start.eq_ignore_ascii_case("bearer "));
+    named.map_or(text, |_| text[7..].trim())
+}
