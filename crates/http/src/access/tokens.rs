@@ -174,11 +174,14 @@ async fn rights(claims: Claims, patterns: &patterns::Patterns) -> Result<Rights,
     })
 }
 
-/// Whoever may issue tokens for one name may do so for others of theirs, never for those of another issuer.
+/// Whoever may issue tokens for one name may do so for others of theirs, never for those of another issuer. What a token of the
+/// older protocol says of its issuer was held against nothing, so its names are apart from all others.
 fn who(claims: &Claims) -> Option<std::sync::Arc<str>> {
     let (issuer, subject) = (claims.issuer.as_deref(), claims.subject.as_deref());
-    (issuer.is_some() || subject.is_some())
-        .then(|| format!("{}\n{}", issuer.unwrap_or_default(), subject.unwrap_or_default()).into())
+    let protocol = if claims.legacy { "legacy" } else { "modern" };
+    (issuer.is_some() || subject.is_some()).then(|| {
+        format!("{protocol}\n{}\n{}", issuer.unwrap_or_default(), subject.unwrap_or_default()).into()
+    })
 }
 
 /// Compiles the matchers of a token; one that does not compile makes the token invalid (M-112).
