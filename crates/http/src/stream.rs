@@ -35,6 +35,9 @@ pub(crate) async fn open(
 ) -> Result<Response, Refusal> {
     let (settings, headers) = (&mercure.settings, &head.headers);
     let bookmarks = settings.bookmarks.wanted_by(headers);
+    if let Some(subscriptions) = &settings.subscriptions {
+        subscriptions.check(&asked.in_words)?;
+    }
     let patterns = match settings.patterns.matchers(asked.patterns).await {
         Ok(patterns) => patterns,
         Err(CompileError::Matcher(error)) => return Err(error.into()),
