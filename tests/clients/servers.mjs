@@ -16,9 +16,13 @@ import { withDeadline } from "./inbox.mjs";
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const built = process.env.FANFARE_BUILT ?? path.join(root, "target/debug");
 
+const fanfare = process.env.FANFARE_BIN ?? path.join(built, "fanfare");
+
 /** What can be started: a program and its arguments for an address. */
 export const PROGRAMS = {
-  hub: (address) => [process.env.FANFARE_BIN ?? path.join(built, "fanfare"), ["serve", "--dev", "--listen", address]],
+  hub: (address) => [fanfare, ["serve", "--dev", "--listen", address]],
+  // As it faces the internet: who starts it says with which keys.
+  "hub with keys": (address) => [fanfare, ["serve", "--engine", "memory", "--listen", address]],
   axum: (address) => [path.join(built, "examples/axum"), [address]],
   blocking: (address) => [path.join(built, "examples/blocking"), [address]],
 };
