@@ -89,9 +89,9 @@ export class Server {
     await this.#begin(`127.0.0.1:${this.port}`);
   }
 
-  /** Publishes to a hub and gives back the id that it answered. */
-  async publish(fields) {
-    const answer = await fetch(`${this.base}/.well-known/mercure`, { method: "POST", body: new URLSearchParams(fields) });
+  /** Publishes to a hub and gives back the id that it answered. `headers` may show a token. */
+  async publish(fields, headers = {}) {
+    const answer = await fetch(`${this.base}/.well-known/mercure`, { method: "POST", headers, body: new URLSearchParams(fields) });
     const text = await answer.text();
     if (answer.status !== 200) throw new Error(`${answer.status} ${text}`);
     return text;
