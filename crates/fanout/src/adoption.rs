@@ -5,7 +5,7 @@ use std::fmt;
 use std::net::{IpAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use fanfare_hub::Subscription;
+use fanfare_hub::{Framing, Subscription};
 use fanfare_wire::Frame;
 
 /// A connection whose request was answered with a stream, and what is to be written to it.
@@ -13,7 +13,7 @@ use fanfare_wire::Frame;
 pub struct Adoption {
     /// The connection, not blocking.
     pub socket: TcpStream,
-    /// The response's head, and whatever goes before the first event.
+    /// The response's head, and whatever goes before the first event, as it is to stand on the connection.
     pub head: Vec<u8>,
     /// Where in the hub it is.
     pub subscription: Subscription,
@@ -47,11 +47,15 @@ pub struct Terms {
     pub keep_alive: Option<(Duration, Frame)>,
     /// When the stream ends at the latest; within the second before or after, nothing is written any more. Default: never.
     pub ends_at: Option<Instant>,
+    /// How frames follow each other, which the response's head has told the client. Default: one behind the other, and the
+    /// end is that of the connection.
+    pub framing: Framing,
 }
 
 impl Default for Terms {
     fn default() -> Self {
-        Self { keep_alive: Some((Duration::from_secs(15), Frame::KEEP_ALIVE)), ends_at: None }
+        let keep_alive = Some((Duration::from_secs(15), Frame::KEEP_ALIVE));
+        Self { keep_alive, ends_at: None, framing: Framing::default() }
     }
 }
 
@@ -60,6 +64,7 @@ impl fmt::Debug for Terms {
         f.debug_struct("Terms")
             .field("keep_alive", &self.keep_alive.as_ref().map(|(after, _)| after))
             .field("ends_at", &self.ends_at)
+            .field("framing", &self.framing)
             .finish()
     }
 }
