@@ -69,7 +69,7 @@ export class Server {
     child.stderr.on("data", (bytes) => { complaints = (complaints + bytes).slice(-4_000); });
     const ready = new Promise((resolve) => {
       readline.createInterface({ input: child.stdout }).on("line", (line) => {
-        const [, base] = /^listening on (http:\/\/\S+)$/.exec(line) ?? [];
+        const [, base] = /^listening on (https?:\/\/\S+)$/.exec(line) ?? [];
         if (base !== undefined) resolve(base);
       });
     });
