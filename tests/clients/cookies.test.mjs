@@ -15,7 +15,7 @@ import { after, before, describe, test } from "node:test";
 import { newTab, subscribe, useChromium } from "./browser.mjs";
 import { Server } from "./servers.mjs";
 import { HUB, PATIENT } from "./suite.mjs";
-import { AUDIENCE, bearer, bytes, detail, ISSUER, legacy, modern } from "./tokens.mjs";
+import { bearer, bytes, detail, legacy, MODERN, modern } from "./tokens.mjs";
 
 const TOPIC = "https://shop.test/orders/1";
 const KEY = "a secret that publishers and subscribers share";
@@ -60,8 +60,7 @@ before(async () => {
 async function startHub(...more) {
   const lists = ["--cors-origin", shop.origin, "--cors-origin", partner.origin, "--publish-origin", shop.origin];
   const keys = ["--publisher-jwt-key", KEY, "--subscriber-jwt-key", KEY, "--legacy", "on"];
-  const issuer = ["--trusted-issuers", ISSUER, "--resource-identifier", AUDIENCE];
-  const hub = await Server.start("hub with keys", "--tls-cert", certificate, "--tls-key", key, ...lists, ...keys, ...issuer, ...more);
+  const hub = await Server.start("hub with keys", "--tls-cert", certificate, "--tls-key", key, ...lists, ...keys, ...MODERN, ...more);
   hub.url = `https://hub.shop.test:${hub.port}${HUB}`;
   return hub;
 }

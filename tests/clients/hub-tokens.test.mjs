@@ -16,11 +16,10 @@ import * as jose from "jose";
 import { opened } from "./node-eventsource.mjs";
 import { Server } from "./servers.mjs";
 import { HUB, PATIENT } from "./suite.mjs";
-import { ALGORITHMS, AUDIENCE, bearer, bytes, detail, ISSUER, keyOf, KEYS, legacy, modern, now, pem, PUBLISHERS_KEY, SECRETS, SUBSCRIBERS_KEY } from "./tokens.mjs";
+import { ALGORITHMS, AUDIENCE, bearer, bytes, detail, ISSUER, keyOf, KEYS, legacy, MODERN, modern, now, pem, PUBLISHERS_KEY, SECRETS, SUBSCRIBERS_KEY } from "./tokens.mjs";
 
 const TOPIC = "https://shop.test/orders/1";
 const ALL = [detail(["publish", "subscribe"], { match: "*" })];
-const MODERN = ["--trusted-issuers", ISSUER, "--resource-identifier", AUDIENCE];
 const COOKIE = "__Secure-mercure_access_token";
 
 const folder = fs.mkdtempSync(path.join(os.tmpdir(), "fanfare-tokens-"));

@@ -45,6 +45,9 @@ export async function keyOf(alg) {
   return { key: await jose.importPKCS8(pem(name), alg), given: `@${KEYS}${name}.pub.pem` };
 }
 
+/** What names both to the hub. */
+export const MODERN = ["--trusted-issuers", ISSUER, "--resource-identifier", AUDIENCE];
+
 export const bytes = (secret) => new TextEncoder().encode(secret);
 
 /** An authorization detail: what may be done with which topics. */
