@@ -124,7 +124,7 @@ pub(crate) struct Serve {
     #[arg(long, help_heading = LOG, value_enum, default_value_t = Durability::Fsync)]
     pub(crate) durability: Durability,
 
-    /// How many events are kept for replay. [default: without limit on disk, 100000 in memory]
+    /// How many events are kept for replay; who comes and goes is not counted. [default: without limit on disk, 100000 in memory]
     #[arg(long, help_heading = LOG, value_name = "EVENTS")]
     pub(crate) history_events: Option<usize>,
 
