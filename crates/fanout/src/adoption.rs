@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::fmt;
 use std::net::{IpAddr, TcpStream};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use fanfare_hub::Subscription;
 use fanfare_wire::Frame;
@@ -47,11 +47,18 @@ pub struct Terms {
     pub keep_alive: Option<(Duration, Frame)>,
     /// When the stream ends at the latest; within the second before or after, nothing is written any more. Default: never.
     pub ends_at: Option<Instant>,
+    /// Until when it may be read by the wall clock: it ends within a second of that clock's saying so, also where somebody has set it.
+    /// Setting it back prolongs nothing: that is what [`ends_at`](Self::ends_at) is for. Default: never.
+    pub expires_at: Option<SystemTime>,
 }
 
 impl Default for Terms {
     fn default() -> Self {
-        Self { keep_alive: Some((Duration::from_secs(15), Frame::KEEP_ALIVE)), ends_at: None }
+        Self {
+            keep_alive: Some((Duration::from_secs(15), Frame::KEEP_ALIVE)),
+            ends_at: None,
+            expires_at: None,
+        }
     }
 }
 
@@ -60,6 +67,7 @@ impl fmt::Debug for Terms {
         f.debug_struct("Terms")
             .field("keep_alive", &self.keep_alive.as_ref().map(|(after, _)| after))
             .field("ends_at", &self.ends_at)
+            .field("expires_at", &self.expires_at)
             .finish()
     }
 }

@@ -11,6 +11,7 @@ mod causes;
 mod cors;
 mod cursor;
 mod drain;
+mod expiry;
 mod form;
 mod idempotency;
 mod jitter;

@@ -92,7 +92,7 @@ fn a_bookmark_is_sent_at_the_start_and_resumes_exactly() {
 #[test]
 fn a_quiet_stream_gets_a_comment_and_a_busy_hub_s_quiet_stream_a_bookmark() {
     let house = house();
-    let terms = Terms { keep_alive: Some((Duration::from_millis(1), Frame::KEEP_ALIVE)), ends_at: None };
+    let terms = Terms { keep_alive: Some((Duration::from_millis(1), Frame::KEEP_ALIVE)), ..Terms::default() };
     let mut without = house.adopt(house.hub.subscribe("a").bookmarks(false), terms.clone()).served();
     let mut with = house.adopt(house.hub.subscribe("a"), terms).served();
     assert_eq!(without.next(), Got::Comment);
