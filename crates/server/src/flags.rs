@@ -188,9 +188,14 @@ pub(crate) struct Serve {
     #[arg(long, help_heading = STREAMS, value_enum, default_value_t = IoUring::Auto)]
     pub(crate) io_uring: IoUring,
 
-    /// How many subscribers are served at a time. Each needs a file descriptor.
+    /// How many subscribers are served at a time. Each needs a connection, but for those that share one over HTTP/2.
     #[arg(long, help_heading = LIMITS, value_name = "SUBSCRIBERS", default_value_t = 50_000)]
     pub(crate) max_subscribers: usize,
+
+    /// How many connections there may be in all; those to --admin-listen are not counted. More: 429, or an empty stream that says
+    /// when to come back; far more: closed. [default: on Linux what the limit on open files, ulimit -n, has room for]
+    #[arg(long, help_heading = LIMITS, value_name = "CONNECTIONS")]
+    pub(crate) max_connections: Option<NonZeroUsize>,
 
     /// The largest body of a request, in bytes, such as 1MiB. Larger: 413.
     #[arg(long, help_heading = LIMITS, value_name = "BYTES", default_value = "1MiB", value_parser = value::bytes)]

@@ -7,6 +7,7 @@ mod admin;
 mod causes;
 mod check;
 mod config;
+mod descriptors;
 mod dev;
 mod endpoint;
 mod flags;

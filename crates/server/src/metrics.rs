@@ -157,6 +157,12 @@ fn write_connections(text: &mut String, serve: &ServeCounts, fanout: &fanfare_fa
             "Requests and connections refused because their client had as many as it may.",
             &[("", serve.refused_per_client())],
         ),
+        (
+            "refused_full_total",
+            "counter",
+            "Requests and connections refused because there were as many connections as there may be.",
+            &[("", serve.refused_full())],
+        ),
     ];
     write(text, metrics);
 }
