@@ -38,7 +38,9 @@ pub use drain::Drain;
 pub use limits::RequestLimits;
 pub use mercure::Mercure;
 pub use rate::PublishRate;
-pub use revocation::{HeldRevocation, Revocation, RevocationId, Revocations, RevokeError, Revoked};
+pub use revocation::{
+    HeldRevocation, Revocation, RevocationCounts, RevocationId, Revocations, RevokeError, Revoked,
+};
 pub use serve::{
     ClientInfo, ConnectionLimits, ForwardedHeaders, Listeners, Serve, ServeCounts, TrustedProxies,
     TrustedProxiesError, listen, serve,

@@ -51,6 +51,21 @@ pub(crate) enum Command {
 
     /// Makes tokens, and explains those that others made
     Token(crate::token::Token),
+
+    /// Takes tokens back at a running hub, before they expire
+    ///
+    /// Streams that live by them end at once, and they are refused from then on; over restarts too, if
+    /// the hub has its log on disk. The command ends with 0 when that is done, with 1 when the hub refused
+    /// or did not answer, and with 2 when it is not understood. Examples:
+    ///
+    ///   fanfare revoke --admin 127.0.0.1:9090 subject customer-7 --issuer https://shop.example.com
+    ///   fanfare revoke --admin 127.0.0.1:9090 token 5f0c2a --until 24h
+    ///   fanfare revoke --admin 127.0.0.1:9090 before 2026-11-25T12:00:00Z
+    ///   fanfare revoke --admin 127.0.0.1:9090 --admin-token @admin.token list
+    ///   fanfare revoke --admin 127.0.0.1:9090 lift 1f3a5c7e9b2d4f60
+    #[command(verbatim_doc_comment)]
+    #[allow(clippy::doc_markdown)] // This is shown as it stands, in a terminal.
+    Revoke(Box<crate::revoke::Revoke>),
 }
 
 #[derive(Debug, Subcommand)]
