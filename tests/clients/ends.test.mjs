@@ -1,10 +1,12 @@
 //! What clients that do not reconnect make of the end of a stream: Node's `http.get` and `fetch`, Chromium's `fetch`, and
 //! curl; alone, and behind nginx and HAProxy.
 //!
-//! The hub's streams say nothing of their length: the body ends where the connection does. So an end in order (FIN) is a
-//! clean end wherever it comes, and not everybody can tell a reset from one. Nobody should conclude from a clean end that all
-//! has come: that is what the last event ID is for. What clients that reconnect make of the same ends stands in `suite.mjs`,
-//! and what httpx makes of them in `httpx_sse_test.py`.
+//! The hub's streams come in chunks, and one that ends in order ends with the last chunk: whatever else happens is no clean end
+//! to any of them but Node's `fetch`, which asks for no last chunk where the head announces the connection's end. Of HTTP/1.0,
+//! which nginx speaks unless told otherwise, the body ends where the connection does: an end of the connection is a clean end
+//! there wherever it comes. Nobody should conclude from a clean end that all has come: that is what the last event ID is for.
+//! What clients that reconnect make of the same ends stands in `suite.mjs`, and what httpx makes of them in
+//! `httpx_sse_test.py`.
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
@@ -113,35 +115,36 @@ async function curl(url) {
 }
 
 /**
- * What each client makes of an end in order, of a reset, and of an end before the last chunk.
- *
- * Node.js takes a reset for the end of any body without a length: `fetch` says nothing of it, and `http.get` says it of the
- * request, while the response ends and calls itself complete.
+ * What each client makes of an end in order, of a reset, and of an end before the last chunk: of a connection to the hub, which is
+ * announced to end, and of one to a proxy, which is not.
  */
 const NODE_HTTP = {
   name: "Node's http.get",
   read: httpGet,
   clean: { heard: ["response: end"], complete: true },
-  reset: { heard: ["request: ECONNRESET", "response: end"], complete: true },
-  resetIs: "an error of the request, and a clean end of the response",
-  noLastChunk: { heard: ["response: ECONNRESET"], complete: false },
+  reset: { heard: ["request: ECONNRESET", "response: ECONNRESET"], complete: false },
+  half: { heard: ["response: ECONNRESET"], complete: false },
+  halfIs: "a broken end",
+  halfBehindProxy: { heard: ["response: ECONNRESET"], complete: false },
 };
 const NODE_FETCH = {
   name: "Node's fetch",
   read: nodeFetch,
   clean: "done",
   reset: "done",
-  resetIs: "a clean end too",
-  noLastChunk: "TypeError: terminated",
+  half: "done",
+  halfIs: "a clean end too",
+  halfBehindProxy: "TypeError: terminated",
 };
 const CHROMIUM_FETCH = {
   name: "Chromium's fetch",
   read: chromiumFetch,
   clean: "done",
   reset: "TypeError: network error",
-  resetIs: "a broken end",
+  half: "TypeError: network error",
+  halfIs: "a broken end",
 };
-const CURL = { name: "curl", read: curl, clean: 0, reset: 56, resetIs: "a broken end", noLastChunk: 18 };
+const CURL = { name: "curl", read: curl, clean: 0, reset: 56, half: 18, halfIs: "a broken end", halfBehindProxy: 18 };
 
 /** Waits until the hub counts so many subscribers. */
 async function subscribers(hub, count) {
@@ -161,7 +164,7 @@ const RETRY = /\n\nretry: \d+\n\n$/;
 
 useChromium();
 
-for (const { name, read, clean, reset, resetIs } of [NODE_HTTP, NODE_FETCH, CHROMIUM_FETCH, CURL]) {
+for (const { name, read, clean, reset, half, halfIs } of [NODE_HTTP, NODE_FETCH, CHROMIUM_FETCH, CURL]) {
   describe(`${name} and the ends of a stream`, () => {
     test("a hub that ends in order is a clean end, behind a retry", PATIENT, async () => {
       const hub = await Server.start("hub");
@@ -174,32 +177,32 @@ for (const { name, read, clean, reset, resetIs } of [NODE_HTTP, NODE_FETCH, CHRO
       await reading.close();
     });
 
-    test("a hub that is killed is a clean end too, and only the retry is not there", PATIENT, async () => {
+    test(`a hub that is killed is ${halfIs}`, PATIENT, async () => {
       const hub = await Server.start("hub");
       const reading = await read(hub.base + STREAM);
       await hub.publish({ topic: "rooms/7", data: "the last" });
       await reading.saw("data: the last\n\n");
       await hub.stop("SIGKILL");
-      assert.deepEqual(await reading.verdict(), clean);
+      assert.deepEqual(await reading.verdict(), half);
       assert.match(reading.text, /data: the last\n\n$/);
       await reading.close();
     });
 
-    test("an end in order in the middle of an event is a clean end too, behind half an event", PATIENT, async () => {
+    test(`a connection that ends in the middle of an event is ${halfIs}, behind half an event`, PATIENT, async () => {
       const hub = await Server.start("hub");
       const relay = await Relay.before(hub);
       const reading = await read(relay.base + STREAM);
       await Promise.all([relay.holdAfter(/^data: hal/m), hub.publish({ topic: "rooms/7", data: "half" })]);
       await reading.saw("\ndata: hal");
       await relay.part();
-      assert.deepEqual(await reading.verdict(), clean);
+      assert.deepEqual(await reading.verdict(), half);
       assert.match(reading.text, /\ndata: hal$/);
       await reading.close();
       await relay.end();
       await hub.stop();
     });
 
-    test(`a reset is ${resetIs}, between two events and in the middle of one`, PATIENT, async () => {
+    test(`a reset is ${halfIs}, between two events and in the middle of one`, PATIENT, async () => {
       const hub = await Server.start("hub");
       const relay = await Relay.before(hub);
       for (const end of ["data: half\n\n", "data: hal"]) {
@@ -218,29 +221,31 @@ for (const { name, read, clean, reset, resetIs } of [NODE_HTTP, NODE_FETCH, CHRO
 }
 
 /**
- * What each proxy makes of a stream. nginx gives a client of HTTP/1.1 chunks, and leaves out the last one after a reset.
- * HAProxy hands on a body without a length as it is, and ends in order even after a reset.
+ * What each proxy makes of a connection to the hub that ends in the middle of an event. All give a client of HTTP/1.1 chunks, and
+ * leave out the last one where they have not got it, and after a reset.
  */
-const NGINX = { kind: "nginx", encoding: "chunked", resetIs: "a broken end", afterReset: ({ noLastChunk }) => noLastChunk };
-const HAPROXY = { kind: "HAProxy", encoding: undefined, resetIs: "a clean end", afterReset: ({ clean }) => clean };
+const NGINX = { kind: "nginx", afterHalf: ({ halfBehindProxy }) => halfBehindProxy, halfIs: "a broken end" };
+const NGINX_10 = { kind: "nginx with HTTP/1.0", afterHalf: ({ clean }) => clean, halfIs: "a clean end" };
+const HAPROXY = { kind: "HAProxy", afterHalf: ({ halfBehindProxy }) => halfBehindProxy, halfIs: "a broken end" };
+const PROXIES = [NGINX, NGINX_10, HAPROXY];
 
 describe("the head of a stream", () => {
-  test("says that the body ends with the connection", PATIENT, async () => {
+  test("says that the body comes in chunks, and that the connection ends with it", PATIENT, async () => {
     const hub = await Server.start("hub");
     const { head, close } = await httpGet(hub.base + STREAM);
     assert.equal(head.connection, "close");
-    assert.equal(head["transfer-encoding"], undefined);
+    assert.equal(head["transfer-encoding"], "chunked");
     assert.equal(head["content-length"], undefined);
     close();
     await hub.stop();
   });
 
-  for (const { kind, encoding } of [NGINX, HAPROXY]) {
-    test(`says behind ${kind} that the body ${encoding === undefined ? "ends with the connection" : "comes in chunks"}`, PATIENT, async () => {
+  for (const { kind } of PROXIES) {
+    test(`says the same of the body behind ${kind}`, PATIENT, async () => {
       const hub = await Server.start("hub");
       const proxy = await Proxy.before(hub, kind);
       const { head, close } = await httpGet(proxy.base + STREAM);
-      assert.equal(head["transfer-encoding"], encoding);
+      assert.equal(head["transfer-encoding"], "chunked");
       assert.equal(head["content-length"], undefined);
       close();
       await proxy.stop();
@@ -249,9 +254,9 @@ describe("the head of a stream", () => {
   }
 });
 
-for (const { kind, resetIs, afterReset } of [NGINX, HAPROXY]) {
+for (const { kind, halfIs, afterHalf } of PROXIES) {
   for (const client of [NODE_HTTP, NODE_FETCH, CURL]) {
-    const { name, read, clean } = client;
+    const { name, read, clean, halfBehindProxy } = client;
     describe(`${name} behind ${kind}`, () => {
       test("events arrive while the stream goes on, and a hub that ends in order is a clean end", PATIENT, async () => {
         const hub = await Server.start("hub");
@@ -267,7 +272,7 @@ for (const { kind, resetIs, afterReset } of [NGINX, HAPROXY]) {
         await proxy.stop();
       });
 
-      test("an end in order in the middle of an event is a clean end too, behind half an event", PATIENT, async () => {
+      test(`a connection that ends in the middle of an event is ${halfIs}, behind half an event`, PATIENT, async () => {
         const hub = await Server.start("hub");
         const relay = await Relay.before(hub);
         const proxy = await Proxy.before(relay, kind);
@@ -275,14 +280,14 @@ for (const { kind, resetIs, afterReset } of [NGINX, HAPROXY]) {
         await Promise.all([relay.holdAfter(/^data: hal/m), hub.publish({ topic: "rooms/7", data: "half" })]);
         await reading.saw("\ndata: hal");
         await relay.part();
-        assert.deepEqual(await reading.verdict(), clean);
+        assert.deepEqual(await reading.verdict(), afterHalf(client));
         assert.match(reading.text, /\ndata: hal$/);
         await proxy.stop();
         await relay.end();
         await hub.stop();
       });
 
-      test(`a reset at the hub is ${resetIs} at the client`, PATIENT, async () => {
+      test("a reset at the hub is a broken end at the client", PATIENT, async () => {
         const hub = await Server.start("hub");
         const relay = await Relay.before(hub);
         const proxy = await Proxy.before(relay, kind);
@@ -290,7 +295,7 @@ for (const { kind, resetIs, afterReset } of [NGINX, HAPROXY]) {
         await hub.publish({ topic: "rooms/7", data: "the last" });
         await reading.saw("data: the last\n\n");
         await relay.cut();
-        assert.deepEqual(await reading.verdict(), afterReset(client));
+        assert.deepEqual(await reading.verdict(), halfBehindProxy);
         await proxy.stop();
         await relay.end();
         await hub.stop();

@@ -202,7 +202,7 @@ class TheHub(Started):
 
 
 class TheEndsOfAStream(Started):
-    """The body ends where the connection does, and httpx tells an end in order from a reset."""
+    """The body ends with its last chunk, and httpx tells that from everything else."""
 
     HALF = rb"^data: hal"
     WHOLE = rb"^data: half\n\n"
@@ -220,18 +220,24 @@ class TheEndsOfAStream(Started):
         while text not in self.text:
             self.text += next(pieces)
 
-    def test_a_hub_that_ends_in_order_or_is_killed_is_a_clean_end(self):
-        for kill, last in ((False, r"data: the last\n\nretry: \d+\n\n$"), (True, r"data: the last\n\n$")):
-            with self.subTest(kill=kill):
-                hub = self.start("hub")
+    def stop(self, kill):
+        hub = self.start("hub")
 
-                def end(pieces):
-                    hub.publish(topic="rooms/7", data="the last")
-                    self.saw(pieces, "data: the last\n\n")
-                    hub.stop(kill)
+        def end(pieces):
+            hub.publish(topic="rooms/7", data="the last")
+            self.saw(pieces, "data: the last\n\n")
+            hub.stop(kill)
 
-                self.read(hub.base, end)
-                self.assertRegex(self.text, last)
+        self.read(hub.base, end)
+
+    def test_a_hub_that_ends_in_order_is_a_clean_end_behind_a_retry(self):
+        self.stop(kill=False)
+        self.assertRegex(self.text, r"data: the last\n\nretry: \d+\n\n$")
+
+    def test_a_hub_that_is_killed_is_a_broken_end(self):
+        with self.assertRaises(httpx.RemoteProtocolError):
+            self.stop(kill=True)
+        self.assertRegex(self.text, r"data: the last\n\n$")
 
     def cut(self, until, last, reset):
         hub = self.start("hub")
@@ -245,8 +251,9 @@ class TheEndsOfAStream(Started):
 
         self.read(relay.base, end)
 
-    def test_an_end_in_order_in_the_middle_of_an_event_is_a_clean_end_too(self):
-        self.cut(self.HALF, "\ndata: hal", reset=False)
+    def test_a_connection_that_ends_in_the_middle_of_an_event_is_a_broken_end(self):
+        with self.assertRaises(httpx.RemoteProtocolError):
+            self.cut(self.HALF, "\ndata: hal", reset=False)
         self.assertRegex(self.text, r"\ndata: hal$")
 
     def test_a_reset_is_a_broken_end_between_two_events_and_in_the_middle_of_one(self):
@@ -265,7 +272,8 @@ class TheEndsOfAStream(Started):
                     with httpx_sse.connect_sse(client, "GET", f"{relay.base}{HUB}?match=rooms/7") as source:
                         hub.publish(topic="rooms/7", data="half")
                         relay.end(reset=False)
-                        self.assertEqual([event for event in source.iter_sse() if event.data], [])
+                        with self.assertRaises(httpx.RemoteProtocolError):
+                            self.assertEqual([event for event in source.iter_sse() if event.data], [])
 
 
 class TheExamples(Started):

@@ -32,35 +32,39 @@ const haproxy = (lines, server = "") => ({
     `,
 });
 
-/** A proxy's program, its arguments for a file of configuration, and that file. */
-const PROXIES = {
-  // No word about buffering: the hub's head says `X-Accel-Buffering: no`.
-  nginx: {
-    command: "nginx",
-    args: (folder, file) => ["-p", folder, "-c", file, "-e", "stderr"],
-    configuration: (folder, port, upstream) => `
-      daemon off;
-      master_process off;
-      pid ${folder}/pid;
-      error_log stderr;
-      events {}
-      http {
-        access_log off;
-        client_body_temp_path ${folder}/body;
-        proxy_temp_path ${folder}/proxy;
-        fastcgi_temp_path ${folder}/fastcgi;
-        uwsgi_temp_path ${folder}/uwsgi;
-        scgi_temp_path ${folder}/scgi;
-        server {
-          listen 127.0.0.1:${port};
-          location / {
-            proxy_pass http://127.0.0.1:${upstream};
-            proxy_http_version 1.1;
-          }
+/** nginx, as it speaks to the hub. No word about buffering: the hub's head says `X-Accel-Buffering: no`. */
+const nginx = (lines) => ({
+  command: "nginx",
+  args: (folder, file) => ["-p", folder, "-c", file, "-e", "stderr"],
+  configuration: (folder, port, upstream) => `
+    daemon off;
+    master_process off;
+    pid ${folder}/pid;
+    error_log stderr;
+    events {}
+    http {
+      access_log off;
+      client_body_temp_path ${folder}/body;
+      proxy_temp_path ${folder}/proxy;
+      fastcgi_temp_path ${folder}/fastcgi;
+      uwsgi_temp_path ${folder}/uwsgi;
+      scgi_temp_path ${folder}/scgi;
+      server {
+        listen 127.0.0.1:${port};
+        location / {
+          proxy_pass http://127.0.0.1:${upstream};
+          ${lines.join("\n          ")}
         }
       }
-    `,
-  },
+    }
+  `,
+});
+
+/** A proxy's program, its arguments for a file of configuration, and that file. */
+const PROXIES = {
+  nginx: nginx(["proxy_http_version 1.1;"]),
+  // As it speaks unless it is told otherwise.
+  "nginx with HTTP/1.0": nginx([]),
   // Without `abortonclose` a client that has left is noticed when keep-alives can no longer be written to it.
   HAProxy: haproxy(["mode http", "option abortonclose"]),
   // Passes connections on without a look inside, and says whose they are.

@@ -5,7 +5,7 @@ use std::fmt;
 use std::net::{IpAddr, TcpStream};
 use std::time::{Duration, Instant, SystemTime};
 
-use fanfare_hub::Subscription;
+use fanfare_hub::{Framing, Subscription};
 use fanfare_wire::Frame;
 
 /// A connection whose request was answered with a stream, and what is to be written to it.
@@ -13,7 +13,7 @@ use fanfare_wire::Frame;
 pub struct Adoption {
     /// The connection, not blocking.
     pub socket: TcpStream,
-    /// The response's head, and whatever goes before the first event.
+    /// The response's head, and whatever goes before the first event, as it is to stand on the connection.
     pub head: Vec<u8>,
     /// Where in the hub it is.
     pub subscription: Subscription,
@@ -50,15 +50,15 @@ pub struct Terms {
     /// Until when it may be read by the wall clock: it ends within a second of that clock's saying so, also where somebody has set it.
     /// Setting it back prolongs nothing: that is what [`ends_at`](Self::ends_at) is for. Default: never.
     pub expires_at: Option<SystemTime>,
+    /// How frames follow each other, which the response's head has told the client. Default: one behind the other, and the
+    /// end is that of the connection.
+    pub framing: Framing,
 }
 
 impl Default for Terms {
     fn default() -> Self {
-        Self {
-            keep_alive: Some((Duration::from_secs(15), Frame::KEEP_ALIVE)),
-            ends_at: None,
-            expires_at: None,
-        }
+        let keep_alive = Some((Duration::from_secs(15), Frame::KEEP_ALIVE));
+        Self { keep_alive, ends_at: None, expires_at: None, framing: Framing::default() }
     }
 }
 
@@ -68,6 +68,7 @@ impl fmt::Debug for Terms {
             .field("keep_alive", &self.keep_alive.as_ref().map(|(after, _)| after))
             .field("ends_at", &self.ends_at)
             .field("expires_at", &self.expires_at)
+            .field("framing", &self.framing)
             .finish()
     }
 }

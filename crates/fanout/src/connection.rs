@@ -5,7 +5,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use fanfare_hub::{Member, Subscription, SubscriptionKey};
+use fanfare_hub::{Framing, Member, Subscription, SubscriptionKey};
 use fanfare_wire::Frame;
 use mio::net::TcpStream;
 
@@ -34,6 +34,7 @@ pub(crate) struct Connection {
     pub(crate) expires_at: WallSecond,
     /// How many bytes the client has sent.
     pub(crate) input: u32,
+    pub(crate) framing: Framing,
     pub(crate) state: State,
 }
 
@@ -121,11 +122,29 @@ impl Linked for Connection {
 impl Aside {
     /// Puts bytes behind those that are owed already.
     pub(crate) fn owe(&mut self, bytes: &[u8]) {
+        self.forget_written();
+        self.owed.extend_from_slice(bytes);
+    }
+
+    /// Puts a frame behind what is owed already; gives how many bytes it takes there.
+    pub(crate) fn owe_frame(&mut self, frame: &Frame, framing: Framing) -> usize {
+        self.forget_written();
+        let before = self.owed.len();
+        framing.put(frame.as_bytes(), &mut self.owed);
+        self.owed.len() - before
+    }
+
+    fn forget_written(&mut self) {
         if self.written == self.owed.len() {
             self.owed.clear();
             self.written = 0;
         }
-        self.owed.extend_from_slice(bytes);
+    }
+
+    /// Ends the body behind what is owed; with it written, the connection ends.
+    pub(crate) fn owe_end(&mut self, framing: Framing) {
+        self.owe(framing.end());
+        self.last_words = true;
     }
 
     /// Notes that so many bytes more were written. What was collected is given back when all of it was.

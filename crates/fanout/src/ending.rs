@@ -63,17 +63,13 @@ impl Worker {
         }
     }
 
-    /// Ends once everything that is owed was written.
-    pub(crate) fn end_after_owed(&mut self, key: usize) {
+    /// Ends because the hub has nothing more for it, once everything that is owed was written. Only between two events.
+    pub(crate) fn end_in_order(&mut self, key: usize) {
+        self.leave_hub(key);
         let connection = &mut self.connections[key];
-        match &mut connection.aside {
-            Some(aside) if !aside.rest().is_empty() => {
-                aside.last_words = true;
-                connection.state.by_hub = true;
-                self.tend(key);
-            }
-            _ => self.end(key, Ended::ByHub),
-        }
+        connection.state.by_hub = true;
+        connection.aside.get_or_insert_default().owe_end(connection.framing);
+        self.tend(key);
     }
 
     /// Gives its place in the hub back; the connection stays.

@@ -62,7 +62,7 @@ impl Room {
         key: usize,
         subscription: Subscription,
     ) -> Option<Subscription> {
-        match self.crowd.admit(subscription) {
+        match self.crowd.admit(subscription, connections[key].framing) {
             Ok(member) => {
                 self.rounds.join(connections, key, member.group());
                 connections[key].member = Some(member);

@@ -94,6 +94,7 @@ impl Worker {
             self.make_ready(key);
             return Tended::Rest;
         };
+        let framing = connection.framing;
         let waker = bell::of_subscription(&self.inbox, key);
         let mut context = Context::from_waker(&waker);
         loop {
@@ -123,9 +124,8 @@ impl Worker {
             let Some(aside) = &mut self.connections[key].aside else { return Tended::Rest };
             match polled {
                 Poll::Ready(Some(Ok(delivery))) => {
-                    let frame = delivery.frame();
-                    aside.owe(frame.as_bytes());
-                    self.collected.charge(&mut aside.charge, frame.as_bytes().len(), self.clock.now());
+                    let bytes = aside.owe_frame(&delivery.frame(), framing);
+                    self.collected.charge(&mut aside.charge, bytes, self.clock.now());
                     if aside.rest().len() >= COLLECTED_BYTES || !self.collected.has_room() {
                         aside.subscription = Some(subscription);
                         return Tended::GoOn;
@@ -134,7 +134,7 @@ impl Worker {
                 // The client finds a clean end and comes back with its last event ID, whatever went wrong.
                 Poll::Ready(Some(Err(_)) | None) => {
                     drop(subscription);
-                    self.end_after_owed(key);
+                    self.end_in_order(key);
                     return Tended::Rest;
                 }
                 Poll::Pending => {
@@ -176,9 +176,10 @@ impl Worker {
     /// Sends the client away, to come back soon, and ends. Only between two events.
     pub(crate) fn farewell(&mut self, key: usize) {
         self.leave_hub(key);
-        let mut aside = Aside { last_words: true, ..Aside::default() };
-        aside.owe(crate::jitter::come_back().as_bytes());
         let connection = &mut self.connections[key];
+        let mut aside = Aside::default();
+        aside.owe_frame(&crate::jitter::come_back(), connection.framing);
+        aside.owe_end(connection.framing);
         connection.aside = Some(Box::new(aside));
         self.tend(key);
     }

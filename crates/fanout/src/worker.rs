@@ -266,10 +266,13 @@ impl Worker {
         let ends_at = terms.ends_at.map_or(NEVER, |at| self.clock.tick(at));
         let keep_alive = terms.keep_alive.map(|(after, frame)| self.agreed(KeepAlive { after, frame }));
         // Who has no hub any more gets the head, and the end.
-        let (subscription, last_words) = match room {
-            NO_ROOM => (None, true),
-            _ => (Some(subscription), false),
-        };
+        let mut aside = Aside { owed: head, ..Aside::default() };
+        let has_hub = room != NO_ROOM;
+        if has_hub {
+            aside.subscription = Some(subscription);
+        } else {
+            aside.owe_end(terms.framing);
+        }
         if self.connections.len() == self.connections.capacity() {
             // Left alone it would double, and most of what an idle subscriber costs would be room for others.
             self.connections.reserve_exact(self.connections.len() / 8 + 16);
@@ -277,7 +280,7 @@ impl Worker {
         let key = self.connections.insert(Connection {
             socket,
             member: None,
-            aside: Some(Box::new(Aside { owed: head, subscription, last_words, ..Aside::default() })),
+            aside: Some(Box::new(aside)),
             keep_alive,
             client,
             room,
@@ -287,7 +290,8 @@ impl Worker {
             ends_at,
             expires_at: terms.expires_at.map_or(WallSecond::NEVER, WallSecond::of),
             input: 0,
-            state: State { by_hub: last_words, ..State::default() },
+            framing: terms.framing,
+            state: State { by_hub: !has_hub, ..State::default() },
         });
         let interest = Interest::READABLE | Interest::WRITABLE;
         let socket = &mut self.connections[key].socket;

@@ -6,7 +6,6 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use fanfare_hub::{Due, Look, Share};
 
-use crate::Ended;
 use crate::connection::Aside;
 use crate::sending::Parcel;
 use crate::socket::Wrote;
@@ -55,7 +54,7 @@ impl Worker {
                         }
                         Pick::KeepAlive => self.write_keep_alive(key),
                         Pick::Elsewhere => self.send_elsewhere(key),
-                        Pick::End => self.end(key, Ended::ByHub),
+                        Pick::End => self.end_in_order(key),
                         Pick::Leave => self.farewell(key),
                         Pick::TimeIsOver => self.time_is_over(key),
                     }
@@ -163,7 +162,7 @@ impl Worker {
     pub(crate) fn write_keep_alive(&mut self, key: usize) {
         let connection = &mut self.connections[key];
         let Some(keep_alive) = connection.keep_alive.clone() else { return };
-        connection.aside.get_or_insert_default().owe(keep_alive.frame.as_bytes());
+        connection.aside.get_or_insert_default().owe_frame(&keep_alive.frame, connection.framing);
         self.tend(key);
     }
 

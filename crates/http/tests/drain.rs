@@ -24,6 +24,7 @@ fn server(hub: &Hub, limits: ConnectionLimits) -> Server {
 async fn subscriber(server: &Server) -> Client {
     let mut client = server.connect().await;
     client.request(&format!("{HUB}?match=a")).await;
+    client.head().await;
     client.until(":\n").await;
     client
 }
@@ -41,6 +42,7 @@ async fn streams_end_cleanly_each_with_a_retry_of_its_own_m063_m065() {
     for client in &mut clients {
         let last = client.rest().await;
         assert!(last.starts_with("retry: ") && last.ends_with("\n\n"), "{last:?}");
+        assert!(client.has_whole_body());
         retries.insert(last);
     }
     assert!(retries.len() > 25, "the clients come back at moments of their own: {retries:?}");

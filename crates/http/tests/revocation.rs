@@ -82,7 +82,7 @@ impl House {
     /// A client that has its stream.
     async fn subscribed(&self, token: &str) -> Client {
         let mut client = self.asked(token).await;
-        client.until("200 OK").await;
+        assert!(client.head().await.contains("200 OK"));
         client.until(":\n").await;
         client
     }
@@ -140,6 +140,7 @@ async fn a_revoked_subject_s_streams_end_and_its_tokens_are_refused_and_nobody_e
     for client in &mut ended {
         let rest = client.rest().await;
         assert!(rest.contains("retry: ") && rest.ends_with("\n\n"), "a clean end: {rest:?}");
+        assert!(client.has_whole_body());
     }
     // The stream that `is_refused` opened may have gone by itself before.
     assert!((2..=3).contains(&done.streams_cut), "{}", done.streams_cut);

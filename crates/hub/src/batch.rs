@@ -8,7 +8,7 @@ use std::ops::Range;
 use fanfare_wire::EventId;
 
 use crate::crowd::Member;
-use crate::{Bookmark, Entry, Position};
+use crate::{Bookmark, Entry, Framing, Position};
 
 /// What a [`Reading`](crate::Reading) has made ready, for a few hundred members at once. Kept and used again.
 #[derive(Debug, Default)]
@@ -16,8 +16,10 @@ pub struct Batch {
     bytes: Vec<u8>,
     /// The frames in `bytes`, in the order in which they stand there.
     marks: Vec<Mark>,
-    run: Option<Run>,
-    bookmark: Option<(Position, Range<usize>)>,
+    /// The last run in each framing.
+    runs: [Option<Run>; 2],
+    /// The last bookmark in each framing.
+    bookmarks: [Option<(Position, Range<usize>)>; 2],
     /// Room for what is found for one member.
     pub(crate) walked: Vec<Position>,
 }
@@ -28,6 +30,8 @@ struct Mark {
     position: Position,
     /// Where it ends; `usize::MAX` if its end is not here.
     end: usize,
+    /// How many bytes the frames of all marks up to this one have, without what stands around them.
+    frames_bytes: usize,
 }
 
 /// What was made last: all of `readership`'s frames from position `from` up to `until`, without it.
@@ -99,8 +103,8 @@ impl Batch {
         // One large batch is no reason to keep its memory.
         self.bytes.shrink_to(KEPT_BYTES_MAX);
         self.marks.clear();
-        self.run = None;
-        self.bookmark = None;
+        self.runs = [None, None];
+        self.bookmarks = [None, None];
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -109,7 +113,10 @@ impl Batch {
 
     /// A share of the run that was made last, if that is what this member is due.
     pub(crate) fn again(&self, member: &Member) -> Option<Share> {
-        let run = self.run.as_ref().filter(|run| run.readership == member.readership())?;
+        let run = self.runs[member.framing as usize].as_ref()?;
+        if run.readership != member.readership() {
+            return None;
+        }
         if !(run.from..run.until).contains(&member.next) {
             return None;
         }
@@ -120,7 +127,7 @@ impl Batch {
     /// A share of the run that was made last, if a member of whatever readership is due just these entries, up to the end
     /// of the log: those who each ask for topics of their own mostly get the same nevertheless.
     pub(crate) fn same(&self, member: &Member) -> Option<Share> {
-        let run = self.run.as_ref().filter(|run| run.all)?;
+        let run = self.runs[member.framing as usize].as_ref().filter(|run| run.all)?;
         let marks = self.marks_from(run, *self.walked.first()?);
         let positions = self.marks[marks.clone()].iter().map(|mark| mark.position);
         positions.eq(self.walked.iter().copied()).then(|| self.share_of(run, member, marks))
@@ -148,20 +155,27 @@ impl Batch {
         entry.frame().as_bytes().len() > PIECE_BYTES_MAX
     }
 
-    pub(crate) fn push(&mut self, entry: &Entry) {
-        self.bytes.extend_from_slice(entry.frame().as_bytes());
-        self.marks.push(Mark { position: entry.position(), end: self.bytes.len() });
+    pub(crate) fn push(&mut self, entry: &Entry, framing: Framing) {
+        framing.put(entry.frame().as_bytes(), &mut self.bytes);
+        self.mark(entry, self.bytes.len());
+    }
+
+    fn mark(&mut self, entry: &Entry, end: usize) {
+        let frames_bytes = self.frames_bytes(self.marks.len()) + entry.frame().as_bytes().len();
+        self.marks.push(Mark { position: entry.position(), end, frames_bytes });
+    }
+
+    /// How many bytes the frames of the first `marks` marks have.
+    fn frames_bytes(&self, marks: usize) -> usize {
+        marks.checked_sub(1).map_or(0, |last| self.marks[last].frames_bytes)
     }
 
     /// Puts in only the next piece of the large frame that `member` is in, or about to begin; for nobody else.
     pub(crate) fn piece(&mut self, member: &Member, entry: &Entry) -> Share {
-        let frame = entry.frame().as_bytes();
-        let rest = frame.get(member.offset as usize..).unwrap_or_default();
-        let piece = &rest[..rest.len().min(PIECE_BYTES_MAX)];
         let (start, first) = (self.bytes.len(), self.marks.len());
-        self.bytes.extend_from_slice(piece);
-        let end = if piece.len() == rest.len() { self.bytes.len() } else { usize::MAX };
-        self.marks.push(Mark { position: entry.position(), end });
+        let (frame, from) = (entry.frame().as_bytes(), member.offset as usize);
+        let is_rest = member.framing.put_part(frame, from, PIECE_BYTES_MAX, &mut self.bytes);
+        self.mark(entry, if is_rest { self.bytes.len() } else { usize::MAX });
         let until = entry.position() + 1;
         Share {
             bytes: start..self.bytes.len(),
@@ -188,17 +202,18 @@ impl Batch {
         }
         let share = self.share(member, begun.bytes, marks.clone(), (until, all));
         let from = member.next;
-        self.run = Some(Run { readership: member.readership(), from, until, all, start: begun.bytes, marks });
+        let run = Run { readership: member.readership(), from, until, all, start: begun.bytes, marks };
+        self.runs[member.framing as usize] = Some(run);
         Some(share)
     }
 
-    pub(crate) fn bookmark(&mut self, position: Position, id: &EventId) -> Share {
-        let bytes = match &self.bookmark {
+    pub(crate) fn bookmark(&mut self, position: Position, id: &EventId, framing: Framing) -> Share {
+        let bytes = match &self.bookmarks[framing as usize] {
             Some((made, bytes)) if *made == position => bytes.clone(),
             _ => {
                 let start = self.bytes.len();
-                self.bytes.extend_from_slice(Bookmark::new(position, id.clone()).frame().as_bytes());
-                self.bookmark = Some((position, start..self.bytes.len()));
+                framing.put(Bookmark::new(position, id.clone()).frame().as_bytes(), &mut self.bytes);
+                self.bookmarks[framing as usize] = Some((position, start..self.bytes.len()));
                 start..self.bytes.len()
             }
         };
@@ -218,7 +233,7 @@ impl Batch {
         Share { bytes: start + member.offset as usize..end, all, kind: Kind::Frames { marks, until } }
     }
 
-    /// Moves a member behind what was written; gives how many events it has now in full, and their bytes.
+    /// Moves a member behind what was written; gives how many events it has now in full, and the bytes of their frames.
     pub(crate) fn advance(&self, member: &mut Member, share: &Share, written: usize) -> (u64, u64) {
         let Kind::Frames { marks, until } = &share.kind else { return (0, 0) };
         // Counted from where the first frame begins, which may be in an earlier batch.
@@ -243,7 +258,8 @@ impl Batch {
                 member.offset = 0;
             }
         }
-        (whole as u64, whole_end as u64)
+        let frames_bytes = self.frames_bytes(marks.start + whole) - self.frames_bytes(marks.start);
+        (whole as u64, frames_bytes as u64)
     }
 }
 

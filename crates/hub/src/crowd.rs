@@ -13,7 +13,7 @@ use crate::feed::{Cursor, State};
 use crate::hub::Shared;
 use crate::router::{Found, Seat};
 use crate::sync::MutexGuard;
-use crate::{Hub, Position, Subscription};
+use crate::{Framing, Hub, Position, Subscription};
 
 /// The subscribers of one hub that one thread reads for.
 ///
@@ -40,7 +40,8 @@ pub struct Member {
     readership: u32,
     group: u32,
     epoch: u32,
-    /// How many bytes of the first frame that is due were written already.
+    pub(crate) framing: Framing,
+    /// How many bytes of the first frame that is due were written already, with those of what stands around it.
     pub(crate) offset: u32,
     /// INVARIANT: where `offset` is not 0, the position of the entry that it counts in.
     pub(crate) next: Position,
@@ -110,13 +111,17 @@ impl Crowd {
 
     /// Takes a subscription in if it is live or can go on from what is in memory; otherwise gives it back, to be polled.
     ///
-    /// A new member may have something to read at once.
+    /// A new member may have something to read at once. What it is due is made ready in `framing`.
     ///
     /// # Errors
     /// The subscription, unchanged: it is not open yet, has a gap to tell, has to read from the engine, was refused, is
     /// of another hub, or asks for [internal](crate::Topic::internal) topics alone.
     #[allow(clippy::result_large_err)] // It is the subscription itself, and it was on the stack before.
-    pub fn admit(&mut self, mut subscription: Subscription) -> Result<Member, Subscription> {
+    pub fn admit(
+        &mut self,
+        mut subscription: Subscription,
+        framing: Framing,
+    ) -> Result<Member, Subscription> {
         let Some(seated) = subscription.seated(&self.shared) else { return Err(subscription) };
         let (seat, Cursor { epoch, next, client_at, bookmark_soon, bookmarks, .. }, ending) = seated;
         let mut state = self.shared.feed.lock();
@@ -147,6 +152,7 @@ impl Crowd {
             offset: 0,
             next,
             client_at: client_at.unwrap_or(Position::MAX),
+            framing,
             bookmarks,
             bookmark_soon,
             ending,
@@ -360,7 +366,7 @@ impl Reading<'_> {
                 }
                 Found::Entry(entry) => {
                     from = entry.position() + 1;
-                    self.batch.push(&entry);
+                    self.batch.push(&entry, member.framing);
                 }
                 Found::SearchFrom(position) => {
                     from = position;
@@ -386,7 +392,7 @@ impl Reading<'_> {
         let wanted = member.bookmark_soon || look == Look::Quiet || *closed;
         if wanted && member.bookmarks && member.client_at != position {
             if let Some(id) = log.id_at(position) {
-                return Due::Write(self.batch.bookmark(position, &id));
+                return Due::Write(self.batch.bookmark(position, &id, member.framing));
             }
         }
         member.bookmark_soon = false;

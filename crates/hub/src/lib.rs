@@ -28,6 +28,7 @@ mod entry;
 #[cfg(any(feature = "urlpattern", feature = "uri-template"))]
 mod expression;
 mod feed;
+mod framing;
 mod hub;
 mod id;
 mod interned;
@@ -67,6 +68,7 @@ pub use delivery::{Bookmark, Delivery};
 pub use endings::SubscriptionKey;
 pub use engine::EngineFault;
 pub use entry::Entry;
+pub use framing::Framing;
 pub use hub::{BuildError, Health, Hub, HubBuilder, IntoSelection, Published};
 pub use id::{Check, IdKey, Place, Position};
 pub use matcher::{Matcher, MatcherError, MatcherKind};

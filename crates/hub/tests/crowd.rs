@@ -13,10 +13,11 @@ use std::sync::Arc;
 use std::task::{Poll, Waker};
 
 use fanfare_hub::{
-    Batch, Crowd, Due, Grant, Hub, Look, Matcher, Member, Publication, Selection, Subscription,
+    Batch, Crowd, Due, Framing, Grant, Hub, Look, Matcher, Member, Publication, Selection, Subscription,
 };
 use fanfare_wire::{Decoder, Event, EventId, Item};
 use proptest::prelude::*;
+use support::chunks::Chunks;
 use support::{Bell, assert_waiting, data, id, next, next_event, next_gap, now, poll, topic};
 
 const TOPICS: [&str; 4] = ["a", "b", "c", "d"];
@@ -34,6 +35,7 @@ enum Op {
         asks: u8,
         grants: u8,
         bookmarks: bool,
+        chunked: bool,
     },
     Leave {
         client: usize,
@@ -55,8 +57,8 @@ fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         8 => (1..16u8, any::<bool>(), prop_oneof![9 => 0..40usize, 1 => 0..2_000usize])
             .prop_map(|(topics, private, bytes)| Op::Publish { topics, private, bytes }),
-        3 => (client.clone(), 1..16u8, prop_oneof![Just(0), Just(15), 0..16u8], any::<bool>())
-            .prop_map(|(client, asks, grants, bookmarks)| Op::Come { client, asks, grants, bookmarks }),
+        3 => (client.clone(), 1..16u8, prop_oneof![Just(0), Just(15), 0..16u8], any::<bool>(), any::<bool>())
+            .prop_map(|(client, asks, grants, bookmarks, chunked)| Op::Come { client, asks, grants, bookmarks, chunked }),
         1 => client.clone().prop_map(|client| Op::Leave { client }),
         8 => (prop::collection::vec((client.clone(), takes), 1..CLIENTS), prop::bool::weighted(0.2))
             .prop_map(|(takes, quiet)| Op::Round { takes, quiet }),
@@ -70,6 +72,8 @@ struct Client {
     member: Option<Member>,
     /// The rest of a bookmark that was cut short.
     owed: Vec<u8>,
+    framing: Framing,
+    chunks: Chunks,
     decoder: Decoder,
     frontier: u64,
 }
@@ -105,14 +109,22 @@ impl World {
     fn run(&mut self, op: Op) {
         match op {
             Op::Publish { topics, private, bytes } => self.publish(topics, private, bytes),
-            Op::Come { client, asks, grants, bookmarks } => {
+            Op::Come { client, asks, grants, bookmarks, chunked } => {
                 self.leave(client);
                 let selection: Selection = matchers(asks).collect();
                 let subscription =
                     self.hub.subscribe(selection).grant(&matchers(grants).collect()).bookmarks(bookmarks);
-                let (decoder, frontier) = (Decoder::new(), self.log.len() as u64);
-                self.clients[client] =
-                    Some(Client { asks, grants, member: None, owed: Vec::new(), decoder, frontier });
+                let framing = if chunked { Framing::Chunked } else { Framing::Bare };
+                self.clients[client] = Some(Client {
+                    asks,
+                    grants,
+                    member: None,
+                    owed: Vec::new(),
+                    framing,
+                    chunks: Chunks::default(),
+                    decoder: Decoder::new(),
+                    frontier: self.log.len() as u64,
+                });
                 self.settle(client, subscription);
             }
             Op::Leave { client } => self.leave(client),
@@ -142,7 +154,8 @@ impl World {
     /// Polls a subscription until the crowd takes it.
     fn settle(&mut self, client: usize, mut subscription: Subscription) {
         loop {
-            match self.crowd.admit(subscription) {
+            let framing = self.clients[client].as_ref().expect("a client").framing;
+            match self.crowd.admit(subscription, framing) {
                 Ok(member) => {
                     self.clients[client].as_mut().expect("a client").member = Some(member);
                     return;
@@ -151,7 +164,9 @@ impl World {
             }
             if let Poll::Ready(delivery) = poll(&mut subscription) {
                 let delivery = delivery.expect("no end").expect("no error");
-                self.take_in(client, delivery.frame().as_bytes());
+                let mut bytes = Vec::new();
+                framing.put(delivery.frame().as_bytes(), &mut bytes);
+                self.take_in(client, &bytes);
             }
         }
     }
@@ -233,9 +248,15 @@ impl World {
         is_idle
     }
 
-    fn take_in(&mut self, client: usize, mut bytes: &[u8]) {
+    fn take_in(&mut self, client: usize, bytes: &[u8]) {
         let Self { clients, positions, log, history, .. } = self;
-        let Client { asks, grants, decoder, frontier, .. } = clients[client].as_mut().expect("a client");
+        let Client { asks, grants, decoder, frontier, framing, chunks, .. } =
+            clients[client].as_mut().expect("a client");
+        let bytes = match framing {
+            Framing::Bare => bytes.to_vec(),
+            Framing::Chunked => chunks.take_in(bytes),
+        };
+        let mut bytes = &bytes[..];
         let wants = |position: u64| {
             let (topics, private) = log[position as usize - 1];
             *asks & topics != 0 && (!private || *grants & topics != 0)
@@ -316,7 +337,7 @@ fn member_of(hub: &Hub, crowd: &mut Crowd, to: &str, bookmarks: bool) -> Member 
     } else {
         assert_waiting(&mut subscription);
     }
-    crowd.admit(subscription).expect("it is live")
+    crowd.admit(subscription, Framing::Bare).expect("it is live")
 }
 
 fn publish(hub: &Hub, to: &str, text: &str) -> EventId {
@@ -372,6 +393,41 @@ fn members_that_are_due_the_same_share_the_same_bytes() {
 }
 
 #[test]
+fn members_in_chunks_share_theirs_and_the_others_share_theirs() {
+    let hub = Hub::builder().build().expect("a hub");
+    let mut crowd = hub.crowd(Waker::noop().clone());
+    let framings = [Framing::Bare, Framing::Chunked, Framing::Bare, Framing::Chunked];
+    let mut members = framings.map(|framing| {
+        let mut subscription = hub.subscribe("a").bookmarks(false);
+        assert_waiting(&mut subscription);
+        crowd.admit(subscription, framing).expect("it is live")
+    });
+    publish(&hub, "a", "1");
+    publish(&hub, "a", "2");
+    let mut batch = Batch::new();
+    let mut reading = crowd.read(&mut batch);
+    let shares = members.each_mut().map(|member| match reading.due(member, Look::News) {
+        Due::Write(share) => share,
+        other => panic!("{other:?}"),
+    });
+    let made = reading.bytes();
+    drop(reading);
+    let bytes = shares.each_ref().map(|share| batch.bytes(share));
+    assert_eq!(made, bytes[0].len() + bytes[1].len(), "made once in each framing");
+    assert_eq!((bytes[0], bytes[1]), (bytes[2], bytes[3]));
+    assert_eq!(Chunks::default().take_in(bytes[1]), bytes[0]);
+    for (member, share) in members.iter_mut().zip(&shares) {
+        crowd.wrote(&batch, member, share, batch.bytes(share).len());
+    }
+    let frames = 4 * bytes[0].len() as u64;
+    for member in members {
+        crowd.leave(member);
+    }
+    drop(crowd);
+    assert_eq!(hub.counts().delivered_bytes, frames, "what stands around frames is not theirs");
+}
+
+#[test]
 fn members_with_topics_of_their_own_share_the_bytes_of_what_all_of_them_are_due() {
     let hub = Hub::builder().build().expect("a hub");
     let mut crowd = hub.crowd(Waker::noop().clone());
@@ -381,7 +437,7 @@ fn members_with_topics_of_their_own_share_the_bytes_of_what_all_of_them_are_due(
     let mut members = ["x", "y", "z"].map(|own| {
         let mut subscription = hub.subscribe(topics(own)).bookmarks(false);
         assert_waiting(&mut subscription);
-        crowd.admit(subscription).expect("it is live")
+        crowd.admit(subscription, Framing::Bare).expect("it is live")
     });
     publish(&hub, "a", "1");
     publish(&hub, "a", "2");
@@ -410,7 +466,7 @@ fn whoever_has_looked_is_told_again_and_so_is_whoever_came_meanwhile() {
         let topics = ["a", own].map(|topic| Matcher::exact(topic).expect("a topic"));
         let mut subscription = hub.subscribe(topics.into_iter().collect::<Selection>()).bookmarks(false);
         assert_waiting(&mut subscription);
-        crowd.admit(subscription).expect("it is live")
+        crowd.admit(subscription, Framing::Bare).expect("it is live")
     };
     let mut members: Vec<Member> = ["x", "y"].iter().map(|own| admit(&mut crowd, own)).collect();
     let mut news = Vec::new();
@@ -452,7 +508,7 @@ fn the_bookmark_that_is_due_after_catching_up_follows_the_events() {
     publish(&hub, "a", "4");
     let end = publish(&hub, "other", "5");
     let mut crowd = hub.crowd(Waker::noop().clone());
-    let mut member = crowd.admit(subscription).expect("it can go on from memory");
+    let mut member = crowd.admit(subscription, Framing::Bare).expect("it can go on from memory");
     let mut batch = Batch::new();
     let mut written = String::new();
     loop {
@@ -478,7 +534,9 @@ fn the_bookmark_that_is_due_after_catching_up_follows_the_events() {
 fn a_large_frame_is_made_ready_in_pieces() {
     let hub = Hub::builder().event_bytes_max(4 * 1024 * 1024).build().expect("a hub");
     let mut crowd = hub.crowd(Waker::noop().clone());
-    let mut member = member_of(&hub, &mut crowd, "a", false);
+    let mut subscription = hub.subscribe("a").bookmarks(false);
+    assert_waiting(&mut subscription);
+    let mut member = crowd.admit(subscription, Framing::Chunked).expect("it is live");
     let large = "x".repeat(3 * 1024 * 1024);
     publish(&hub, "a", &large);
     publish(&hub, "a", "small");
@@ -493,7 +551,7 @@ fn a_large_frame_is_made_ready_in_pieces() {
         let count = bytes.len();
         crowd.wrote(&batch, &mut member, &share, count);
     }
-    let text = String::from_utf8(written).expect("UTF-8");
+    let text = String::from_utf8(Chunks::default().take_in(&written)).expect("UTF-8");
     assert!(pieces > 4 && text.contains(&large) && text.ends_with("data: small\n\n"));
     crowd.leave(member);
 }
@@ -503,14 +561,14 @@ fn only_what_memory_can_serve_is_admitted() {
     let hub = Hub::builder().build().expect("a hub");
     let mut crowd = hub.crowd(Waker::noop().clone());
     let resuming = hub.subscribe("a").after(id("unknown"));
-    let mut subscription = crowd.admit(resuming).expect_err("it has a gap to tell");
+    let mut subscription = crowd.admit(resuming, Framing::Bare).expect_err("it has a gap to tell");
     let elsewhere = Hub::builder().build().expect("a hub");
     let mut of_another = elsewhere.subscribe("a").bookmarks(false);
     assert_waiting(&mut of_another);
-    assert!(crowd.admit(of_another).is_err());
+    assert!(crowd.admit(of_another, Framing::Bare).is_err());
     assert_eq!(crowd.members(), 0);
     next_gap(&mut subscription);
-    let member = crowd.admit(subscription).expect("it has told its gap");
+    let member = crowd.admit(subscription, Framing::Bare).expect("it has told its gap");
     crowd.leave(member);
 }
 
@@ -521,7 +579,8 @@ fn what_a_member_may_not_read_is_not_written_to_it() {
     let mut crowd = hub.crowd(Waker::noop().clone());
     let mut may = hub.subscribe("a").grant(&Grant::everything()).bookmarks(false);
     assert_waiting(&mut may);
-    let mut members = [crowd.admit(may).expect("it is live"), member_of(&hub, &mut crowd, "a", false)];
+    let mut members =
+        [crowd.admit(may, Framing::Bare).expect("it is live"), member_of(&hub, &mut crowd, "a", false)];
     now(hub.publish_all(Publication::to([topic("a")]).private(Event::new("secret")))).expect("published");
     let mut batch = Batch::new();
     let mut reading = crowd.read(&mut batch);

@@ -4,7 +4,7 @@ mod support;
 
 use std::task::Waker;
 
-use fanfare_hub::{Due, Grant, Hub, Look, Matcher, Publication, Selection, Subscription, Topic};
+use fanfare_hub::{Due, Framing, Grant, Hub, Look, Matcher, Publication, Selection, Subscription, Topic};
 use fanfare_wire::Event;
 use support::{assert_waiting, id, now, ready_data, topic};
 
@@ -104,7 +104,7 @@ fn no_member_of_a_crowd_is_due_what_is_internal_p7() {
     for terms in terms() {
         let mut subscription = hub.subscribe(terms.0).grant(&terms.1).bookmarks(false);
         assert_waiting(&mut subscription);
-        if let Ok(member) = crowd.admit(subscription) {
+        if let Ok(member) = crowd.admit(subscription, Framing::Bare) {
             members.push(member);
         }
     }
@@ -136,7 +136,7 @@ fn what_the_hub_asks_itself_for_takes_nobody_s_place() {
     publish(&hub);
     assert_eq!(hub.counts().subscribers, 1);
     let mut crowd = hub.crowd(Waker::noop().clone());
-    let mut own = crowd.admit(own).expect_err("nobody who is counted");
+    let mut own = crowd.admit(own, Framing::Bare).expect_err("nobody who is counted");
     assert_eq!(ready_data(&mut own), ["internal"]);
     drop(own);
     assert_eq!(hub.counts().subscribers, 1);

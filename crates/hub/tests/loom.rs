@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::task::Wake;
 
 use fanfare_hub::{
-    Batch, Crowd, Delivery, Due, Hub, IdempotencyKey, Look, Member, Publication, Subscription, Topic,
+    Batch, Crowd, Delivery, Due, Framing, Hub, IdempotencyKey, Look, Member, Publication, Subscription, Topic,
 };
 use fanfare_wire::{Event, EventId};
 use futures_util::{FutureExt, StreamExt};
@@ -158,7 +158,7 @@ impl Wake for Bell {
 fn member(hub: &Hub, crowd: &mut Crowd, topic: &'static str) -> Member {
     let mut subscription = hub.subscribe(topic).bookmarks(false);
     assert!(subscription.next().now_or_never().is_none());
-    crowd.admit(subscription).expect("it is live")
+    crowd.admit(subscription, Framing::Bare).expect("it is live")
 }
 
 /// What one thread reads for its members until `count` events have come: it looks at those alone whose group has news,

@@ -9,7 +9,7 @@ use std::alloc::System;
 use std::task::Waker;
 
 use cap::Cap;
-use fanfare_hub::{Crowd, Grant, Hub, Matcher, Member, Publication, Selection};
+use fanfare_hub::{Crowd, Framing, Grant, Hub, Matcher, Member, Publication, Selection};
 use fanfare_wire::Event;
 use support::{assert_waiting, now, topic};
 
@@ -30,7 +30,7 @@ fn member(hub: &Hub, crowd: &mut Crowd, topics: &[String], granted: &[String]) -
     let grant: Grant = matchers(granted).into_iter().collect();
     let mut subscription = hub.subscribe(selection).grant(&grant).bookmarks(false);
     assert_waiting(&mut subscription);
-    crowd.admit(subscription).expect("it is live")
+    crowd.admit(subscription, Framing::Bare).expect("it is live")
 }
 
 /// Bytes of live heap for each of many members; with `private`, after there was a private event for each.

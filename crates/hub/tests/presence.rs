@@ -8,8 +8,8 @@ use std::task::Poll;
 use std::time::Duration;
 
 use fanfare_hub::{
-    Crowd, Delivery, Due, Gap, GapReason, Grant, Hub, Look, Matcher, Position, Publication, Published,
-    Selection, Subscription,
+    Crowd, Delivery, Due, Framing, Gap, GapReason, Grant, Hub, Look, Matcher, Position, Publication,
+    Published, Selection, Subscription,
 };
 use fanfare_wire::{Event, EventId};
 use proptest::prelude::*;
@@ -191,7 +191,7 @@ fn a_crowd_lets_a_member_go_that_presence_has_left_behind_and_no_other() {
     let member = |crowd: &mut Crowd, grant: &Grant| {
         let mut subscription = hub.subscribe(Matcher::any()).grant(grant).bookmarks(false);
         assert_waiting(&mut subscription);
-        crowd.admit(subscription).expect("it is live")
+        crowd.admit(subscription, Framing::Bare).expect("it is live")
     };
     let mut sees = member(&mut crowd, &Grant::everything());
     let mut blind = member(&mut crowd, &Grant::nothing());
@@ -204,9 +204,9 @@ fn a_crowd_lets_a_member_go_that_presence_has_left_behind_and_no_other() {
     drop(reading);
     let mut released = crowd.release(sees);
     expect_gap(&mut released);
-    let mut back = crowd.admit(released).expect_err("it is still before what is missing");
+    let mut back = crowd.admit(released, Framing::Bare).expect_err("it is still before what is missing");
     assert_eq!(ready_data(&mut back), ["event", "presence", "presence"]);
-    let member = crowd.admit(back).expect("it has caught up");
+    let member = crowd.admit(back, Framing::Bare).expect("it has caught up");
     crowd.leave(member);
     crowd.leave(blind);
 }

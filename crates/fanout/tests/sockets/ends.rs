@@ -20,11 +20,13 @@ fn a_client_that_closes_is_gone_at_once() {
 }
 
 #[test]
-fn a_client_that_closes_its_side_is_gone_and_gets_the_end() {
+fn a_client_that_closes_its_side_is_gone_and_its_body_breaks_off() {
     let house = house();
-    let mut client = house.subscribe("a").served();
-    shut(&client, Shutdown::Write);
-    assert_eq!(client.next(), Got::End);
+    let [mut chunked, mut bare] = [house.subscribe("a").served(), house.subscribe("a").served()];
+    for client in [&chunked, &bare] {
+        shut(client, Shutdown::Write);
+    }
+    assert_eq!((chunked.next(), bare.next()), (Got::Broken, Got::End));
     house.until_subscribers(0);
 }
 

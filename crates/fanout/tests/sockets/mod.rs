@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod behind;
+#[path = "../../../hub/tests/support/chunks.rs"]
+mod chunks;
 mod ends;
 mod faults;
 mod model;

@@ -1,5 +1,6 @@
 //! A hub, a fan-out, and clients on real sockets.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -11,8 +12,10 @@ use std::thread::{self, Thread};
 use std::time::Duration;
 
 use fanfare_fanout::{Adoption, Fanout, Settings, Terms};
-use fanfare_hub::{Hub, Publication, Subscription, Topic};
+use fanfare_hub::{Framing, Hub, Publication, Subscription, Topic};
 use fanfare_wire::{Decoder, Event, EventId, Item};
+
+use super::chunks::Chunks;
 
 pub(crate) const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n";
 /// A test that waits for longer than this has found a bug; no test waits for it to pass.
@@ -27,6 +30,8 @@ pub(crate) struct House {
     pub(crate) hub: Hub,
     pub(crate) fanout: Fanout,
     listener: TcpListener,
+    /// The framing of the next client: every other one gets chunks, so that both stand side by side everywhere.
+    framing: Cell<Framing>,
 }
 
 pub(crate) fn house() -> House {
@@ -36,7 +41,8 @@ pub(crate) fn house() -> House {
 impl House {
     pub(crate) fn new(hub: Hub, settings: &Settings) -> Self {
         let fanout = Fanout::start(settings).unwrap();
-        Self { hub, fanout, listener: TcpListener::bind("127.0.0.1:0").unwrap() }
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self { hub, fanout, listener, framing: Cell::new(Framing::Chunked) }
     }
 
     /// A client of whatever `subscription` is.
@@ -44,9 +50,12 @@ impl House {
         let socket = TcpStream::connect(self.listener.local_addr().unwrap()).unwrap();
         let (server, _) = self.listener.accept().unwrap();
         server.set_nonblocking(true).unwrap();
+        let framing = self.framing.get();
+        self.framing.set(if framing == Framing::Bare { Framing::Chunked } else { Framing::Bare });
+        let terms = Terms { framing, ..terms };
         let adoption = Adoption { socket: server, head: HEAD.to_vec(), subscription, terms, client: None };
         self.fanout.adopt(adoption).expect("a worker takes it");
-        Client::new(socket)
+        Client::new(socket, framing)
     }
 
     /// A client of `topic` without bookmarks.
@@ -76,10 +85,12 @@ impl House {
 
 pub(crate) struct Client {
     pub(crate) socket: TcpStream,
+    framing: Framing,
+    chunks: Chunks,
     decoder: Decoder,
     head: Vec<u8>,
     got: std::collections::VecDeque<Got>,
-    /// The whole stream behind the head.
+    /// The whole stream behind the head, without what stands around frames.
     pub(crate) bytes: Vec<u8>,
 }
 
@@ -96,15 +107,17 @@ pub(crate) enum Got {
     Bookmark,
     /// The stream ended in order.
     End,
-    /// It was reset.
+    /// It was reset, or broke off before the end that its framing asks for.
     Broken,
 }
 
 impl Client {
-    fn new(socket: TcpStream) -> Self {
+    fn new(socket: TcpStream, framing: Framing) -> Self {
         socket.set_read_timeout(Some(HANGS)).unwrap();
         Self {
             socket,
+            framing,
+            chunks: Chunks::default(),
             decoder: Decoder::new(),
             head: Vec::new(),
             got: std::collections::VecDeque::new(),
@@ -120,7 +133,7 @@ impl Client {
                 return got;
             }
             match self.socket.read(&mut buffer) {
-                Ok(0) => return Got::End,
+                Ok(0) => return self.closed(),
                 Ok(read) => self.take_in(&buffer[..read]),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Got::Broken,
@@ -137,7 +150,7 @@ impl Client {
                 return Some(got);
             }
             match self.socket.read(&mut buffer) {
-                Ok(0) => return Some(Got::End),
+                Ok(0) => return Some(self.closed()),
                 Ok(read) => self.take_in(&buffer[..read]),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
@@ -178,8 +191,18 @@ impl Client {
             assert!(HEAD.starts_with(&self.head));
             bytes = rest;
         }
-        self.bytes.extend_from_slice(bytes);
-        self.got.extend(decode(&mut self.decoder, bytes));
+        let bytes = match self.framing {
+            Framing::Bare => bytes.to_vec(),
+            Framing::Chunked => self.chunks.take_in(bytes),
+        };
+        self.bytes.extend_from_slice(&bytes);
+        self.got.extend(decode(&mut self.decoder, &bytes));
+    }
+
+    /// What the end of the connection is to it.
+    fn closed(&self) -> Got {
+        let is_cut = self.framing == Framing::Chunked && !self.chunks.has_ended();
+        if is_cut { Got::Broken } else { Got::End }
     }
 }
 

@@ -15,7 +15,7 @@ use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
 use fanfare_fanout::{Adoption, Client, Fanout, Terms};
-use fanfare_hub::Subscription;
+use fanfare_hub::{Framing, Subscription};
 use fanfare_stream::{Offer, Sse, SseParts};
 use http::{HeaderName, HeaderValue, Method, Request, StatusCode, Version, header, response};
 use http_body::{Body as _, Frame, SizeHint};
@@ -99,10 +99,12 @@ impl Handover {
             }
         };
         let (shaped, _body) = response.into_parts();
-        let mut head = head(asked.version, &shaped);
-        head.extend_from_slice(parts.opening.as_ref().map_or(&[], |opening| opening.as_bytes()));
+        let framing = if asked.version == Version::HTTP_10 { Framing::Bare } else { Framing::Chunked };
+        let mut head = head(framing, &shaped);
+        framing.put(parts.opening.as_ref().map_or(&[], |opening| opening.as_bytes()), &mut head);
         let keep_alive = parts.keep_alive.interval().map(|after| (after, parts.keep_alive.to_frame()));
-        let terms = Terms { keep_alive, ends_at: ends_at.map(Instant::into_std), expires_at };
+        let ends_at = ends_at.map(Instant::into_std);
+        let terms = Terms { keep_alive, ends_at, expires_at, framing };
         self.0.socket.await_flush();
         *self.stream() = Some(Stream { head, subscription, terms, guest, ticket });
         None
@@ -194,13 +196,12 @@ fn subscription(sse: Sse) -> Result<Taken, Sse> {
     })
 }
 
-/// The head of a response whose body ends with the connection.
-fn head(version: Version, response: &response::Parts) -> Vec<u8> {
+/// The head of a response after which the connection ends. HTTP/1.0 knows no chunks.
+fn head(framing: Framing, response: &response::Parts) -> Vec<u8> {
     let mut head = Vec::with_capacity(512);
-    head.extend_from_slice(if version == Version::HTTP_10 {
-        b"HTTP/1.0 200 OK\r\n"
-    } else {
-        b"HTTP/1.1 200 OK\r\n"
+    head.extend_from_slice(match framing {
+        Framing::Bare => b"HTTP/1.0 200 OK\r\n",
+        Framing::Chunked => b"HTTP/1.1 200 OK\r\n",
     });
     let own = [header::CONNECTION, HeaderName::from_static("keep-alive"), header::UPGRADE];
     let mut line = |name: &HeaderName, value: &HeaderValue| {
@@ -216,6 +217,9 @@ fn head(version: Version, response: &response::Parts) -> Vec<u8> {
         && let Ok(date) = HeaderValue::try_from(httpdate::fmt_http_date(SystemTime::now()))
     {
         line(&header::DATE, &date);
+    }
+    if framing == Framing::Chunked {
+        line(&header::TRANSFER_ENCODING, &HeaderValue::from_static("chunked"));
     }
     line(&header::CONNECTION, &HeaderValue::from_static("close"));
     head.extend_from_slice(b"\r\n");

@@ -1,6 +1,8 @@
 //! What the tests of this folder share: a hub with its endpoint, requests to it, and streams from it.
 #![allow(dead_code)] // Each file uses its own part.
 
+#[path = "../../../hub/tests/support/chunks.rs"]
+mod chunks;
 pub(crate) mod socket;
 
 use std::time::Duration;

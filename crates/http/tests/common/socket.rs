@@ -9,6 +9,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
 use super::PATIENCE;
+use super::chunks::Chunks;
 
 /// A server on a port of its own. Dropped, it is gone.
 pub(crate) struct Server {
@@ -65,11 +66,13 @@ impl Drop for Server {
 pub(crate) struct Client<S = TcpStream> {
     pub(crate) socket: S,
     read: Vec<u8>,
+    /// What takes the body apart that is being read, if it comes in chunks.
+    chunks: Option<Chunks>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     pub(crate) fn on(socket: S) -> Self {
-        Self { socket, read: Vec::new() }
+        Self { socket, read: Vec::new(), chunks: None }
     }
 
     pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
@@ -84,22 +87,51 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
 
     /// Reads until `needle` has come; gives everything up to and with it.
     pub(crate) async fn until(&mut self, needle: &str) -> String {
+        let mut seen = 0;
         loop {
-            if let Some(at) = self.read.windows(needle.len()).position(|window| window == needle.as_bytes()) {
-                let rest = self.read.split_off(at + needle.len());
+            let mut windows = self.read[seen..].windows(needle.len());
+            if let Some(at) = windows.position(|window| window == needle.as_bytes()) {
+                let rest = self.read.split_off(seen + at + needle.len());
                 return String::from_utf8_lossy(&std::mem::replace(&mut self.read, rest)).into_owned();
             }
-            let read = tokio::time::timeout(PATIENCE, self.socket.read_buf(&mut self.read)).await;
+            seen = (self.read.len() + 1).saturating_sub(needle.len());
+            let read = tokio::time::timeout(PATIENCE, self.read_some()).await;
             let so_far = || String::from_utf8_lossy(&self.read[..self.read.len().min(1_000)]).into_owned();
             let read = read.unwrap_or_else(|_| panic!("{needle:?} did not come, only {:?}", so_far()));
-            assert!(read.is_ok_and(|bytes| bytes > 0), "closed before {needle:?}: {:?}", so_far());
+            assert!(read, "closed before {needle:?}: {:?}", so_far());
         }
+    }
+
+    /// Reads the head of a response whose body is a stream. What stands around its chunks is taken away from then on.
+    pub(crate) async fn head(&mut self) -> String {
+        let head = self.until("\r\n\r\n").await;
+        if head.to_ascii_lowercase().contains("transfer-encoding: chunked\r\n") {
+            let mut chunks = Chunks::default();
+            self.read = chunks.take_in(&self.read);
+            self.chunks = Some(chunks);
+        }
+        head
+    }
+
+    /// Whether the body was read to the end that its chunks announce.
+    pub(crate) fn has_whole_body(&self) -> bool {
+        self.chunks.as_ref().is_some_and(Chunks::has_ended)
+    }
+
+    /// Reads what has come; gives whether there will be more.
+    async fn read_some(&mut self) -> bool {
+        let mut bytes = Vec::with_capacity(64 * 1024);
+        let is_open = self.socket.read_buf(&mut bytes).await.is_ok_and(|count| count > 0);
+        match &mut self.chunks {
+            Some(chunks) => self.read.append(&mut chunks.take_in(&bytes)),
+            None => self.read.append(&mut bytes),
+        }
+        is_open
     }
 
     /// Reads until the server closes the connection, in whatever way.
     pub(crate) async fn rest(&mut self) -> String {
-        let reading =
-            async { while self.socket.read_buf(&mut self.read).await.is_ok_and(|bytes| bytes > 0) {} };
+        let reading = async { while self.read_some().await {} };
         tokio::time::timeout(PATIENCE, reading).await.expect("the server closes the connection");
         String::from_utf8_lossy(&std::mem::take(&mut self.read)).into_owned()
     }

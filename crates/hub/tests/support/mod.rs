@@ -1,6 +1,7 @@
 //! What the hub's tests share: a clock to turn by hand, a waker that remembers, and an engine that misbehaves.
 #![allow(dead_code, clippy::missing_panics_doc, clippy::must_use_candidate, missing_docs, unreachable_pub)]
 
+pub mod chunks;
 pub mod puppet;
 pub mod shelf;
 pub mod toy;

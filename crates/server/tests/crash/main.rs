@@ -10,6 +10,8 @@
 mod common;
 
 mod checker;
+#[path = "../../../hub/tests/support/chunks.rs"]
+mod chunks;
 mod dice;
 mod history;
 mod hub;

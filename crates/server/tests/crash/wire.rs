@@ -5,6 +5,7 @@
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
 
+use crate::chunks::Chunks;
 use crate::stage::Stage;
 
 /// The head of an answer.
@@ -31,11 +32,13 @@ pub(crate) struct Connection<'s> {
     stage: &'s Stage,
     socket: TcpStream,
     ahead: Vec<u8>,
+    /// What takes the body apart, if it comes in chunks.
+    chunks: Option<Chunks>,
 }
 
 impl<'s> Connection<'s> {
     pub(crate) fn new(stage: &'s Stage, socket: TcpStream) -> Self {
-        Self { stage, socket, ahead: Vec::new() }
+        Self { stage, socket, ahead: Vec::new(), chunks: None }
     }
 
     pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -63,18 +66,29 @@ impl<'s> Connection<'s> {
         String::from_utf8(self.ahead.drain(..bytes).collect()).map_err(|_| invalid())
     }
 
+    /// Takes the body apart that follows, which comes in chunks.
+    pub(crate) fn chunks(&mut self) {
+        let chunks = self.chunks.insert(Chunks::default());
+        self.ahead = chunks.take_in(&self.ahead);
+    }
+
     /// Some bytes of a body without end, at most `most`; none at the end, or when nothing came for a while.
     ///
     /// # Errors
     /// `WouldBlock` or `TimedOut` for the latter.
     pub(crate) fn some(&mut self, most: usize) -> io::Result<Vec<u8>> {
-        if !self.ahead.is_empty() {
-            return Ok(std::mem::take(&mut self.ahead));
-        }
         let mut bytes = vec![0; most];
-        let count = self.socket.read(&mut bytes)?;
-        bytes.truncate(count);
-        Ok(bytes)
+        while self.ahead.is_empty() {
+            let read = match self.socket.read(&mut bytes)? {
+                0 => break,
+                count => &bytes[..count],
+            };
+            match &mut self.chunks {
+                Some(chunks) => self.ahead = chunks.take_in(read),
+                None => self.ahead.extend_from_slice(read),
+            }
+        }
+        Ok(std::mem::take(&mut self.ahead))
     }
 
     fn read_more(&mut self) -> io::Result<()> {
