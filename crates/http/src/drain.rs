@@ -8,7 +8,7 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use fanfare_wire::Frame;
 use futures_core::Stream;
@@ -16,6 +16,7 @@ use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
+use crate::expiry::Expiry;
 use crate::jitter;
 use crate::revocation::Ticket;
 
@@ -92,6 +93,7 @@ pin_project! {
         ends_at: Option<Instant>,
         #[pin]
         end: Option<Sleep>,
+        expiry: Option<Expiry>,
         ticket: Option<Ticket>,
     }
 }
@@ -108,12 +110,19 @@ pin_project! {
 impl<S> UntilDrained<S> {
     pub(crate) fn new(frames: S, drain: Drain) -> Self {
         let begun = drain.0.begun.clone().cancelled_owned();
-        Self { frames, drain, phase: Phase::Serving { begun }, ends_at: None, end: None, ticket: None }
+        let phase = Phase::Serving { begun };
+        Self { frames, drain, phase, ends_at: None, end: None, expiry: None, ticket: None }
     }
 
     /// Ends at `ends_at`, if that is not never.
     pub(crate) fn ending(mut self, ends_at: Option<Instant>) -> Self {
         self.ends_at = ends_at;
+        self
+    }
+
+    /// Ends also when the wall clock says so.
+    pub(crate) fn expiring(mut self, expiry: Option<Expiry>) -> Self {
+        self.expiry = expiry;
         self
     }
 
@@ -123,9 +132,9 @@ impl<S> UntilDrained<S> {
         self
     }
 
-    /// The frames, when they end, and by what they live, for whoever ends them by means of its own.
-    pub(crate) fn into_inner(self) -> (S, Option<Instant>, Option<Ticket>) {
-        (self.frames, self.ends_at, self.ticket)
+    /// The frames, when they end by either clock, and by what they live, for whoever ends them by means of its own.
+    pub(crate) fn into_inner(self) -> (S, Option<Instant>, Option<SystemTime>, Option<Ticket>) {
+        (self.frames, self.ends_at, self.expiry.map(|expiry| expiry.at()), self.ticket)
     }
 }
 
@@ -154,7 +163,8 @@ where
             this.end.set(Some(tokio::time::sleep_until(at)));
         }
         let is_revoked = this.ticket.as_mut().is_some_and(|ticket| ticket.poll_cut(cx).is_ready());
-        if is_revoked || this.end.as_pin_mut().is_some_and(|end| end.poll(cx).is_ready()) {
+        let is_expired = this.expiry.as_mut().is_some_and(|expiry| expiry.poll_over(cx).is_ready());
+        if is_revoked || is_expired || this.end.as_pin_mut().is_some_and(|end| end.poll(cx).is_ready()) {
             this.phase.set(Phase::Ended);
             return Poll::Ready(None);
         }
@@ -173,6 +183,7 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::expiry::WallClock;
     use fanfare_wire::Event;
     use futures_util::{StreamExt, stream};
     use std::convert::Infallible;
@@ -217,6 +228,23 @@ mod tests {
         assert!(frames.next().await.is_none());
         assert_eq!(begun.elapsed().as_secs(), 60);
         assert!(frames.next().await.is_none(), "the stream is fused");
+    }
+
+    /// M-060, P7: nothing is published meanwhile, so it has to be woken.
+    #[tokio::test(start_paused = true)]
+    async fn a_quiet_stream_ends_when_the_wall_clock_is_set_past_its_end_m060() {
+        let hour = Duration::from_secs(3_600);
+        let (wall, now) = (SystemTime::now(), Instant::now());
+        let clock = Arc::new(WallClock::default());
+        clock.look(wall, now);
+        let expiry = Expiry::new(wall + hour, clock.clone());
+        let frames =
+            UntilDrained::new(endless(), Drain::new()).ending(Some(now + hour)).expiring(Some(expiry));
+        let left = tokio::spawn(frames.collect::<Vec<_>>());
+        tokio::task::yield_now().await;
+        clock.look(wall + 2 * hour, now);
+        assert_eq!(left.await.expect("no panic").len(), 1);
+        assert!(now.elapsed() < hour);
     }
 
     #[tokio::test(start_paused = true)]

@@ -19,6 +19,7 @@ use tower_http::cors::CorsLayer;
 use url::Url;
 
 use crate::drain::Drain;
+use crate::expiry::WallClock;
 use crate::limits::RequestLimits;
 use crate::patterns::Patterns;
 use crate::rate::{Buckets, PublishRate};
@@ -75,6 +76,7 @@ pub(crate) struct Settings {
     pub(crate) legacy: bool,
     pub(crate) limits: RequestLimits,
     pub(crate) drain: Drain,
+    pub(crate) wall_clock: Arc<WallClock>,
     pub(crate) access: Access,
     pub(crate) cors: Origins,
     pub(crate) lifetime: Option<Duration>,
@@ -99,6 +101,7 @@ impl Mercure {
             legacy: true,
             limits: RequestLimits::default(),
             drain: Drain::new(),
+            wall_clock: Arc::default(),
             access: Access::default(),
             cors: Origins::none(),
             lifetime: Some(LIFETIME),

@@ -16,6 +16,7 @@ use tokio::time::{Instant, timeout};
 use crate::access::{Denied, Rights};
 use crate::cursor::LAST_EVENT_ID;
 use crate::drain::UntilDrained;
+use crate::expiry::Expiry;
 use crate::patterns::CompileError;
 use crate::refusal::Refusal;
 use crate::subscribe::Asked;
@@ -64,7 +65,9 @@ pub(crate) async fn open(
         Some(licence) => licence.register(subscription).map_err(Denied::from)?,
         None => (subscription, None),
     };
-    let frames = UntilDrained::new(subscription, settings.drain.clone()).ending(ends_at).living_by(ticket);
+    let expiry = rights.until.map(|until| Expiry::new(until, settings.wall_clock.clone()));
+    let frames = UntilDrained::new(subscription, settings.drain.clone());
+    let frames = frames.ending(ends_at).expiring(expiry).living_by(ticket);
     let keep_alive = settings.keep_alive.map_or_else(KeepAlive::off, KeepAlive::every);
     let mut response = Sse::new(frames)
         // Some clients and proxies hold everything back until the first byte of a body (M-053).

@@ -4,12 +4,15 @@
 mod common;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use common::socket::{Client, Server};
 use common::{Answer, HUB, PATIENCE, send, until};
+use fanfare_engine::DiskEngine;
+use fanfare_engine::disk::Durability;
 use fanfare_http::{Access, Authorize, ConnectionLimits, Denied, Drain, Mercure, Payloads, Rights, Role};
 use fanfare_hub::{Delivery, Grant, Hub, Matcher, Subscription};
 use fanfare_wire::Event;
@@ -17,6 +20,7 @@ use futures_util::StreamExt;
 use http::request::Parts;
 use http::{Method, Request};
 use serde_json::json;
+use tower::ServiceExt;
 
 fn mercure(hub: &Hub) -> Mercure {
     Mercure::new(hub.clone()).subscriptions(true)
@@ -374,5 +378,54 @@ async fn two_thousand_come_and_go_at_once_and_nothing_is_left_of_them_but_the_hi
     for number in 0..400 {
         let Some(Ok(Delivery::Event(entry))) = reader.next().await else { panic!("history is missing") };
         assert!(entry.frame().as_bytes().ends_with(format!("data: {number}\n\n").as_bytes()));
+    }
+}
+
+/// Goal: however often everybody comes back, nothing that was published leaves the disk for it.
+/// Method: a log that keeps just what was published, and 15,000 streams that come and go, twice 15,000 entries of presence; then a
+/// restart, and a reader from the first event on.
+#[tokio::test]
+async fn fifteen_thousand_reconnects_leave_the_history_on_disk_whole_over_a_restart_m142() {
+    const EVENTS: usize = 1_000;
+    const ROUNDS: usize = 15;
+    const TOGETHER: usize = 1_000;
+    let folder = tempfile::tempdir().unwrap();
+    let open_log = || {
+        let options = DiskEngine::options(folder.path()).durability(Durability::Os);
+        let engine = Arc::new(options.history_events(EVENTS as u64).open().unwrap());
+        let builder = Hub::builder().clock(engine.clock()).history_events(20_000);
+        (Arc::downgrade(&engine), builder.engine(engine).build().unwrap())
+    };
+    let (engine, hub) = open_log();
+    let first = hub.publish("news", Event::new("0")).await.unwrap();
+    for number in 1..EVENTS {
+        hub.publish("news", Event::new(number.to_string())).await.unwrap();
+    }
+    let mut watch = watch(&hub);
+    let app = open(&mercure(&hub));
+    for _ in 0..ROUNDS {
+        let mut streams = Vec::new();
+        for _ in 0..TOGETHER {
+            let request = Request::get(format!("{HUB}?match=news")).body(Body::empty()).unwrap();
+            streams.push(app.clone().oneshot(request).await.unwrap());
+        }
+        for _ in 0..TOGETHER {
+            assert!(told(&mut watch).await.contains("\"active\":true"));
+        }
+        drop(streams);
+        for _ in 0..TOGETHER {
+            assert!(told(&mut watch).await.contains("\"active\":false"));
+        }
+    }
+    drop((watch, app, hub));
+    until(|| engine.strong_count() == 0).await;
+
+    let (_, hub) = open_log();
+    let mut reader = hub.subscribe("news").after(first.id).bookmarks(false);
+    for number in 1..EVENTS {
+        let next = tokio::time::timeout(PATIENCE, reader.next()).await.expect("an event comes");
+        let Some(Ok(Delivery::Event(entry))) = next else { panic!("no event, but {next:?}") };
+        let frame = String::from_utf8(entry.frame().as_bytes().to_vec()).unwrap();
+        assert!(frame.ends_with(&format!("data: {number}\n\n")), "{number}: {frame}");
     }
 }

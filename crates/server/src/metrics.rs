@@ -9,7 +9,7 @@ use std::fmt::Write;
 
 use fanfare_engine::disk::DiskCounts;
 use fanfare_fanout::Ended;
-use fanfare_http::ServeCounts;
+use fanfare_http::{RevocationCounts, ServeCounts};
 use fanfare_hub::Counts;
 
 /// What the answer says of itself.
@@ -157,8 +157,36 @@ fn write_connections(text: &mut String, serve: &ServeCounts, fanout: &fanfare_fa
             "Requests and connections refused because their client had as many as it may.",
             &[("", serve.refused_per_client())],
         ),
+        (
+            "refused_full_total",
+            "counter",
+            "Requests and connections refused because there were as many connections as there may be.",
+            &[("", serve.refused_full())],
+        ),
     ];
     write(text, metrics);
+}
+
+/// Writes the metrics of what was revoked.
+pub(crate) fn revocations_text(counts: &RevocationCounts) -> String {
+    let mut text = String::new();
+    let metrics: &[Metric<'_>] = &[
+        ("revocations", "gauge", "Revocations of tokens that hold now.", &[("", counts.held)]),
+        (
+            "revoked_streams_total",
+            "counter",
+            "Streams that were cut because their token was revoked.",
+            &[("", counts.streams_cut)],
+        ),
+        (
+            "revoked_requests_total",
+            "counter",
+            "Requests that were refused because their token is revoked.",
+            &[("", counts.requests_refused)],
+        ),
+    ];
+    write(&mut text, metrics);
+    text
 }
 
 /// Writes the metrics of a log on disk.

@@ -20,6 +20,7 @@ use tokio::net::TcpListener;
 
 use crate::access::Access;
 use crate::admin::{self, Admin};
+use crate::descriptors;
 use crate::dev::Dev;
 use crate::endpoint;
 use crate::flags::Serve;
@@ -173,8 +174,16 @@ async fn run_until_signalled(flags: &Serve, access: &Access, prepared: Prepared)
     let limits = ConnectionLimits {
         write_timeout: flags.write_timeout,
         per_client_max: flags.network.max_connections_per_client,
+        connections_max: flags.max_connections.or_else(descriptors::connections),
         ..ConnectionLimits::default()
     };
+    if let Some(most) = limits.connections_max
+        && flags.max_connections.is_none()
+        && most.get() < flags.max_subscribers
+    {
+        let files = descriptors::limit();
+        tracing::info!(connections = most, files, "the limit on open files bounds the connections");
+    }
     let fanout = fanout(flags, &limits).map_err(|error| {
         let is_its_lack = matches!(error.get_ref(), Some(inner) if inner.is::<NoIoUring>());
         if is_its_lack { Failure::NoIoUring(error) } else { Failure::System(error) }
@@ -211,7 +220,9 @@ async fn run_until_signalled(flags: &Serve, access: &Access, prepared: Prepared)
         false => (hub, Guard::public(&access.public_urls)),
     };
 
-    let limited = |listeners: Vec<TcpListener>, app, counts, guard| {
+    // Operators are let in also when clients have taken all places.
+    let unlimited = ConnectionLimits { per_client_max: None, connections_max: None, ..limits };
+    let limited = |listeners: Vec<TcpListener>, app, limits, counts, guard| {
         serve(listeners, finish(app, guard))
             .limits(limits)
             .drain(drain.clone())
@@ -219,10 +230,10 @@ async fn run_until_signalled(flags: &Serve, access: &Access, prepared: Prepared)
             .fanout(fanout.clone())
     };
     let (scheme, tls) = (network.scheme(), network.tls.clone());
-    let public = network.applied_to(limited(listeners, app, counts.clone(), guard)).into_future();
+    let public = network.applied_to(limited(listeners, app, limits, counts.clone(), guard)).into_future();
     // With a token it does not matter by what name operators ask.
     let guard = if access.admin_token.is_some() { Guard::public(&[]) } else { loopback };
-    let private = limited(admin_listeners, admin, ServeCounts::default(), guard).into_future();
+    let private = limited(admin_listeners, admin, unlimited, ServeCounts::default(), guard).into_future();
     let mut serving = std::pin::pin!(async { tokio::try_join!(public, private) });
     // Caught at once: whoever is told that we listen may send it.
     let mut hang_ups = HangUps::catch().map_err(Failure::System)?;

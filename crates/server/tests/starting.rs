@@ -122,6 +122,7 @@ fn help_names_every_flag_with_its_default_and_variable() {
         "--write-timeout",
         "--io-uring",
         "--max-subscribers",
+        "--max-connections",
         "--max-body-bytes",
         "--max-event-bytes",
         "--shutdown-window",

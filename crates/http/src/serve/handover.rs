@@ -91,7 +91,7 @@ impl Handover {
             return Some((response, guest));
         };
         let Some(sse) = offer.take() else { return Some((response, guest)) };
-        let Taken { subscription, ends_at, ticket, parts } = match subscription(sse) {
+        let Taken { subscription, ends_at, expires_at, ticket, parts } = match subscription(sse) {
             Ok(taken) => taken,
             Err(sse) => {
                 offer.give_back(sse);
@@ -103,7 +103,8 @@ impl Handover {
         let mut head = head(framing, &shaped);
         framing.put(parts.opening.as_ref().map_or(&[], |opening| opening.as_bytes()), &mut head);
         let keep_alive = parts.keep_alive.interval().map(|after| (after, parts.keep_alive.to_frame()));
-        let terms = Terms { keep_alive, ends_at: ends_at.map(Instant::into_std), framing };
+        let ends_at = ends_at.map(Instant::into_std);
+        let terms = Terms { keep_alive, ends_at, expires_at, framing };
         self.0.socket.await_flush();
         *self.stream() = Some(Stream { head, subscription, terms, guest, ticket });
         None
@@ -167,6 +168,7 @@ fn is_plain_stream(response: &Response) -> bool {
 struct Taken {
     subscription: Subscription,
     ends_at: Option<Instant>,
+    expires_at: Option<SystemTime>,
     ticket: Option<Ticket>,
     parts: SseParts,
 }
@@ -177,14 +179,14 @@ fn subscription(sse: Sse) -> Result<Taken, Sse> {
     let sse = match sse.into_source::<UntilDrained<Subscription>>() {
         // The fan-out is drained by itself, and counts how its connections end.
         Ok((frames, parts)) => {
-            let (subscription, ends_at, ticket) = frames.into_inner();
-            return Ok(Taken { subscription, ends_at, ticket, parts });
+            let (subscription, ends_at, expires_at, ticket) = frames.into_inner();
+            return Ok(Taken { subscription, ends_at, expires_at, ticket, parts });
         }
         Err(sse) => sse,
     };
     let (subscription, mut parts) = sse.into_source::<Subscription>()?;
     let Some(on_error) = parts.on_error.take() else {
-        return Ok(Taken { subscription, ends_at: None, ticket: None, parts });
+        return Ok(Taken { subscription, ends_at: None, expires_at: None, ticket: None, parts });
     };
     // Somebody wants to hear of its errors.
     let sse = Sse::new(subscription).keep_alive(parts.keep_alive).on_error(on_error);
