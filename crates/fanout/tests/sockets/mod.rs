@@ -5,6 +5,8 @@ mod behind;
 mod ends;
 mod faults;
 mod model;
+#[cfg(unix)]
+mod scenarios;
 mod slow;
 mod streams;
 mod support;
