@@ -3,76 +3,20 @@
 mod support;
 
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
-use fanfare_hub::{
-    BuildError, Health, Hub, IdempotencyKey, Publication, PublishError, SubscribeError, TopicError,
-};
+#[cfg(feature = "uri-template")]
+use fanfare_hub::SubscribeError;
+use fanfare_hub::{BuildError, Health, Hub, IdempotencyKey, Publication, PublishError};
 use fanfare_wire::Event;
 use support::toy::{NextAnswer, Toy};
-use support::{TestClock, next_event, now, poll, ready_data, topic};
-
-#[test]
-fn a_text_that_is_no_topic_is_told_by_the_first_item() {
-    let hub = Hub::builder().build().expect("a hub");
-    let mut subscription = hub.subscribe("two\nlines");
-    let Poll::Ready(Some(Err(SubscribeError::Topic(TopicError::Forbidden { character: '\n' })))) =
-        poll(&mut subscription)
-    else {
-        panic!("no refusal");
-    };
-    assert!(matches!(poll(&mut subscription), Poll::Ready(None)));
-    assert!(matches!(now(hub.publish("", Event::new("x"))), Err(PublishError::Topic(TopicError::Empty))));
-    assert_eq!(hub.counts().publications, 0);
-}
-
-#[test]
-fn a_full_hub_refuses_until_somebody_leaves() {
-    let hub = Hub::builder().subscribers_max(1).build().expect("a hub");
-    let first = hub.subscribe("a");
-    let mut refused = hub.subscribe("a");
-    assert!(matches!(now(refused.opened()), Err(SubscribeError::HubFull { limit: 1 })));
-    assert_eq!(hub.counts().subscribers_refused, 1);
-    drop(first);
-    assert!(now(hub.subscribe("a").opened()).is_ok());
-}
-
-#[test]
-fn a_closed_hub_hands_out_what_it_has_and_ends() {
-    let hub = Hub::builder().build().expect("a hub");
-    let mut subscription = hub.subscribe("a").bookmarks(false);
-    now(hub.publish("a", Event::new("last"))).expect("published");
-    hub.close();
-    next_event(&mut subscription);
-    assert!(matches!(poll(&mut subscription), Poll::Ready(None)));
-    assert!(matches!(poll(&mut subscription), Poll::Ready(None)));
-    assert!(matches!(now(hub.subscribe("a").opened()), Err(SubscribeError::Closed)));
-    assert!(matches!(hub.health(), Health::Closed));
-}
+use support::{TestClock, now, topic};
 
 #[test]
 fn every_setting_is_checked_when_the_hub_is_built() {
     assert!(matches!(Hub::builder().history_events(0).build(), Err(BuildError::NoHistory)));
     assert!(matches!(Hub::builder().gap_event("a\nb").build(), Err(BuildError::EventName { .. })));
     assert!(matches!(Hub::builder().close_event("").build(), Err(BuildError::EventName { .. })));
-}
-
-/// P3: one publication, however often it is tried.
-#[test]
-fn a_publication_tried_again_with_its_key_is_stored_once() {
-    let hub = Hub::builder().build().expect("a hub");
-    let mut subscription = hub.subscribe("a").bookmarks(false);
-    let attempt = || {
-        let publication = Publication::to([topic("a")]).event(Event::new("once"));
-        now(hub.publish_all(publication.idempotency_key(IdempotencyKey::new("order 41")))).expect("published")
-    };
-    let (first, second) = (attempt(), attempt());
-    assert!(!first.duplicate && second.duplicate);
-    assert_eq!(first.id, second.id);
-    assert_eq!(ready_data(&mut subscription), ["once"]);
-    let counts = hub.counts();
-    assert_eq!((counts.publications, counts.publications_duplicate), (1, 1));
 }
 
 #[test]
@@ -141,29 +85,6 @@ fn hubs_and_subscriptions_can_be_sent_between_threads() {
     sendable(&hub.subscribe("a"));
     sendable(&hub);
     sendable(&hub.publish("a", Event::new("x")));
-}
-
-/// A waker that owns a subscription: what a detached task is to some executors.
-struct Task(
-    #[expect(dead_code, reason = "it is only to be dropped")] std::sync::Mutex<fanfare_hub::Subscription>,
-);
-
-impl std::task::Wake for Task {
-    fn wake(self: std::sync::Arc<Self>) {}
-}
-
-#[test]
-fn a_doorbell_that_is_all_that_keeps_another_subscription_alive_can_be_replaced() {
-    use futures_util::StreamExt;
-    let hub = Hub::builder().build().expect("a hub");
-    let mut subscription = hub.subscribe("a").bookmarks(false);
-    let task = Arc::new(Task(std::sync::Mutex::new(hub.subscribe("b"))));
-    let waker = task.into();
-    assert!(subscription.poll_next_unpin(&mut std::task::Context::from_waker(&waker)).is_pending());
-    drop(waker);
-    assert_eq!(hub.counts().subscribers, 2);
-    support::assert_waiting(&mut subscription);
-    assert_eq!(hub.counts().subscribers, 1);
 }
 
 /// P5: each pattern may cost every publication something, so subscribers may not bring any number of them.
