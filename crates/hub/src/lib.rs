@@ -16,6 +16,7 @@ mod candidates;
 mod catch_up;
 mod check_source;
 mod clock;
+mod compile_budget;
 mod counts;
 mod crowd;
 mod crowds;
@@ -28,6 +29,8 @@ mod entry;
 #[cfg(any(feature = "urlpattern", feature = "uri-template"))]
 mod expression;
 mod feed;
+#[cfg(feature = "urlpattern")]
+mod host_groups;
 mod hub;
 mod id;
 mod interned;
@@ -46,6 +49,7 @@ mod patterns;
 mod publication;
 mod resume;
 mod router;
+mod segments;
 mod selection;
 mod subscription;
 mod sync;
@@ -61,6 +65,7 @@ mod wildcards;
 
 pub use batch::{Batch, Share};
 pub use clock::{Clock, SystemClock};
+pub use compile_budget::CompileBudget;
 pub use counts::Counts;
 pub use crowd::{Crowd, Due, Look, Member, Reading};
 pub use delivery::{Bookmark, Delivery};
