@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use fanfare_hub::CompileBudget;
+
 /// What a request may hold before it is refused.
 ///
 /// How large an event may be is the hub's own limit; how large a request's head may be is that of
@@ -18,6 +20,9 @@ pub struct RequestLimits {
     pub topics_max: usize,
     /// How many matchers a subscription may have. Default: 100. More: 400.
     pub matchers_max: usize,
+    /// What the patterns of one subscription may cost to compile, all together; and so may those of one token. Default:
+    /// [`CompileBudget::default`]. More: 400, and for a token 401.
+    pub patterns: CompileBudget,
     /// How long the log may take to answer. Default: 10 s. Longer: 504 for a publication, which may have been stored; a
     /// subscriber is sent away for a while.
     pub log_timeout: Duration,
@@ -31,6 +36,7 @@ impl Default for RequestLimits {
             body_timeout: Duration::from_secs(30),
             topics_max: 1_000,
             matchers_max: 100,
+            patterns: CompileBudget::default(),
             log_timeout: Duration::from_secs(10),
         }
     }

@@ -10,6 +10,7 @@ use axum::body::Body;
 use common::{FORM, HUB, hub, send};
 use fanfare_http::token::{Algorithm, Issuer, Key, Language, Mint, SigningKey, TopicMatcher, Verifier};
 use fanfare_http::{Access, Mercure, PublishRate, RequestLimits, TokenAccess};
+use fanfare_hub::{CompileBudget, Matcher};
 use http::Request;
 use url::Url;
 
@@ -20,11 +21,20 @@ const METADATA: &str =
     r#"resource_metadata="https://push.test/.well-known/oauth-protected-resource/.well-known/mercure""#;
 
 fn app() -> Router {
+    app_with(CompileBudget::default())
+}
+
+fn app_with(patterns: CompileBudget) -> Router {
     let key = Key::secret(Algorithm::Hs256, SECRET).unwrap();
     let issuer = Issuer::new(ISSUER).publisher(key.clone()).subscriber(key);
     let verifier = Verifier::builder().audience(URL).issuer(issuer).build().unwrap();
-    let limits =
-        RequestLimits { body_bytes_max: 500, topics_max: 2, matchers_max: 2, ..RequestLimits::default() };
+    let limits = RequestLimits {
+        body_bytes_max: 500,
+        topics_max: 2,
+        matchers_max: 2,
+        patterns,
+        ..RequestLimits::default()
+    };
     Mercure::new(hub())
         .hub_url(Url::parse(URL).unwrap())
         .access(Access::tokens(TokenAccess::new(verifier)))
@@ -154,4 +164,32 @@ async fn who_comes_too_often_is_told_so_without_a_challenge_m120() {
     let answer = send(&app, request()).await;
     assert_eq!(answer.status, 429);
     assert!(answer.headers.contains_key("retry-after") && !answer.headers.contains_key("www-authenticate"));
+}
+
+/// What a token's patterns may cost they may cost together, in whatever detail they stand; and it does not say why it is refused
+/// (M-104).
+#[tokio::test]
+async fn the_patterns_of_all_details_of_a_token_share_one_budget_m117() {
+    let pattern = |text: &str| TopicMatcher::new(Language::UrlPattern, text).unwrap();
+    let sign = |publish: &[&str], subscribe: &[&str]| {
+        let mint = Mint::modern(ISSUER, URL);
+        let mint = mint.publish(publish.iter().copied().map(pattern));
+        let mint = mint.subscribe(subscribe.iter().copied().map(pattern));
+        mint.sign(&SigningKey::secret(Algorithm::Hs256, SECRET).unwrap(), SystemTime::now()).unwrap()
+    };
+    let (one, other) = ("/a/:id(\\d+)", "/b/:id(\\d+)");
+    let cost = Matcher::url_pattern(one, URL).unwrap().memory_bytes();
+    let app = app_with(CompileBudget::new(50_000, 3 * cost / 2));
+    let refused = (401, Some("invalid_token"), "The token is not valid here.");
+    let both = sign(&[one], &[other]);
+    check(&app, Case { line: "POST ", bearer: Some(&both), body: "topic=/a/1", told: refused }).await;
+    check(&app, Case { line: "GET ?match=x", bearer: Some(&both), body: "", told: refused }).await;
+    // What the subscriber asks for itself is another matter.
+    let line = "GET ?match_urlpattern=%2Fc%2F%3Aid(%5Cd%2B)&match_urlpattern=%2Fd%2F%3Aid(%5Cd%2B)";
+    let fits = sign(&[], &[other]);
+    let told = (400, None, "use fewer and simpler ones");
+    check(&app, Case { line, bearer: Some(&fits), body: "", told }).await;
+    let publishes = sign(&[one], &[]);
+    let told = (403, Some("insufficient_scope"), "does not grant");
+    check(&app, Case { line: "POST ", bearer: Some(&publishes), body: "topic=/b/1", told }).await;
 }

@@ -105,3 +105,87 @@ fn a_hub_refuses_patterns_beyond_its_limit_and_takes_those_that_it_knows_m049() 
     drop(both);
     assert!(now(subscribe(&["a", "c"]).opened()).is_ok());
 }
+
+/// P5: a publication is held against all patterns that the same literals find, so these are bounded by themselves.
+#[cfg(feature = "urlpattern")]
+#[test]
+fn a_hub_refuses_patterns_that_the_same_literals_find_beyond_its_limit_and_takes_others_m049() {
+    let hub = Hub::builder().patterns_alike_max(3).build().expect("a hub");
+    let pattern =
+        |text: &str| fanfare_hub::Matcher::url_pattern(text, "https://hub.test/").expect("a pattern");
+    let subscribe = |texts: &[&str]| {
+        hub.subscribe(texts.iter().map(|text| pattern(text)).collect::<fanfare_hub::Selection>())
+    };
+    let opens = |texts: &[&str]| match now(subscribe(texts).opened()) {
+        Ok(_) => true,
+        Err(SubscribeError::PatternsTooAlike { limit: 3 }) => false,
+        Err(error) => panic!("{error} for {texts:?}"),
+    };
+    let two = subscribe(&["/:a/:b", "/:c/:d"]);
+    assert!(opens(&["/:e/:f"]));
+    assert!(opens(&["/:a/:b", "/:c/:d", "/:e/:f"]), "two of them are known");
+    assert!(!opens(&["/:e/:f", "/:g/:h"]), "those that come together count together");
+    assert!(opens(&["/:a/1/:b", "/:a/2/:b", "/users/:id", "/users/:id/x", "/:a/x"]), "others are found");
+    assert_eq!((hub.counts().patterns, hub.counts().patterns_unfound), (2, 2));
+
+    // What takes longer to evaluate counts for more.
+    let large = format!("/:a({})", "x?".repeat(60));
+    assert!(pattern(&large).memory_bytes() > 2_048);
+    assert!(!opens(&[&large]));
+    // A grant is held against private events.
+    let grant = fanfare_hub::Grant::from_iter([pattern("/:e/:f"), pattern("/:g/:h")]);
+    let refused = now(hub.subscribe("x").grant(&grant).opened()).map(|_| ());
+    assert!(matches!(refused, Err(SubscribeError::PatternsTooAlike { limit: 3 })), "{refused:?}");
+    drop(two);
+    assert!(opens(&["/:e/:f", "/:g/:h"]));
+    assert_eq!((hub.counts().patterns, hub.counts().patterns_unfound), (0, 0));
+}
+
+/// P5: with segments of its own in its midst a pattern costs those publications alone that have them.
+#[cfg(feature = "urlpattern")]
+#[test]
+fn patterns_are_found_by_whole_segments_wherever_these_stand() {
+    let hub = Hub::builder().build().expect("a hub");
+    let pattern =
+        |text: String| fanfare_hub::Matcher::url_pattern(text, "https://hub.test/").expect("a pattern");
+    let _many: Vec<_> = (0..2_000)
+        .flat_map(|n| [format!("/*/{n}/*"), format!("/:lang(en|de)/users/{n}/:page(\\d+)")])
+        .map(|text| {
+            let mut subscription = hub.subscribe(pattern(text));
+            now(subscription.opened()).expect("room");
+            subscription
+        })
+        .collect();
+    now(hub.publish("/en/users/7/42", fanfare_wire::Event::new("x"))).expect("published");
+    assert_eq!(hub.counts().pattern_evaluations, 2);
+    assert_eq!(hub.counts().patterns_unfound, 0);
+}
+
+/// M-049: what many matchers may cost to compile, they may cost together.
+#[cfg(all(feature = "urlpattern", feature = "uri-template"))]
+#[test]
+fn matchers_that_share_a_budget_are_refused_when_it_is_spent_and_cost_the_same_when_they_are_kept_m049() {
+    use fanfare_hub::{CompileBudget, Matcher, MatcherError};
+    const HUB: &str = "https://hub.test/";
+    let compile = |text: &str, budget: &mut CompileBudget| Matcher::url_pattern_within(text, HUB, budget);
+    let expression = "/:a(\\w+)";
+    let kept = Matcher::url_pattern(expression, HUB).expect("a pattern");
+
+    let limit = 200;
+    let (mut compiling, mut charging) =
+        (CompileBudget::new(limit, usize::MAX), CompileBudget::new(limit, usize::MAX));
+    let compiled = (0..1_000).take_while(|_| compile(expression, &mut compiling).is_ok()).count();
+    assert_eq!((0..1_000).take_while(|_| charging.charge(&kept).is_ok()).count(), compiled);
+    assert!((1..100).contains(&compiled), "{compiled}");
+    assert_eq!(compile(expression, &mut compiling), Err(MatcherError::TooMuchWork { limit }));
+    assert_eq!(charging.charge(&kept), Err(MatcherError::TooMuchWork { limit }));
+
+    let bytes = kept.memory_bytes() + 10;
+    let mut budget = CompileBudget::new(usize::MAX, bytes);
+    assert!(compile(expression, &mut budget).is_ok());
+    assert_eq!(compile("/b", &mut budget), Err(MatcherError::TooManyBytes { limit: bytes }));
+    let mut budget = CompileBudget::new(50, usize::MAX);
+    let template = Matcher::topic_selector_within("/{a}/{b}", &mut budget);
+    assert_eq!(template, Err(MatcherError::TooMuchWork { limit: 50 }));
+    assert!(Matcher::topic_selector_within("/a", &mut budget).is_ok());
+}
