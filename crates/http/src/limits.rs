@@ -12,7 +12,7 @@ use fanfare_hub::CompileBudget;
 pub struct RequestLimits {
     /// The longest body, in bytes. Default: 1 MiB. Longer: 413.
     pub body_bytes_max: usize,
-    /// The longest body of a `QUERY`, in bytes: what is asked for. Default: 128 KiB. Longer: 413.
+    /// The longest body of a `QUERY`, in bytes: what is asked for. Default: 64 KiB. Longer: 413.
     pub query_bytes_max: usize,
     /// How long a body may take to arrive. Default: 30 s. Longer: 408.
     pub body_timeout: Duration,
@@ -32,7 +32,7 @@ impl Default for RequestLimits {
     fn default() -> Self {
         Self {
             body_bytes_max: 1024 * 1024,
-            query_bytes_max: 128 * 1024,
+            query_bytes_max: 64 * 1024,
             body_timeout: Duration::from_secs(30),
             topics_max: 1_000,
             matchers_max: 100,
