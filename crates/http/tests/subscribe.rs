@@ -303,7 +303,7 @@ async fn the_patterns_of_one_request_are_refused_with_400_beyond_what_they_may_c
         format!("Compiled, the patterns take more than {limit} bytes together; use fewer and simpler ones.\n")
     };
     for (app, query, sentence) in
-        [(&app, &folded, work), (&app, &many, &bytes(1_048_576)), (&one, &many, &bytes(20_000))]
+        [(&app, &folded, work), (&app, &many, &bytes(524_288)), (&one, &many, &bytes(20_000))]
     {
         let request = |method: &str| Request::builder().method(method).header("content-type", FORM);
         // Also for an `EventSource`: to ask again would be for nothing.
