@@ -16,7 +16,7 @@ import * as jose from "jose";
 import { opened } from "./node-eventsource.mjs";
 import { Server } from "./servers.mjs";
 import { HUB, PATIENT } from "./suite.mjs";
-import { ALGORITHMS, AUDIENCE, bearer, bytes, detail, ISSUER, keyOf, KEYS, legacy, MODERN, modern, now, pem, PUBLISHERS_KEY, SECRETS, SUBSCRIBERS_KEY } from "./tokens.mjs";
+import { ALGORITHMS, AUDIENCE, bearer, bytes, detail, forged, ISSUER, keyOf, KEYS, legacy, MODERN, modern, now, pem, PUBLISHERS_KEY, SECRETS, SUBSCRIBERS_KEY } from "./tokens.mjs";
 
 const TOPIC = "https://shop.test/orders/1";
 const ALL = [detail(["publish", "subscribe"], { match: "*" })];
@@ -67,8 +67,7 @@ describe("the hub and tokens of npm jose", () => {
       const tokens = [await modern(alg, key, ALL), await legacy(key, { publish: ["*"], subscribe: ["https://shop.test/orders/{id}"] }, {}, alg)];
       for (const token of tokens) {
         await taken(hub, token);
-        const forged = token.slice(0, -8) + (token.at(-8) === "A" ? "B" : "A") + token.slice(-7);
-        await refused(hub, forged);
+        await refused(hub, forged(token));
       }
       await taken(hub, ...tokens);
       await hub.stop();

@@ -8,7 +8,7 @@ import { describe, test } from "node:test";
 
 import * as jose from "jose";
 
-import { ALGORITHMS, AUDIENCE, bytes, detail, ISSUER, keyOf, KEYS, modern, pem, SECRET } from "./tokens.mjs";
+import { ALGORITHMS, AUDIENCE, bytes, detail, forged, ISSUER, keyOf, KEYS, modern, pem, SECRET } from "./tokens.mjs";
 
 const PROGRAM = `${process.env.FANFARE_BUILT}/fanfare`;
 
@@ -36,8 +36,7 @@ describe("npm jose", () => {
       assert.match(stdout, /urlpattern https:\/\/shop\.test\/orders\/:id/);
       assert.match(stdout, /As publisher: accepted\./);
       assert.equal(status, 0);
-      const forged = token.slice(0, -8) + (token.at(-8) === "A" ? "B" : "A") + token.slice(-7);
-      assert.equal(explain(forged, "--publisher-jwt-key", given, "--publisher-jwt-alg", alg).status, 1);
+      assert.equal(explain(forged(token), "--publisher-jwt-key", given, "--publisher-jwt-alg", alg).status, 1);
     });
 
     test(`a token of ours with ${alg} is taken by jose`, async () => {

@@ -17,6 +17,9 @@ export const SECRETS = ["--publisher-jwt-key", PUBLISHERS_KEY, "--subscriber-jwt
 export const ISSUER = "https://shop.test";
 export const AUDIENCE = "https://push.test/.well-known/mercure";
 
+/** The same for the hub. */
+export const MODERN = ["--trusted-issuers", ISSUER, "--resource-identifier", AUDIENCE];
+
 /** The keys of each algorithm; a secret is its own other half. */
 export const ALGORITHMS = {
   HS256: null,
@@ -45,9 +48,6 @@ export async function keyOf(alg) {
   return { key: await jose.importPKCS8(pem(name), alg), given: `@${KEYS}${name}.pub.pem` };
 }
 
-/** What names both to the hub. */
-export const MODERN = ["--trusted-issuers", ISSUER, "--resource-identifier", AUDIENCE];
-
 export const bytes = (secret) => new TextEncoder().encode(secret);
 
 /** An authorization detail: what may be done with which topics. */
@@ -66,5 +66,8 @@ export function legacy(key, mercure, claims = {}, alg = "HS256") {
   const signing = typeof key === "string" ? bytes(key) : key;
   return new jose.SignJWT({ ...claims, mercure }).setProtectedHeader({ alg, typ: "JWT" }).sign(signing);
 }
+
+/** The same token with another signature. */
+export const forged = (token) => token.slice(0, -8) + (token.at(-8) === "A" ? "B" : "A") + token.slice(-7);
 
 export const bearer = (token) => ({ Authorization: `Bearer ${token}` });

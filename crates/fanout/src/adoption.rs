@@ -45,7 +45,7 @@ pub struct Terms {
     ///
     /// It is sent up to a second later.
     pub keep_alive: Option<(Duration, Frame)>,
-    /// When the stream ends at the latest; within the second before or after, nothing is written any more. Default: never.
+    /// When the stream ends at the latest: it ends within the second before, as soon as somebody looks at it. Default: never.
     pub ends_at: Option<Instant>,
     /// Until when it may be read by the wall clock: it ends within a second of that clock's saying so, also where somebody has set it.
     /// Setting it back prolongs nothing: that is what [`ends_at`](Self::ends_at) is for. Default: never.

@@ -75,6 +75,11 @@ impl Clock {
         Tick::try_from(ticks).unwrap_or(NEVER - 1)
     }
 
+    /// The tick from which on everybody has been looked at once by `at`.
+    pub(crate) fn sweep_before(&self, at: Instant) -> Tick {
+        self.tick(at).saturating_sub(SWEEP)
+    }
+
     /// The tick that comes `after` from now; at least the next one.
     pub(crate) fn after(&self, after: Duration) -> Tick {
         self.now.saturating_add(ticks(after)).min(NEVER - 1)
@@ -121,6 +126,19 @@ mod tests {
             let seen: Vec<usize> = (0..SWEEP).flat_map(|_| sweep.next(slots)).collect();
             assert_eq!(seen, (0..slots).collect::<Vec<_>>());
         }
+    }
+
+    #[test]
+    fn who_is_due_when_a_sweep_begins_is_looked_at_in_time_m060() {
+        let begun = Instant::now();
+        let clock = Clock::new(begun, SystemTime::UNIX_EPOCH);
+        for at in [TICK * SWEEP, TICK * 50, TICK * 50 + TICK / 2, TICK * 51] {
+            let due = clock.sweep_before(begun + at);
+            let last = due + SWEEP - 1;
+            assert!(duration(last) < at && at <= duration(last + 2), "{at:?}: {due} to {last}");
+        }
+        // Too late for that: at once.
+        assert_eq!(clock.sweep_before(begun + TICK * SWEEP / 2), 0);
     }
 
     #[test]

@@ -263,7 +263,7 @@ impl Worker {
         let socket = TcpStream::from_std(socket);
         socket::set_up(&socket, &self.settings);
         let room = self.room_of(&subscription);
-        let ends_at = terms.ends_at.map_or(NEVER, |at| self.clock.tick(at));
+        let ends_at = terms.ends_at.map_or(NEVER, |at| self.clock.sweep_before(at));
         let keep_alive = terms.keep_alive.map(|(after, frame)| self.agreed(KeepAlive { after, frame }));
         // Who has no hub any more gets the head, and the end.
         let mut aside = Aside { owed: head, ..Aside::default() };

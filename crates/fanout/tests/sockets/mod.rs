@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod behind;
+#[cfg(not(unix))]
 #[path = "../../../hub/tests/support/chunks.rs"]
 mod chunks;
 mod ends;
@@ -12,3 +13,6 @@ mod scenarios;
 mod slow;
 mod streams;
 mod support;
+
+#[cfg(unix)]
+use scenarios::support::chunks;

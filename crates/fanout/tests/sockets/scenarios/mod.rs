@@ -13,7 +13,7 @@
 
 mod reader;
 #[path = "../../../../hub/tests/support/mod.rs"]
-mod support;
+pub(super) mod support;
 
 #[path = "../../../../hub/tests/scenarios/internal.rs"]
 mod internal;
