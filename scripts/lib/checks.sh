@@ -147,7 +147,8 @@ check_clients() {
   # The script below installs the clients themselves, from the lock files beside it.
   # Debian keeps the proxies in /usr/sbin, which is not on everybody's path.
   PATH="$PATH:/usr/sbin"
-  if ! { need_apt curl curl && need_apt nginx nginx && need_apt haproxy haproxy && need_node 20 && need_python; }; then
+  if ! { need_apt curl curl && need_apt nginx nginx && need_apt haproxy haproxy && need_apt openssl openssl && need_php &&
+    need_node 20 && need_python; }; then
     skip "$why"
     return
   fi

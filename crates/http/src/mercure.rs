@@ -275,7 +275,7 @@ async fn published(mercure: &Mercure, request: Request) -> Result<Response, Refu
     }
     publish::check_media_type(&head.headers)?;
     let key = idempotency::key(&head.headers, rights.who.as_deref())?;
-    let form = body::read(&head.headers, body, limits).await?;
+    let form = body::read(&head.headers, body, limits.body_bytes_max, limits.body_timeout).await?;
     rights.check_again()?;
     // Fields come from the body alone, never from the query (M-068).
     let mut publication = publish::publication(&form, &mercure.settings.hub_url, limits, &rights)?;
@@ -297,18 +297,22 @@ async fn published(mercure: &Mercure, request: Request) -> Result<Response, Refu
 async fn subscribed(mercure: &Mercure, request: Request) -> Result<Response, Refusal> {
     let (head, body) = request.into_parts();
     let limits = &mercure.settings.limits;
-    // Only `QUERY` has parameters in its body (M-004); whatever a `GET` carries there means nothing.
-    let form = if head.method.as_str() == "QUERY" {
-        publish::check_media_type(&head.headers)?;
-        body::read(&head.headers, body, limits).await?
-    } else {
-        bytes::Bytes::new()
-    };
     let query = head.uri.query().unwrap_or_default().as_bytes();
     let rules = Rules { limits, legacy: mercure.settings.legacy };
-    let asked = subscribe::asked(query, &form, &head.headers, &rules)?;
-    // What is cheap to judge comes before the token, and patterns come after it (M-036).
-    let rights = mercure.settings.access.rights(mercure, &head, Role::Subscriber).await?;
+    let asking = |form: &[u8]| subscribe::asked(query, form, &head.headers, &rules);
+    let judging = mercure.settings.access.rights(mercure, &head, Role::Subscriber);
+    // Only `QUERY` has parameters in its body (M-004); whatever a `GET` carries there means nothing.
+    let (asked, rights) = if head.method.as_str() == "QUERY" {
+        publish::check_media_type(&head.headers)?;
+        // To hold a body is not cheap: nobody's is read who may not subscribe.
+        let rights = judging.await?;
+        let form = body::read(&head.headers, body, limits.query_bytes_max, limits.body_timeout).await?;
+        rights.check_again()?;
+        (asking(&form)?, rights)
+    } else {
+        // What is cheap to judge comes before the token, and patterns come after it (M-036).
+        (asking(b"")?, judging.await?)
+    };
     // For a `HEAD`, axum takes the body off and with it the subscription; the headers stay those of a `GET` (M-008).
     stream::open(mercure, asked, &rights, &head).await
 }

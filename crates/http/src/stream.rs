@@ -36,7 +36,10 @@ pub(crate) async fn open(
 ) -> Result<Response, Refusal> {
     let (settings, headers) = (&mercure.settings, &head.headers);
     let bookmarks = settings.bookmarks.wanted_by(headers);
-    let patterns = match settings.patterns.matchers(asked.patterns).await {
+    if let Some(subscriptions) = &settings.subscriptions {
+        subscriptions.check(&asked.in_words)?;
+    }
+    let patterns = match settings.patterns.matchers(asked.patterns, settings.limits.patterns).await {
         Ok(patterns) => patterns,
         Err(CompileError::Matcher(error)) => return Err(error.into()),
         Err(CompileError::Busy) => return overloaded(headers, "The hub has too many patterns to compile."),
@@ -99,6 +102,13 @@ fn refuse(error: SubscribeError, headers: &HeaderMap) -> Result<Response, Refusa
         SubscribeError::TooManyPatterns { .. } => {
             overloaded(headers, "The hub's subscribers use as many patterns as they may.")
         }
+        SubscribeError::PatternsTooLarge { .. } => {
+            overloaded(headers, "The patterns of the hub's subscribers take as much memory as they may.")
+        }
+        SubscribeError::PatternsTooAlike { .. } => overloaded(
+            headers,
+            "The hub's subscribers use as many patterns of this kind as they may; one with more of its path written out may have room.",
+        ),
         SubscribeError::Topic(_) => Err(Refusal::bad(crate::refusal::sentence(error))),
         _ => {
             tracing::warn!(%error, "could not open a subscription");

@@ -55,6 +55,21 @@ fn house() -> (Hub, Router, Server) {
     (hub, app, server)
 }
 
+#[tokio::test]
+async fn nobody_subscribes_with_a_matcher_that_cannot_be_told_of_m144() {
+    let (hub, app, _server) = house();
+    let ask = |path: String| {
+        let query = format!("{HUB}?match_urlpattern={}", path.replace('/', "%2F"));
+        send(&app, Request::get(query).body(Body::empty()).unwrap())
+    };
+    let answer = ask(format!("https://shop.test/41{{{}}}%3F", "/a".repeat(1_200))).await;
+    assert_eq!((answer.status.as_u16(), hub.counts().subscribers), (400, 0), "{}", answer.text);
+    assert!(answer.text.starts_with("The matcher of "), "{}", answer.text);
+    let silent = Mercure::new(hub.clone()).access(Access::open()).router();
+    let query = format!("{HUB}?match={}", "a".repeat(4_090));
+    assert_eq!(send(&silent, Request::head(query).body(Body::empty()).unwrap()).await.status, 200);
+}
+
 /// Reads all there is of presence, from before the first on.
 fn watch(hub: &Hub) -> Subscription {
     hub.subscribe(Matcher::any()).grant(&Grant::everything()).bookmarks(false)

@@ -21,8 +21,10 @@ use fanfare_http::{
     Access, ConnectionLimits, Drain, Mercure, PublishRate, RequestLimits, Revocations, TokenAccess,
     TrustedProxies,
 };
-use fanfare_hub::Hub;
+use fanfare_hub::{CompileBudget, Hub, Matcher};
 use http::Request;
+use http_body_util::BodyExt;
+use tower::ServiceExt;
 use url::Url;
 
 const SECRET: &str = "a secret of more than thirty-two bytes";
@@ -86,6 +88,15 @@ fn request(line: &str, headers: &[(&str, &str)], body: impl Into<Body>) -> Reque
 /// What a request is to be told: the status, the challenge's error (`Some("")` for none), a part of the sentence.
 type Expected<'a> = (u16, Option<&'a str>, &'a str);
 
+/// Sends a request that is not served: an answer that is a stream would have no end.
+async fn refused(what: &str, app: &Router, request: Request<Body>) -> Answer {
+    let response = app.clone().oneshot(request).await.unwrap();
+    assert_ne!(response.status(), 200, "{what}");
+    let (head, body) = response.into_parts();
+    let text = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
+    Answer { status: head.status, headers: head.headers, text }
+}
+
 /// Everything that was told.
 #[derive(Default)]
 struct Told(Vec<Answer>);
@@ -94,7 +105,7 @@ impl Told {
     /// Sends a request to an application that asks for tokens.
     async fn check(&mut self, app: &Router, request: Request<Body>, expected: Expected<'_>) {
         let what = format!("{} {}", request.method(), request.uri());
-        let answer = send(app, request).await;
+        let answer = refused(&what, app, request).await;
         let challenge = expected.1.map(|error| match error {
             "" => format!("Bearer {METADATA}"),
             error => format!("Bearer error=\"{error}\", {METADATA}"),
@@ -105,7 +116,7 @@ impl Told {
     /// Sends a request to an application that asks for none, and so tells nobody which it takes.
     async fn check_open(&mut self, app: &Router, request: Request<Body>, status: u16, sentence: &str) {
         let what = format!("{} {}", request.method(), request.uri());
-        let answer = send(app, request).await;
+        let answer = refused(&what, app, request).await;
         let challenge = (status == 403).then_some("Bearer error=\"insufficient_scope\"");
         self.hold(&what, answer, (status, None, sentence), challenge);
     }
@@ -223,6 +234,7 @@ async fn subscribing(told: &mut Told) {
     let a = format!("Bearer {}", token("a"));
     let long_id = format!("GET ?match=a&last_event_id={}", "x".repeat(10_000));
     let long_matcher = format!("GET ?match={}", "x".repeat(5_000));
+    let untold_matcher = format!("GET ?match={}", "%2F".repeat(2_000));
     let by = ("authorization", a.as_str());
     let a = Some(a.as_str());
     for (line, bearer, expected) in [
@@ -235,7 +247,12 @@ async fn subscribing(told: &mut Told) {
         ("GET ?match=%FF", a, (400, None, "`match` is not valid UTF-8")),
         ("GET ?match_urlpattern=%2F(x", a, (400, None, "Invalid topic matcher pattern")),
         ("GET ?match=a&match=b&match=c", a, (400, None, "at most 2 matchers")),
-        (&long_matcher, a, (400, None, "")),
+        (&long_matcher, a, (400, None, "bytes")),
+        (
+            &untold_matcher,
+            a,
+            (400, None, "lists its active subscriptions under topics of at most 4096 bytes"),
+        ),
         ("GET ?match=a&last_event_id=%00", a, (400, None, "line break or a NUL")),
         ("GET ?match=a&last_event_id=%FF", a, (400, None, "last event ID is not valid UTF-8")),
         (&long_id, a, (400, None, "last event ID is longer")),
@@ -313,11 +330,18 @@ async fn being_full(told: &mut Told) {
     let app: Router = open(crowded).router();
     let _first = Stream::open(&app, "match=a").await;
     told.check_open(&app, request("GET ?match=a", &[], ""), 503, "as many subscribers as it may").await;
-    let patterned = Hub::builder().patterns_max(1).build().unwrap();
-    let app: Router = open(patterned).router();
-    let _first = Stream::open(&app, "match_urlpattern=%2Fa%2F%3Aid").await;
-    let second = request("GET ?match_urlpattern=%2Fb%2F%3Aid", &[], "");
-    told.check_open(&app, second, 503, "as many patterns as they may").await;
+    let one = Matcher::url_pattern("/:a", URL).unwrap().memory_bytes();
+    for (hub, sentence) in [
+        (Hub::builder().patterns_max(1), "as many patterns as they may"),
+        // One and a half, with their places.
+        (Hub::builder().patterns_bytes_max((one + 250) * 3 / 2), "as much memory as they may"),
+        (Hub::builder().patterns_alike_max(1), "as many patterns of this kind as they may"),
+    ] {
+        let app: Router = open(hub.build().unwrap()).router();
+        let _first = Stream::open(&app, "match_urlpattern=%2F%3Aa").await;
+        let second = request("GET ?match_urlpattern=%2F%3Ab", &[], "");
+        told.check_open(&app, second, 503, sentence).await;
+    }
 }
 
 async fn failing(told: &mut Told) {
@@ -491,4 +515,41 @@ async fn a_star_grants_every_topic_m113() {
     }
     stream.until("data: anything\n\n").await;
     stream.until("data: https://a.test/7\n\n").await;
+}
+
+/// What a token's patterns may cost they may cost together, in whatever detail they stand; and it does not say why it is refused
+/// (M-104).
+#[tokio::test]
+async fn the_patterns_of_all_details_of_a_token_share_one_budget_m117() {
+    let pattern = |text: &str| TopicMatcher::new(Language::UrlPattern, text).unwrap();
+    let sign = |publish: &[&str], subscribe: &[&str]| {
+        let mint = Mint::modern(ISSUER, URL);
+        let mint = mint.publish(publish.iter().copied().map(pattern));
+        let mint = mint.subscribe(subscribe.iter().copied().map(pattern));
+        let key = SigningKey::secret(Algorithm::Hs256, SECRET).unwrap();
+        format!("Bearer {}", mint.sign(&key, SystemTime::now()).unwrap())
+    };
+    let (one, other) = ("/a/:id(\\d+)", "/b/:id(\\d+)");
+    let cost = Matcher::url_pattern(one, URL).unwrap().memory_bytes();
+    let limits = RequestLimits { patterns: CompileBudget::new(50_000, 3 * cost / 2), ..limits() };
+    let app: Router = mercure(hub()).limits(limits).access(Access::tokens(tokens())).router();
+    let mut told = Told::default();
+    let refused = (401, Some("invalid_token"), "The token is not valid here.");
+    let both = sign(&[one], &[other]);
+    let by = [("authorization", both.as_str())];
+    told.check(&app, request("POST ", &by, "topic=/a/1"), refused).await;
+    told.check(&app, request("GET ?match=x", &by, ""), refused).await;
+    // What the subscriber asks for itself is another matter.
+    let line = "GET ?match_urlpattern=%2Fc%2F%3Aid(%5Cd%2B)&match_urlpattern=%2Fd%2F%3Aid(%5Cd%2B)";
+    let fits = sign(&[], &[other]);
+    let by = [("authorization", fits.as_str())];
+    told.check(&app, request(line, &by, ""), (400, None, "use fewer and simpler ones")).await;
+    let publishes = sign(&[one], &[]);
+    let by = [("authorization", publishes.as_str())];
+    told.check(
+        &app,
+        request("POST ", &by, "topic=/b/1"),
+        (403, Some("insufficient_scope"), "does not grant"),
+    )
+    .await;
 }

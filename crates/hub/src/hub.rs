@@ -47,6 +47,7 @@ pub(crate) struct Shared {
     pub(crate) subscribers_max: usize,
     patterns_max: usize,
     patterns_bytes_max: usize,
+    patterns_alike_max: usize,
     limits: Limits,
     close_event: EventName,
 }
@@ -235,11 +236,13 @@ impl Shared {
         state: &mut State,
         matchers: &[Matcher],
     ) -> Result<(), SubscribeError> {
-        let amount = state.router.patterns_with(matchers);
-        let checked = if amount.patterns > self.patterns_max {
+        let prospect = state.router.patterns_with(matchers);
+        let checked = if prospect.patterns > self.patterns_max {
             Err(SubscribeError::TooManyPatterns { limit: self.patterns_max })
-        } else if amount.bytes > self.patterns_bytes_max {
+        } else if prospect.bytes > self.patterns_bytes_max {
             Err(SubscribeError::PatternsTooLarge { limit: self.patterns_bytes_max })
+        } else if prospect.alike > self.patterns_alike_max {
+            Err(SubscribeError::PatternsTooAlike { limit: self.patterns_alike_max })
         } else {
             Ok(())
         };
@@ -307,6 +310,7 @@ pub struct HubBuilder {
     subscribers_max: usize,
     patterns_max: usize,
     patterns_bytes_max: usize,
+    patterns_alike_max: usize,
     unknown_id: UnknownId,
     gap_event: Result<EventName, BuildError>,
     close_event: Result<EventName, BuildError>,
@@ -367,6 +371,7 @@ impl Default for HubBuilder {
             subscribers_max: usize::MAX,
             patterns_max: 100_000,
             patterns_bytes_max: 128 * 1024 * 1024,
+            patterns_alike_max: 1_000,
             unknown_id: UnknownId::default(),
             gap_event: event_name("fanfare.gap"),
             close_event: event_name("fanfare.close"),
@@ -438,6 +443,17 @@ impl HubBuilder {
         self
     }
 
+    /// How many of these patterns may have the same literals to be found by. Default 1,000.
+    ///
+    /// A publication is held against all of them whose topics have these. Looked at are the end of the host, or else its beginning,
+    /// the beginning of what is behind it, the end of the path, and the longest literal of whole segments in its midst: of
+    /// `/:lang/users/7/*` that is `/users/7/`. Patterns that have none of them are all alike: `/*`, `/:a/:b`. One that takes more than
+    /// a kilobyte in memory counts once more for each, for it takes as much longer to evaluate.
+    pub fn patterns_alike_max(mut self, patterns: usize) -> Self {
+        self.patterns_alike_max = patterns;
+        self
+    }
+
     /// Where a stream goes on whose last event ID is not known. Default [`UnknownId::Live`].
     pub fn unknown_id(mut self, unknown_id: UnknownId) -> Self {
         self.unknown_id = unknown_id;
@@ -503,6 +519,7 @@ impl HubBuilder {
             subscribers_max: self.subscribers_max,
             patterns_max: self.patterns_max,
             patterns_bytes_max: self.patterns_bytes_max,
+            patterns_alike_max: self.patterns_alike_max,
             limits: Limits {
                 event_bytes_max: self.event_bytes_max,
                 reserved_names: [gap_event, close_event.clone()],

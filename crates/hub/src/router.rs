@@ -16,7 +16,7 @@ use crate::interned::{Interned, Keyed, number};
 use crate::log::{Entry, Log};
 use crate::matcher::{Kind, Matcher};
 use crate::namespace::Namespace;
-use crate::patterns::{Amount, Patterns, Sought};
+use crate::patterns::{Amount, Patterns, Prospect, Sought};
 use crate::{Grant, Position, Selection};
 
 /// A subscriber's place at a readership.
@@ -235,8 +235,8 @@ impl Router {
     }
 
     /// The same with those that `matchers` bring; nothing if they bring none.
-    pub(crate) fn patterns_with(&self, matchers: &[Matcher]) -> Amount {
-        self.patterns.amount_with(matchers)
+    pub(crate) fn patterns_with(&self, matchers: &[Matcher]) -> Prospect {
+        self.patterns.prospect(matchers)
     }
 
     fn intern_grant(&mut self, grant: &Grant) -> u32 {

@@ -85,6 +85,12 @@ pub enum SubscribeError {
         /// [`HubBuilder::patterns_bytes_max`](crate::HubBuilder::patterns_bytes_max).
         limit: usize,
     },
+    /// With its patterns, asked for or granted, there would be more of them that have the same literals than the hub was configured
+    /// for, so that a publication might have to be held against each of them.
+    PatternsTooAlike {
+        /// [`HubBuilder::patterns_alike_max`](crate::HubBuilder::patterns_alike_max).
+        limit: usize,
+    },
     /// What was asked for is no topic.
     Topic(crate::TopicError),
     /// The hub was closed.
@@ -103,6 +109,10 @@ impl fmt::Display for SubscribeError {
             Self::PatternsTooLarge { limit } => {
                 write!(f, "the hub is full: its subscribers' patterns may take at most {limit} bytes")
             }
+            Self::PatternsTooAlike { limit } => write!(
+                f,
+                "the hub is full: at most {limit} different patterns may have the same host and the same literals in their path"
+            ),
             Self::Topic(error) => fmt::Display::fmt(error, f),
             Self::Closed => f.write_str("the hub is closed"),
             Self::Log(_) => f.write_str("the log could not be read"),

@@ -14,6 +14,7 @@ use fanfare_http::Revocations;
 use fanfare_http::token::{
     self, Algorithm, Claims, Detail, Explanation, Language, SigningKey, TopicMatcher, Verifier,
 };
+use fanfare_hub::CompileBudget;
 use http::{StatusCode, header};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -165,12 +166,13 @@ impl Dev {
             return Some(denied.source().map_or_else(|| denied.to_string(), causes));
         }
         let mut topics = claims.details.iter().flat_map(|detail| &detail.topics);
-        topics.find_map(|topic| self.fault(topic))
+        let mut budget = CompileBudget::default();
+        topics.find_map(|topic| self.fault(topic, &mut budget))
     }
 
-    /// Why a matcher does not compile.
-    fn fault(&self, topic: &TopicMatcher) -> Option<String> {
-        let compiled = topic.language.matcher(&topic.text, &self.hub_url);
+    /// Why a matcher does not compile, after the others of its token.
+    fn fault(&self, topic: &TopicMatcher, budget: &mut CompileBudget) -> Option<String> {
+        let compiled = topic.language.matcher_within(&topic.text, &self.hub_url, budget);
         compiled.err().map(|error| format!("the topic {:?} is no matcher: {}", topic.text, causes(&error)))
     }
 }

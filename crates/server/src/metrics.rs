@@ -76,6 +76,19 @@ fn write_hub(text: &mut String, hub: &Counts) {
             &[("", hub.subscribers_refused)],
         ),
         (
+            "patterns",
+            "gauge",
+            "Different patterns that subscribers ask for or are granted.",
+            &[("", hub.patterns)],
+        ),
+        ("patterns_bytes", "gauge", "What they take in memory, in bytes.", &[("", hub.patterns_bytes)]),
+        (
+            "patterns_unfound",
+            "gauge",
+            "Patterns that no literal in path or query finds: each is held against every topic of its host.",
+            &[("", hub.patterns_unfound)],
+        ),
+        (
             "pattern_evaluations_total",
             "counter",
             "How often a pattern was held against an entry's topics.",
@@ -242,6 +255,21 @@ mod tests {
             let (_, value) = rest.rsplit_once("} ").expect("a value");
             value.parse::<u64>().expect("a number");
         }
+    }
+
+    #[test]
+    fn patterns_are_told_with_their_bytes_and_how_many_no_literal_finds() {
+        let hub = fanfare_hub::Hub::builder().build().expect("a hub");
+        let pattern = |text| fanfare_hub::Matcher::url_pattern(text, "https://hub.test/").expect("a pattern");
+        let selection = fanfare_hub::Selection::from_iter(["/a/:id", "/:a/b/*", "/:a/:b"].map(pattern));
+        let _subscription = hub.subscribe(selection);
+        let counts = hub.counts();
+        let text = text(&counts, &ServeCounts::default(), &fanfare_fanout::Counts::default(), 1);
+        for (name, value) in [("", 3), ("_bytes", counts.patterns_bytes), ("_unfound", 1)] {
+            let line = format!("fanfare_patterns{name}{{hub=\"default\"}} {value}\n");
+            assert!(text.contains(&line), "{line}{text}");
+        }
+        assert!(counts.patterns_bytes > 1_000, "{counts:?}");
     }
 
     #[test]

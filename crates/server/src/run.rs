@@ -231,7 +231,9 @@ async fn run_until_signalled(flags: &Serve, access: &Access, prepared: Prepared)
     };
     let (scheme, tls) = (network.scheme(), network.tls.clone());
     let public = network.applied_to(limited(listeners, app, limits, counts.clone(), guard)).into_future();
-    let private = limited(admin_listeners, admin, unlimited, ServeCounts::default(), loopback).into_future();
+    // With a token it does not matter by what name operators ask.
+    let guard = if access.admin_token.is_some() { Guard::public(&[]) } else { loopback };
+    let private = limited(admin_listeners, admin, unlimited, ServeCounts::default(), guard).into_future();
     let mut serving = std::pin::pin!(async { tokio::try_join!(public, private) });
     // Caught at once: whoever is told that we listen may send it.
     let mut hang_ups = HangUps::catch().map_err(Failure::System)?;

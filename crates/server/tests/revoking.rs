@@ -223,6 +223,23 @@ fn only_operators_revoke_p7() {
 }
 
 #[test]
+fn operators_with_a_token_may_ask_by_any_name() {
+    let folder = folder();
+    let ask = |hub: &Hub, target: &str, headers: &str| {
+        request(&hub.addresses[1], "GET", target, &format!("Host: hub.internal\r\n{headers}"), "").0
+    };
+    let hub = serve(folder.path(), &["--admin-token", "an operator's token of some length"]);
+    let right = bearer("an operator's token of some length");
+    assert_eq!(
+        (ask(&hub, "/healthz", ""), ask(&hub, "/metrics", &right), ask(&hub, "/metrics", "")),
+        (200, 200, 401)
+    );
+    drop(hub);
+    let hub = serve(folder.path(), &[]);
+    assert_eq!(ask(&hub, "/healthz", ""), 421, "what asks for no token is for this machine alone");
+}
+
+#[test]
 fn in_dev_one_address_has_it_all_p7() {
     let hub = Hub::start(&[]);
     let (status, _, body) = hub.request("POST", "/admin/revocations", JSON, r#"{"token_id":"x"}"#);

@@ -7,6 +7,8 @@ mod chunks;
 mod ends;
 mod faults;
 mod model;
+#[cfg(unix)]
+mod scenarios;
 mod slow;
 mod streams;
 mod support;
