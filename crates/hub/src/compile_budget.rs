@@ -78,8 +78,8 @@ impl CompileBudget {
 }
 
 impl Default for CompileBudget {
-    /// 50,000 of work and 1 MiB: a thousand ordinary patterns, or one that is as costly as can be.
+    /// 50,000 of work and 512 KiB: some hundreds of ordinary patterns, or one that is as costly as can be.
     fn default() -> Self {
-        Self::new(50_000, 1024 * 1024)
+        Self::new(50_000, 512 * 1024)
     }
 }

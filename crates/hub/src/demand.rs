@@ -137,6 +137,16 @@ impl Demand {
         }
     }
 
+    /// What its regular expression takes, in bytes.
+    pub(crate) fn expression_bytes(&self) -> usize {
+        match self {
+            Self::Around {
+                between: Between::Expression(expression) | Between::Whole(expression), ..
+            } => expression.bytes(),
+            _ => 0,
+        }
+    }
+
     /// What it takes in the heap, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         match self {

@@ -447,8 +447,8 @@ impl HubBuilder {
     ///
     /// A publication is held against all of them whose topics have these. Looked at are the end of the host, or else its beginning,
     /// the beginning of what is behind it, the end of the path, and the longest literal of whole segments in its midst: of
-    /// `/:lang/users/7/*` that is `/users/7/`. Patterns that have none of them are all alike: `/*`, `/:a/:b`. One that takes more than
-    /// a kilobyte in memory counts once more for each, for it takes as much longer to evaluate.
+    /// `/:lang/users/7/*` that is `/users/7/`. Patterns that have none of them are all alike: `/*`, `/:a/:b`. One with a regular
+    /// expression of its own counts once more for each 64 bytes that this compiles to, for it takes as much longer to evaluate.
     pub fn patterns_alike_max(mut self, patterns: usize) -> Self {
         self.patterns_alike_max = patterns;
         self

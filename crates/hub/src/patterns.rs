@@ -8,7 +8,7 @@ use crate::interned::{Interned, Keyed};
 use crate::log::Entry;
 use crate::matcher::{Kind, Matcher};
 use crate::router::{Slots, forget};
-use crate::selection::matches_any;
+use crate::selection::{Evaluations, matches_any};
 use crate::{Position, Topic};
 
 #[derive(Default)]
@@ -21,7 +21,7 @@ pub(crate) struct Patterns {
     /// How many of them no literal finds.
     unfound: usize,
     /// How often a pattern was held against an entry's topics.
-    evaluations: u64,
+    evaluations: Evaluations,
 }
 
 struct PatternUse {
@@ -80,7 +80,7 @@ impl Patterns {
         Amount { patterns: self.uses.len(), bytes: self.bytes, unfound: self.unfound }
     }
 
-    pub(crate) fn evaluations(&self) -> u64 {
+    pub(crate) fn evaluations(&self) -> Evaluations {
         self.evaluations
     }
 
@@ -174,7 +174,7 @@ impl Patterns {
                 if *matched_at == entry.position() || !is_granted && sought.know(selections) {
                     return;
                 }
-                *evaluations += 1;
+                evaluations.count += 1;
                 if matches!(&matcher.0, Kind::Pattern(pattern) if pattern.matches(spelling)) {
                     *matched_at = entry.position();
                     sought.add(selections);

@@ -494,7 +494,8 @@ impl Router {
                 .is_some_and(|presence| presence.is_seen_by(&self.selected(seat).selection, self.grant(seat)))
     }
 
-    /// Bounds how long one subscriber holds the lock while it searches: so many positions, topics or patterns are looked at.
+    /// Bounds how long one subscriber holds the lock while it searches: so many positions or topics are looked at, or patterns that take
+    /// about so many microseconds.
     const PATIENCE: u64 = 1_000;
 
     /// How many entries are held against a selection one by one.
@@ -581,13 +582,13 @@ impl Router {
         if let Some(recent) = &selected.recent {
             while position < recent.complete_from.min(log.next()) {
                 let entry = log.get(position);
-                let evaluated = self.patterns.evaluations();
+                let evaluated = self.patterns.evaluations().micros;
                 let matchers = selected.selection.matchers();
                 if entry.is_some_and(|entry| self.patterns.evaluate_all(matchers, entry.topics())) {
                     return Candidate::At(position);
                 }
                 position = log.skip_gone_presence(position + 1);
-                *patience = patience.saturating_sub((self.patterns.evaluations() - evaluated).max(1));
+                *patience = patience.saturating_sub((self.patterns.evaluations().micros - evaluated).max(1));
                 if *patience == 0 {
                     return Candidate::SearchFrom(position);
                 }
@@ -627,7 +628,7 @@ impl Router {
     }
 
     pub(crate) fn evaluations(&self) -> u64 {
-        self.patterns.evaluations()
+        self.patterns.evaluations().count
     }
 
     pub(crate) fn readerships(&self) -> usize {

@@ -139,6 +139,11 @@ impl UrlPattern {
     }
 
     /// What it takes in the heap, in bytes, but for the base, which is shared.
+    pub(crate) fn expression_bytes(&self) -> usize {
+        self.demands.iter().map(|(_, demand)| demand.expression_bytes()).sum()
+    }
+
+    /// What it takes in the heap, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         size_of_val(&*self.demands) + self.demands.iter().map(|(_, demand)| demand.bytes()).sum::<usize>()
     }

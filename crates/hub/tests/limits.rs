@@ -5,10 +5,11 @@ mod support;
 use std::sync::Arc;
 use std::time::Duration;
 
-#[cfg(feature = "uri-template")]
 use fanfare_hub::SubscribeError;
 use fanfare_hub::{BuildError, Health, Hub, IdempotencyKey, Publication, PublishError};
 use fanfare_wire::Event;
+#[cfg(feature = "urlpattern")]
+use futures_core::Stream as _;
 use support::toy::{NextAnswer, Toy};
 use support::{TestClock, now, topic};
 
@@ -188,4 +189,27 @@ fn matchers_that_share_a_budget_are_refused_when_it_is_spent_and_cost_the_same_w
     let template = Matcher::topic_selector_within("/{a}/{b}", &mut budget);
     assert_eq!(template, Err(MatcherError::TooMuchWork { limit: 50 }));
     assert!(Matcher::topic_selector_within("/a", &mut budget).is_ok());
+}
+
+/// P5: whoever searches what is old by a costly pattern lets go of the hub before long.
+#[cfg(feature = "urlpattern")]
+#[test]
+fn a_costly_pattern_searches_few_entries_at_a_time() {
+    let hub = Hub::builder().build().expect("a hub");
+    let topic = format!("https://hub.test/{}", "a".repeat(400));
+    for _ in 0..100 {
+        now(hub.publish(topic.as_str(), fanfare_wire::Event::new("x"))).expect("published");
+    }
+    let costly = fanfare_hub::Matcher::url_pattern("*://*:*/((?:[^Z]?){400}Zx)", "https://hub.test/");
+    let earliest = fanfare_wire::EventId::from_static("earliest");
+    let mut subscription = hub.subscribe(costly.expect("a pattern")).after(earliest).bookmarks(false);
+    now(subscription.opened()).expect("room");
+    let before = hub.counts().pattern_evaluations;
+    let mut poll = || {
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(std::pin::Pin::new(&mut subscription).poll_next(&mut context).is_pending());
+        hub.counts().pattern_evaluations - before
+    };
+    assert!((1..=5).contains(&poll()));
+    while poll() < 100 {}
 }
