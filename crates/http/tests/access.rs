@@ -8,7 +8,7 @@ use axum::body::Body;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use common::{Answer, FORM, HUB, Stream, hub, send, subscription};
-use fanfare_http::token::{Algorithm, Issuer, Key, Verifier};
+use fanfare_http::token::{Algorithm, Issuer, Key, Language, Mint, SigningKey, TopicMatcher, Verifier};
 use fanfare_http::{Access, Mercure, Origins, PublishRate, TokenAccess};
 use fanfare_hub::Hub;
 use http::{Method, Request};
@@ -405,4 +405,28 @@ async fn a_stream_ends_after_its_longest_life_and_the_client_may_come_back_m061(
     let begun = tokio::time::Instant::now();
     let left = open(&app, With::Nothing, "match=a").await.rest().await;
     assert!((8..=10).contains(&begun.elapsed().as_secs()), "{left:?}");
+}
+
+/// A client of before may read only under its own name, and publishers name that beside the topic.
+#[tokio::test]
+async fn a_broad_selector_in_a_token_and_an_alternate_topic_reach_one_user_m202() {
+    let hub = hub();
+    let app = mercure(&hub, tokens()).legacy(true).router();
+    let own = |user: u8| {
+        let selector = format!("https://x.test/users/{user}/{{?topic}}");
+        let key = SigningKey::secret(Algorithm::Hs256, SUBSCRIBER_KEY).unwrap();
+        let granted = [TopicMatcher::new(Language::Selector, &selector).unwrap()];
+        Mint::legacy().subscribe(granted).sign(&key, std::time::SystemTime::now()).unwrap()
+    };
+    let (seven, eight) = (own(7), own(8));
+    let book = "https://x.test/books/1";
+    let mut reads = open(&app, With::Bearer(&seven), &format!("topic={book}")).await;
+    let mut other = open(&app, With::Bearer(&eight), &format!("topic={book}")).await;
+    let alternate =
+        "https%3A%2F%2Fx.test%2Fusers%2F7%2F%3Ftopic%3Dhttps%253A%252F%252Fx.test%252Fbooks%252F1";
+    let form = format!("topic={book}&topic={alternate}&private=on&data=for+7");
+    assert_eq!(publish(&app, With::Bearer(LEGACY), &form).await.status, 200);
+    assert_eq!(publish(&app, With::Bearer(LEGACY), &format!("topic={book}&data=for+all")).await.status, 200);
+    assert!(reads.until("data: for all\n\n").await.contains("data: for 7\n\n"));
+    assert!(!other.until("data: for all\n\n").await.contains("for 7"));
 }

@@ -429,3 +429,29 @@ async fn fifteen_thousand_reconnects_leave_the_history_on_disk_whole_over_a_rest
         assert!(frame.ends_with(&format!("data: {number}\n\n")), "{number}: {frame}");
     }
 }
+
+/// The process ends without a word to anybody, over a log that outlives it.
+#[tokio::test]
+async fn after_a_restart_nobody_of_before_is_listed_m153() {
+    let folder = tempfile::tempdir().unwrap();
+    let open_log = || {
+        let engine = Arc::new(DiskEngine::options(folder.path()).open().unwrap());
+        (Arc::downgrade(&engine), Hub::builder().clock(engine.clock()).engine(engine).build().unwrap())
+    };
+    let (engine, hub) = open_log();
+    let app = open(&mercure(&hub));
+    let mut watch = watch(&hub);
+    let request = Request::get(format!("{HUB}?match=a")).body(Body::empty()).unwrap();
+    let stream = app.clone().oneshot(request).await.unwrap();
+    let before = subscriber_of(&told(&mut watch).await);
+    assert!(ask(&app, "").await.text.contains(&before));
+    // What is written of its going is dropped with the folder's owner, or is about nobody afterwards.
+    drop((stream, watch, app, hub));
+    until(|| engine.strong_count() == 0).await;
+
+    let (_, hub) = open_log();
+    let app = open(&mercure(&hub));
+    let list = ask(&app, "").await;
+    assert!(list.text.ends_with("\"subscriptions\":[]}"), "{}", list.text);
+    assert_eq!(ask(&app, &format!("/exact/a/{}", before.replace(':', "%3A"))).await.status, 404);
+}
