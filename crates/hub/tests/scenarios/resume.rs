@@ -7,7 +7,9 @@ use fanfare_hub::{GapReason, Grant, Hub, Matcher, Publication, Resume, Selection
 use fanfare_wire::{Event, EventId};
 
 use super::reader::read;
-use super::support::{TestClock, What, id, next, next_event, next_gap, now, ready_data, topic};
+use super::support::{
+    TestClock, What, assert_waiting, id, next, next_event, next_gap, now, ready_data, topic,
+};
 
 fn publish(hub: &Hub, to: &str, text: &str) -> EventId {
     now(hub.publish(to, Event::new(text.to_owned()))).expect("published").id
@@ -48,6 +50,22 @@ fn a_bookmark_is_as_good_a_cursor_as_an_event() {
     publish(&hub, "a", "missed");
     let mut after = read(hub.subscribe("a").after(bookmark.id));
     assert_eq!(ready_data(&mut after), ["missed"]);
+}
+
+#[test]
+fn where_a_new_subscriber_stands_is_told_and_counted_once() {
+    let hub = small_hub(100);
+    publish(&hub, "other", "x");
+    let mut reader = read(hub.subscribe("a"));
+    assert_eq!(next(&mut reader).what, What::Bookmark);
+    for text in ["1", "2"] {
+        publish(&hub, "other", "x");
+        publish(&hub, "a", text);
+        publish(&hub, "other", "x");
+        assert_eq!(next_event(&mut reader).data(), text);
+        assert_waiting(&mut reader);
+    }
+    assert_eq!((hub.counts().bookmarks, hub.counts().deliveries), (1, 2));
 }
 
 #[test]

@@ -19,12 +19,15 @@ use fanfare_fanout::{Adoption, Client, Fanout, Terms};
 use fanfare_hub::{GapReason, Hub, Resume, SubscribeError, Subscription};
 use fanfare_wire::{Decoder, EventId, Item};
 
-use super::super::support::{HEAD, settings};
+use super::super::support::{HANGS, HEAD, settings};
 use super::support::{Bell, Got, Read, What};
 
 /// How often a worker goes around without anything coming, and without the hub having counted anything, until nothing is taken to
 /// come. Whoever searches, or reads from an engine what is not for it, is counted in fewer rounds.
 const ROUNDS: usize = 8;
+
+/// Whoever does not come to rest by then never does.
+const NEVER: usize = 5_000;
 
 thread_local! {
     static HOUSE: House = House::new();
@@ -80,7 +83,7 @@ impl House {
     fn round(&self) {
         let next = Self::stop(&self.fanout);
         drop(self.stop.replace(next));
-        self.stop.borrow().reached.recv().expect("the worker lives");
+        self.stop.borrow().reached.recv_timeout(HANGS).expect("the worker hangs, or is gone");
     }
 }
 
@@ -190,11 +193,12 @@ impl Read for Reader {
                 self.socket = Some(adopt(&house.fanout, subscription, None));
             }
             let (mut counted, mut quiet) = (None, 0);
-            loop {
+            for round in 0.. {
                 self.take_in();
                 if !self.got.is_empty() || self.has_ended || quiet == ROUNDS {
                     break;
                 }
+                assert!(round < NEVER, "the worker goes around and around");
                 house.round();
                 let before = std::mem::replace(&mut counted, self.hub.as_ref().map(Hub::counts));
                 quiet = if before == counted { quiet + 1 } else { 0 };
