@@ -49,7 +49,7 @@ pub(crate) async fn open(
         subscriptions.prepare_soon(&mercure.hub).await;
     }
     let mut subscription =
-        mercure.hub.subscribe(selection).grant(&rights.read).after(asked.last.clone()).bookmarks(bookmarks);
+        mercure.hub.subscribe_with(selection, &rights.read).after(asked.last.clone()).bookmarks(bookmarks);
     let begins = match timeout(settings.limits.log_timeout, subscription.opened()).await {
         Ok(Ok(resume)) => asked.last.as_ref().map(|last| begins(resume.last_event_id_header(last))),
         Ok(Err(error)) => return refuse(error, headers),

@@ -15,8 +15,8 @@ use crate::memory::MemoryEngine;
 use crate::namespace::Namespace;
 use crate::publication::{Limits, Submission};
 use crate::{
-    Counts, Matcher, Position, Publication, PublishError, Selection, SubscribeError, Subscription, Topic,
-    TopicError, UnknownId,
+    Counts, Grant, Matcher, Position, Publication, PublishError, Selection, SubscribeError, Subscription,
+    Topic, TopicError, UnknownId,
 };
 
 /// Topics and their subscribers in one process. Cheap to clone; all clones are the same hub.
@@ -185,9 +185,25 @@ impl Hub {
     /// Takes a topic, a [`Matcher`] or a [`Selection`] of several. A text that is no topic, or a full hub, makes a
     /// subscription whose first item is the error.
     pub fn subscribe(&self, selection: impl IntoSelection) -> Subscription {
+        self.subscribe_with(selection, &Grant::nothing())
+    }
+
+    /// Opens a subscription that sees the private events which `grant` allows, from its first delivery on.
+    ///
+    /// A fourth of the room for [patterns](HubBuilder::patterns_max) is kept for those with a grant that allows something: strangers
+    /// cannot take all of it.
+    ///
+    /// ```
+    /// # use fanfare_hub::{Grant, Hub, Matcher};
+    /// let hub = Hub::builder().build()?;
+    /// let orders = Matcher::exact("orders/41")?;
+    /// let subscription = hub.subscribe_with(orders.clone(), &Grant::from_iter([orders]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn subscribe_with(&self, selection: impl IntoSelection, grant: &Grant) -> Subscription {
         let begun = selection.into_selection().map_err(SubscribeError::Topic);
         begun
-            .and_then(|selection| Subscription::begin(self.0.clone(), &selection))
+            .and_then(|selection| Subscription::begin(self.0.clone(), &selection, grant))
             .unwrap_or_else(Subscription::refused)
     }
 
@@ -230,19 +246,23 @@ impl Hub {
 }
 
 impl Shared {
-    /// Whether the hub has room for the patterns of a selection or a grant.
+    /// Whether the hub has room for the patterns of a selection and a grant.
     pub(crate) fn check_patterns(
         &self,
         state: &mut State,
-        matchers: &[Matcher],
+        selection: &Selection,
+        grant: &Grant,
     ) -> Result<(), SubscribeError> {
-        let prospect = state.router.patterns_with(matchers);
-        let checked = if prospect.patterns > self.patterns_max {
-            Err(SubscribeError::TooManyPatterns { limit: self.patterns_max })
-        } else if prospect.bytes > self.patterns_bytes_max {
-            Err(SubscribeError::PatternsTooLarge { limit: self.patterns_bytes_max })
-        } else if prospect.alike > self.patterns_alike_max {
-            Err(SubscribeError::PatternsTooAlike { limit: self.patterns_alike_max })
+        let prospect = state.router.patterns_with(selection.matchers().iter().chain(grant.matchers()));
+        // The rest is for who may read something.
+        let is_stranger = grant.matchers().is_empty();
+        let limit = |all: usize| if is_stranger { all - all / 4 } else { all };
+        let checked = if prospect.patterns > limit(self.patterns_max) {
+            Err(SubscribeError::TooManyPatterns { limit: limit(self.patterns_max) })
+        } else if prospect.bytes > limit(self.patterns_bytes_max) {
+            Err(SubscribeError::PatternsTooLarge { limit: limit(self.patterns_bytes_max) })
+        } else if prospect.alike > limit(self.patterns_alike_max) {
+            Err(SubscribeError::PatternsTooAlike { limit: limit(self.patterns_alike_max) })
         } else {
             Ok(())
         };
@@ -425,7 +445,8 @@ impl HubBuilder {
         self
     }
 
-    /// How many different patterns all subscribers together may use, those in their grants included. Default 100,000.
+    /// How many different patterns all subscribers together may use, those in their grants included. Default 100,000. Who may read
+    /// nothing private is refused when three fourths of them are taken; it is the same with the two limits below.
     ///
     /// One that many name is kept once. Those that have a literal host or path which no topic of a publication has cost that
     /// publication nothing; each of the others is held against its topics, which takes a tenth of a microsecond or less for most.

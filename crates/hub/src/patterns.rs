@@ -3,6 +3,8 @@
 //! It says which patterns match an entry, evaluating each candidate once, and what all of them cost. Whom a match is for is
 //! the [`Router`](crate::router::Router)'s matter, and which pattern may match the [`Candidates`]'.
 
+use std::collections::HashSet;
+
 use crate::candidates::{Candidates, is_unfound};
 use crate::interned::{Interned, Keyed};
 use crate::log::Entry;
@@ -85,9 +87,13 @@ impl Patterns {
     }
 
     /// How much there would be with those that `matchers` bring; nothing if they bring none.
-    pub(crate) fn prospect(&self, matchers: &[Matcher]) -> Prospect {
-        let new = matchers.iter().filter_map(|matcher| match &matcher.0 {
-            Kind::Pattern(pattern) if self.uses.find(matcher).is_none() => Some((matcher, pattern)),
+    pub(crate) fn prospect<'m>(&self, matchers: impl Iterator<Item = &'m Matcher>) -> Prospect {
+        // A grant mostly names what is asked for, too.
+        let mut seen = HashSet::new();
+        let new = matchers.filter_map(|matcher| match &matcher.0 {
+            Kind::Pattern(pattern) if self.uses.find(matcher).is_none() && seen.insert(matcher) => {
+                Some((matcher, pattern))
+            }
             _ => None,
         });
         let mut prospect = Prospect::default();

@@ -235,7 +235,7 @@ impl Router {
     }
 
     /// The same with those that `matchers` bring; nothing if they bring none.
-    pub(crate) fn patterns_with(&self, matchers: &[Matcher]) -> Prospect {
+    pub(crate) fn patterns_with<'m>(&self, matchers: impl Iterator<Item = &'m Matcher>) -> Prospect {
         self.patterns.prospect(matchers)
     }
 

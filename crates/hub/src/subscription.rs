@@ -138,7 +138,11 @@ impl Subscription {
         Self { place, requested: None, unknown_id: UnknownId::default(), resume: None, stage: Stage::New }
     }
 
-    pub(crate) fn begin(shared: Arc<Shared>, selection: &Selection) -> Result<Self, SubscribeError> {
+    pub(crate) fn begin(
+        shared: Arc<Shared>,
+        selection: &Selection,
+        grant: &Grant,
+    ) -> Result<Self, SubscribeError> {
         let unknown_id = shared.unknown_id;
         let now = shared.feed.clock.now();
         let (seat, terms, joined, cursor) = {
@@ -152,7 +156,7 @@ impl Subscription {
                 state.counts.subscribers_refused += 1;
                 return Err(SubscribeError::HubFull { limit: shared.subscribers_max });
             }
-            shared.check_patterns(&mut state, selection.matchers())?;
+            shared.check_patterns(&mut state, selection, grant)?;
             state.counts.subscribers += u64::from(is_counted);
             if let Some(log) = &mut state.log {
                 log.trim(now);
@@ -174,7 +178,7 @@ impl Subscription {
                 presence_told: 0,
                 delivered_at: now,
             };
-            let seat = state.router.join(selection, &Grant::nothing(), next);
+            let seat = state.router.join(selection, grant, next);
             (seat, state.router.terms(seat), joined, cursor)
         };
         // The hub's own, so that what the caller brought is not kept beside them.
@@ -203,7 +207,7 @@ impl Subscription {
     pub fn grant(mut self, grant: &Grant) -> Self {
         let Some(place) = &mut self.place else { return self };
         let mut state = place.shared.feed.lock();
-        if let Err(error) = place.shared.check_patterns(&mut state, grant.matchers()) {
+        if let Err(error) = place.shared.check_patterns(&mut state, &place.selection, grant) {
             drop(state);
             return Self::refused(error);
         }

@@ -107,6 +107,25 @@ fn a_hub_refuses_patterns_beyond_its_limit_and_takes_those_that_it_knows_m049() 
     assert!(now(subscribe(&["a", "c"]).opened()).is_ok());
 }
 
+/// P5.
+#[cfg(feature = "uri-template")]
+#[test]
+fn strangers_cannot_take_all_the_room_for_patterns() {
+    let hub = Hub::builder().patterns_max(4).build().expect("a hub");
+    let template =
+        |name: &str| fanfare_hub::Matcher::topic_selector(format!("{name}/{{id}}")).expect("a template");
+    let opened = |mut subscription: fanfare_hub::Subscription| {
+        now(subscription.opened()).map(|_| ()).map(|()| subscription)
+    };
+    let _strangers = ["a", "b", "c"].map(|name| opened(hub.subscribe(template(name))).expect("room"));
+    let refused = opened(hub.subscribe(template("d"))).map(|_| ());
+    assert!(matches!(refused, Err(SubscribeError::TooManyPatterns { limit: 3 })), "{refused:?}");
+    let grant = fanfare_hub::Grant::from_iter([template("d")]);
+    let _guest = opened(hub.subscribe_with(template("d"), &grant)).expect("room");
+    let refused = opened(hub.subscribe_with(template("e"), &grant)).map(|_| ());
+    assert!(matches!(refused, Err(SubscribeError::TooManyPatterns { limit: 4 })), "{refused:?}");
+}
+
 /// P5: a publication is held against all patterns that the same literals find, so these are bounded by themselves.
 #[cfg(feature = "urlpattern")]
 #[test]

@@ -293,7 +293,7 @@ impl Revocations {
     /// A subscription to the topic from the oldest entry that is kept.
     fn subscription(&self) -> Subscription {
         let grant = Grant::from_iter([Matcher::from(self.0.topic.clone())]);
-        self.0.hub.subscribe(self.0.topic.clone()).grant(&grant).after(following::earliest())
+        self.0.hub.subscribe_with(self.0.topic.clone(), &grant).after(following::earliest())
     }
 
     /// Does what an entry of the log says: refuses, ends streams, lifts.
