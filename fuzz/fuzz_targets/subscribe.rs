@@ -3,6 +3,8 @@
 
 #![no_main]
 
+mod panics;
+
 use std::sync::LazyLock;
 
 use axum::Router;
@@ -153,16 +155,7 @@ async fn subscribe(stage: &Stage, request: Request<Body>, topics: &[Parameter<'_
 }
 
 fuzz_target!(
-    init: {
-        // The library that reads patterns panics at some, which the hub catches and calls malformed. The fuzzer's own hook would end
-        // the process.
-        let fatal = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |info| {
-            if !info.location().is_some_and(|place| place.file().contains("/urlpattern-")) {
-                fatal(info);
-            }
-        }));
-    },
+    init: panics::let_the_pattern_library_panic(),
     |hostile: Hostile<'_>| {
         let stage = &*STAGE;
         let Some(request) = request(&hostile) else { return };

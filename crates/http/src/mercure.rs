@@ -33,7 +33,7 @@ use crate::{Access, Bookmarks, Origins, body, cors, idempotency, metadata, publi
 const METHODS: &str = "GET, HEAD, POST, QUERY, OPTIONS";
 
 /// Where clients look for a hub that was not configured otherwise (M-002).
-const DEFAULT_HUB_URL: &str = "http://localhost/.well-known/mercure";
+pub(crate) const DEFAULT_HUB_URL: &str = "http://localhost/.well-known/mercure";
 
 /// How long a stream lives if nothing else was said.
 const LIFETIME: Duration = Duration::from_secs(3600);

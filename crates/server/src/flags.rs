@@ -228,6 +228,15 @@ pub(crate) struct Serve {
     #[arg(long, help_heading = LIMITS, value_name = "COUNT", default_value = "100")]
     pub(crate) max_matchers: NonZeroUsize,
 
+    /// How many different patterns all subscribers together may use. Who brings one more is sent away for a while.
+    #[arg(long, help_heading = LIMITS, value_name = "COUNT", default_value_t = 100_000)]
+    pub(crate) max_patterns: usize,
+
+    /// How many of them may have the same host and the same literals in their path, or none: an event may have to be held
+    /// against each of these, which takes less than a microsecond for most.
+    #[arg(long, help_heading = LIMITS, value_name = "COUNT", default_value_t = 1_000)]
+    pub(crate) max_patterns_alike: usize,
+
     #[command(flatten)]
     pub(crate) network: NetworkFlags,
 
