@@ -177,6 +177,11 @@ async fn run_until_signalled(flags: &Serve, access: &Access, prepared: Prepared)
         connections_max: flags.max_connections.or_else(descriptors::connections),
         ..ConnectionLimits::default()
     };
+    let fanout = fanout(flags, &limits).map_err(|error| {
+        let is_its_lack = matches!(error.get_ref(), Some(inner) if inner.is::<NoIoUring>());
+        if is_its_lack { Failure::NoIoUring(error) } else { Failure::System(error) }
+    })?;
+    tracing::info!(io_uring = fanout.uses_io_uring(), "ready to write to subscribers");
     if let Some(most) = limits.connections_max
         && flags.max_connections.is_none()
         && most.get() < flags.max_subscribers
@@ -184,11 +189,6 @@ async fn run_until_signalled(flags: &Serve, access: &Access, prepared: Prepared)
         let files = descriptors::limit();
         tracing::info!(connections = most, files, "the limit on open files bounds the connections");
     }
-    let fanout = fanout(flags, &limits).map_err(|error| {
-        let is_its_lack = matches!(error.get_ref(), Some(inner) if inner.is::<NoIoUring>());
-        if is_its_lack { Failure::NoIoUring(error) } else { Failure::System(error) }
-    })?;
-    tracing::info!(io_uring = fanout.uses_io_uring(), "ready to write to subscribers");
 
     let revocations = follow_revocations(flags, &hub).await;
     let admin = Admin {
