@@ -70,7 +70,10 @@ pub struct Mercure {
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) hub_url: Url,
+    /// Those that subscribers ask for.
     pub(crate) patterns: Patterns,
+    /// Those of tokens, which wait for no stranger's.
+    pub(crate) token_patterns: Patterns,
     pub(crate) bookmarks: Bookmarks,
     pub(crate) keep_alive: Option<Duration>,
     pub(crate) legacy: bool,
@@ -95,6 +98,7 @@ impl Mercure {
         let hub_url = Url::parse(DEFAULT_HUB_URL).expect("the default is a URL");
         let settings = Settings {
             patterns: Patterns::new(hub_url.clone()),
+            token_patterns: Patterns::new(hub_url.clone()),
             hub_url,
             bookmarks: Bookmarks::default(),
             keep_alive: Some(Duration::from_secs(15)),
@@ -119,6 +123,7 @@ impl Mercure {
     pub fn hub_url(mut self, url: Url) -> Self {
         let settings = Arc::make_mut(&mut self.settings);
         settings.patterns = Patterns::new(url.clone());
+        settings.token_patterns = Patterns::new(url.clone());
         settings.subscriptions = settings.subscriptions.is_some().then(|| Subscriptions::new(&url));
         settings.hub_url = url;
         self

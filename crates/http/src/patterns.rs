@@ -30,8 +30,8 @@ pub(crate) struct Patterns(Arc<Shared>);
 
 struct Shared {
     hub: Url,
-    /// One permit: patterns get one processor's worth of time between them.
-    turn: Semaphore,
+    /// One permit: these patterns get one processor's worth of time between them.
+    turn: Arc<Semaphore>,
     kept: Mutex<HashMap<Source, Matcher>>,
 }
 
@@ -46,7 +46,7 @@ pub(crate) enum CompileError {
 impl Patterns {
     /// Makes patterns that are resolved against `hub`.
     pub(crate) fn new(hub: Url) -> Self {
-        Self(Arc::new(Shared { hub, turn: Semaphore::new(1), kept: Mutex::default() }))
+        Self(Arc::new(Shared { hub, turn: Arc::new(Semaphore::new(1)), kept: Mutex::default() }))
     }
 
     /// Compiles all of `sources`, in order, or finds them compiled, which costs the same of the budget.
@@ -61,10 +61,14 @@ impl Patterns {
         if self.0.has_all(&sources) || are_quick(&sources) {
             return compile_all(&self.0, sources).map_err(CompileError::Matcher);
         }
-        let turn = tokio::time::timeout(TURN_TIMEOUT, self.0.turn.acquire()).await;
-        let Ok(Ok(_turn)) = turn else { return Err(CompileError::Busy) };
+        let turn = tokio::time::timeout(TURN_TIMEOUT, self.0.turn.clone().acquire_owned()).await;
+        let Ok(Ok(turn)) = turn else { return Err(CompileError::Busy) };
         let shared = self.0.clone();
-        let compiling = tokio::task::spawn_blocking(move || compile_all(&shared, sources));
+        let compiling = tokio::task::spawn_blocking(move || {
+            // Whoever asked may have gone; the processor is at work until this is done.
+            let _turn = turn;
+            compile_all(&shared, sources)
+        });
         match compiling.await {
             Ok(compiled) => compiled.map_err(CompileError::Matcher),
             Err(error) => {
@@ -179,6 +183,21 @@ mod tests {
         for sources in [vec![costly()], vec![url("/a/:id"), costly()], vec![long], templates] {
             assert!(matches!(patterns.matchers(sources, budget()).await, Err(CompileError::Busy)));
         }
+    }
+
+    /// However many ask and go away, no more than one processor works for them.
+    #[tokio::test]
+    async fn whoever_goes_away_leaves_the_turn_to_the_work_that_was_begun() {
+        let patterns = patterns();
+        {
+            let mut asking = std::pin::pin!(patterns.matchers(vec![costly()], budget()));
+            let polled = std::future::poll_fn(|context| {
+                std::task::Poll::Ready(asking.as_mut().poll(context).is_pending())
+            });
+            assert!(polled.await);
+        }
+        let _next = patterns.0.turn.acquire().await.expect("a turn");
+        assert!(patterns.0.has_all(&[costly()]), "it was done before the next one's turn");
     }
 
     #[tokio::test]

@@ -204,7 +204,7 @@ async fn matchers(topics: Vec<Vec<TopicMatcher>>, settings: &Settings) -> Result
         }
         by_detail.push(matchers);
     }
-    match settings.patterns.matchers(sources, settings.limits.patterns).await {
+    match settings.token_patterns.matchers(sources, settings.limits.patterns).await {
         Ok(compiled) => {
             for (matcher, detail) in compiled.into_iter().zip(belong_to) {
                 by_detail[detail].push(matcher);
