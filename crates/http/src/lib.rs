@@ -14,6 +14,7 @@ mod drain;
 mod form;
 mod idempotency;
 mod jitter;
+mod lease;
 mod lifetime;
 mod limits;
 mod mercure;

@@ -16,6 +16,7 @@ use tokio::time::{Instant, timeout};
 use crate::access::{Denied, Rights};
 use crate::cursor::LAST_EVENT_ID;
 use crate::drain::UntilDrained;
+use crate::lease::{Deadline, Leased};
 use crate::patterns::CompileError;
 use crate::refusal::Refusal;
 use crate::subscribe::Asked;
@@ -61,7 +62,9 @@ pub(crate) async fn open(
         Some(licence) => licence.register(subscription).map_err(Denied::from)?,
         None => (subscription, None),
     };
-    let frames = UntilDrained::new(subscription, settings.drain.clone()).ending(ends_at).living_by(ticket);
+    let deadline = Deadline::at(ends_at).living_by(ticket);
+    let frames = UntilDrained::new(subscription, deadline, settings.drain.clone());
+    let leased = Leased::of(frames.lease());
     let keep_alive = settings.keep_alive.map_or_else(KeepAlive::off, KeepAlive::every);
     let mut response = Sse::new(frames)
         // Some clients and proxies hold everything back until the first byte of a body (M-053).
@@ -70,6 +73,7 @@ pub(crate) async fn open(
         // The client finds a clean end and comes back with its last event ID, whatever went wrong here.
         .on_error(|error| tracing::warn!(%error, "a stream ended early"))
         .into_response();
+    response.extensions_mut().insert(leased);
     let response_headers = response.headers_mut();
     response_headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(NEVER_KEPT));
     response_headers.insert(header::PRAGMA, HeaderValue::from_static("no-cache"));

@@ -11,10 +11,12 @@ mod counts;
 mod forwarded;
 mod handover;
 mod io;
+mod kept;
 mod lent;
 mod limits;
 mod places;
 mod proxy_protocol;
+mod streams;
 #[cfg(feature = "tls")]
 mod tls;
 mod trusted;
