@@ -21,7 +21,7 @@ use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::arrival::{Arrival, Socket, arrive};
@@ -31,6 +31,7 @@ use super::io;
 use super::kept::kept;
 use super::lent::{Lent, lend};
 use super::places::{Places, Standing};
+use super::requests::Requests;
 use super::streams::{self, StreamTasks};
 #[cfg(feature = "tls")]
 use super::tls;
@@ -175,7 +176,7 @@ where
                             None => Some((response, guest)),
                         };
                         match stays {
-                            Some((response, guest)) => Ok::<_, Infallible>(kept(response, guest, &cut)),
+                            Some((response, guest)) => Ok::<_, Infallible>(kept(response, guest, None, &cut)),
                             None => std::future::pending().await,
                         }
                     }
@@ -183,22 +184,25 @@ where
             });
             let connection = protocols.http1.serve_connection(io, service).with_upgrades();
             let mut connection = Box::pin(connection);
-            drive(connection.as_mut(), handover, &cut, visit, silence).await
+            let ends = Ends { handover, cut: &cut, requests: None };
+            drive(connection.as_mut(), &ends, visit, silence).await
         }
         Version::Http2 => {
+            let requests = Requests::new();
             let service = service_fn({
-                let visit = visit.clone();
+                let (visit, requests) = (visit.clone(), requests.clone());
                 move |request: Request<Incoming>| {
-                    let visit = visit.clone();
+                    let (visit, open) = (visit.clone(), requests.begin());
                     async move {
                         let (response, guest) =
                             visit.answer(request.map(|body| Body::new(Unread::of(body)))).await;
-                        Ok::<_, Infallible>(kept(response, guest, &streams::cut()))
+                        Ok::<_, Infallible>(kept(response, guest, Some(open), &streams::cut()))
                     }
                 }
             });
             let mut connection = Box::pin(protocols.http2.serve_connection(io, service));
-            drive(connection.as_mut(), None, &cut, visit, silence).await
+            let ends = Ends { handover: None, cut: &cut, requests: Some(&requests) };
+            drive(connection.as_mut(), &ends, visit, silence).await
         }
     }
 }
@@ -247,16 +251,25 @@ where
     }
 }
 
+/// What ends a connection besides its client and the drain.
+struct Ends<'a> {
+    handover: Option<&'a Handover>,
+    cut: &'a CancellationToken,
+    /// Those that keep it from being idle, where hyper does not look after that.
+    requests: Option<&'a Requests>,
+}
+
 async fn drive<C: Connection>(
     mut connection: Pin<&mut C>,
-    handover: Option<&Handover>,
-    cut: &CancellationToken,
+    ends: &Ends<'_>,
     visit: &Visit,
     mut silence: Pin<Box<Sleep>>,
 ) -> Driven {
+    let Ends { handover, cut, requests } = *ends;
+    let limits = &visit.house.limits;
     let begun = visit.house.drain.begun();
     tokio::pin!(begun);
-    let (mut listening, mut draining) = (true, false);
+    let (mut listening, mut draining, mut idle) = (true, false, false);
     loop {
         let mut step = poll_fn(|cx| {
             let mut polled = connection.as_mut().poll(cx);
@@ -277,10 +290,25 @@ async fn drive<C: Connection>(
             driven = &mut step => return driven,
             () = cut.cancelled() => return Driven::Cut,
             () = &mut silence, if listening => {
-                listening = false;
                 if !visit.spoken.load(Ordering::Relaxed) {
                     tracing::debug!("cut a connection that sent no request");
                     return Driven::Ended;
+                }
+                let Some(requests) = requests else {
+                    listening = false;
+                    continue;
+                };
+                let now = Instant::now();
+                let due = requests.idle_since().unwrap_or(now) + limits.head_timeout;
+                if due > now {
+                    silence.as_mut().reset(due);
+                } else if idle {
+                    tracing::debug!("cut a connection that was to end");
+                    return Driven::Ended;
+                } else {
+                    idle = true;
+                    connection.as_mut().finish();
+                    silence.as_mut().reset(now + limits.drain_grace);
                 }
             }
             () = &mut begun, if !draining => {

@@ -17,17 +17,23 @@ use tokio_util::sync::CancellationToken;
 
 use super::handover::Guest;
 use super::places::Place;
+use super::requests::Open;
 use crate::lease::{Leased, Watch};
 
 /// Keeps whatever counts a request until its response has gone, and has `cut` cancelled if it is still there a while after its
 /// deadline.
-pub(crate) fn kept(mut response: Response, guest: Guest, cut: &CancellationToken) -> Response {
+pub(crate) fn kept(
+    mut response: Response,
+    guest: Guest,
+    open: Option<Open>,
+    cut: &CancellationToken,
+) -> Response {
     let leased = response.extensions_mut().remove::<Leased>();
     let watch = leased.and_then(|leased| leased.watch(cut.clone()));
-    if watch.is_none() && guest.place.is_none() {
+    if watch.is_none() && guest.place.is_none() && open.is_none() {
         return response;
     }
-    let pieces = Arc::new(Pieces { unwritten: Mutex::default(), _place: guest.place });
+    let pieces = Arc::new(Pieces { unwritten: Mutex::default(), _place: guest.place, _open: open });
     response.map(|body| Body::new(Kept { body, pieces, watch }))
 }
 
@@ -42,6 +48,7 @@ struct Kept {
 struct Pieces {
     unwritten: Mutex<Unwritten>,
     _place: Option<Place>,
+    _open: Option<Open>,
 }
 
 #[derive(Default)]

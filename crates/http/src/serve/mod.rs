@@ -16,6 +16,7 @@ mod lent;
 mod limits;
 mod places;
 mod proxy_protocol;
+mod requests;
 mod streams;
 #[cfg(feature = "tls")]
 mod tls;
