@@ -13,7 +13,7 @@ use axum::{Router, middleware};
 use fanfare_engine::disk::OpenError;
 use fanfare_fanout::{Fanout, NoIoUring, Settings};
 use fanfare_http::token::Verifier;
-use fanfare_http::{ConnectionLimits, Drain, Revocations, ServeCounts, Tls, listen, serve};
+use fanfare_http::{ConnectionLimits, Drain, Origins, Revocations, ServeCounts, Tls, listen, serve};
 use fanfare_hub::{BuildError, Hub};
 use http::StatusCode;
 use tokio::net::TcpListener;
@@ -211,16 +211,19 @@ async fn run_until_signalled(flags: &Serve, access: &Access, prepared: Prepared)
         false => (hub, Guard::public(&access.public_urls)),
     };
 
-    let limited = |listeners: Vec<TcpListener>, app, counts, guard| {
-        serve(listeners, finish(app, guard))
+    let limited = |listeners: Vec<TcpListener>, app, counts, guard, cors: Origins| {
+        serve(listeners, finish(app, guard, cors.clone()))
+            .cors(cors)
             .limits(limits)
             .drain(drain.clone())
             .counts(counts)
             .fanout(fanout.clone())
     };
     let (scheme, tls) = (network.scheme(), network.tls.clone());
-    let public = network.applied_to(limited(listeners, app, counts.clone(), guard)).into_future();
-    let private = limited(admin_listeners, admin, ServeCounts::default(), loopback).into_future();
+    let public = limited(listeners, app, counts.clone(), guard, access.cors_origins.clone());
+    let public = network.applied_to(public).into_future();
+    let private = limited(admin_listeners, admin, ServeCounts::default(), loopback, Origins::none());
+    let private = private.into_future();
     let mut serving = std::pin::pin!(async { tokio::try_join!(public, private) });
     // Caught at once: whoever is told that we listen may send it.
     let mut hang_ups = HangUps::catch().map_err(Failure::System)?;
@@ -292,7 +295,7 @@ fn open(addresses: &[SocketAddr]) -> Result<(Vec<TcpListener>, Vec<SocketAddr>),
     Ok(opened)
 }
 
-fn finish(app: Router, guard: Guard) -> Router {
+fn finish(app: Router, guard: Guard, cors: Origins) -> Router {
     app.fallback(|| async { (StatusCode::NOT_FOUND, "There is nothing at this URL.\n") })
         .method_not_allowed_fallback(|| async {
             (
@@ -300,7 +303,7 @@ fn finish(app: Router, guard: Guard) -> Router {
                 "This URL does not take that method; the header Allow says which it takes.\n",
             )
         })
-        .layer(middleware::from_fn_with_state(guard, guard::check))
+        .layer(middleware::from_fn_with_state((guard, cors), guard::check))
 }
 
 /// Says where we are, for scripts that wait for it and for people who try it out.

@@ -41,7 +41,7 @@ use super::version::{self, Version};
 use super::visit::Visit;
 use super::worded::Worded;
 use super::{ConnectionLimits, ServeCounts};
-use crate::Drain;
+use crate::{Drain, Origins};
 
 /// What all connections of a serve loop have in common.
 pub(crate) struct House {
@@ -51,6 +51,8 @@ pub(crate) struct House {
     pub(crate) counts: ServeCounts,
     pub(crate) fanout: Fanout,
     pub(crate) trusted: TrustedProxies,
+    /// Whose pages may read what is refused here.
+    pub(crate) cors: Origins,
     /// How many connections each client has, if that is limited.
     pub(crate) places: Option<Arc<Places>>,
     #[cfg(feature = "tls")]

@@ -34,7 +34,8 @@ impl Visit {
         let client = ClientInfo::of(&self.origin, request.uri(), request.headers(), &self.house.trusted);
         let Ok(client) = client else {
             let sentence = "The header Forwarded that came through a trusted proxy is not well-formed.";
-            return (Refusal::bad(sentence).into_response(), Guest::default());
+            let refused = Refusal::bad(sentence).into_response();
+            return (self.house.cors.let_read(&request, refused).await, Guest::default());
         };
         let mut guest = Guest::default();
         if client.address != self.origin.address || client.address != client.peer.ip().to_canonical() {
@@ -49,7 +50,8 @@ impl Visit {
             guest.place = Some(place);
         }
         if is_refused {
-            return (self.refuse(&client, &request), guest);
+            let refused = self.refuse(&client, &request);
+            return (self.house.cors.let_read(&request, refused).await, guest);
         }
         request.extensions_mut().insert(client);
         // A router is always ready, and never fails.
