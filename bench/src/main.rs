@@ -21,6 +21,7 @@ mod scenario;
 mod statistics;
 mod stop;
 mod target;
+mod trust;
 
 use clap::{Parser, Subcommand};
 use std::net::SocketAddr;

@@ -3,6 +3,8 @@
 
 #![no_main]
 
+mod panics;
+
 use std::future::Future;
 use std::pin::pin;
 use std::sync::LazyLock;
@@ -142,7 +144,7 @@ fn check(claims: &Claims, now: SystemTime) {
     }
 }
 
-fuzz_target!(|hostile: Hostile<'_>| {
+fuzz_target!(init: panics::let_the_pattern_library_panic(), |hostile: Hostile<'_>| {
     let now = SystemTime::UNIX_EPOCH + Duration::from_secs(hostile.seconds.into());
     for hub in &*HUBS {
         assert!(now_or_never(hub.verify(hostile.sent, Role::Publisher, now)).is_err());

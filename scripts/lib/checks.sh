@@ -7,7 +7,7 @@ cargo_fuzz_version=0.13.2
 cargo_hack_version=0.6.45
 
 # The folders outside the workspace that hold Rust, each with its own lock file.
-outside="fuzz bench bench/codec bench/stores"
+outside="fuzz bench bench/codec bench/patterns bench/stores"
 
 check_lock() {
   local folder
@@ -97,7 +97,7 @@ serve_and_stop() {
 
 check_bench_check() {
   local folder
-  for folder in bench bench/codec bench/stores; do
+  for folder in bench bench/codec bench/patterns bench/stores; do
     run cargo check --locked --all-targets --manifest-path "$folder/Cargo.toml"
   done
 }
@@ -147,7 +147,8 @@ check_clients() {
   # The script below installs the clients themselves, from the lock files beside it.
   # Debian keeps the proxies in /usr/sbin, which is not on everybody's path.
   PATH="$PATH:/usr/sbin"
-  if ! { need_apt curl curl && need_apt nginx nginx && need_apt haproxy haproxy && need_node 20 && need_python; }; then
+  if ! { need_apt curl curl && need_apt nginx nginx && need_apt haproxy haproxy && need_apt openssl openssl && need_php &&
+    need_node 20 && need_python; }; then
     skip "$why"
     return
   fi

@@ -51,6 +51,13 @@ need_python() {
   python3 -c 'import ensurepip' 2>/dev/null || apt_install python3-venv
 }
 
+# PHP with Symfony's Mercure component and the extension that its usual HTTP client is made on.
+need_php() {
+  local packages=(php-cli php-curl php-symfony-mercure)
+  need_apt php "${packages[@]}" || return 1
+  php -r 'exit((extension_loaded("curl") && @include "Symfony/Component/Mercure/autoload.php") ? 0 : 1);' || apt_install "${packages[@]}"
+}
+
 # need_node MAJOR: Node.js in that version or a later one, and npm. The system's if it will do; else the pinned wheels,
 # for stable distributions carry a Node.js of years ago; else apt's.
 need_node() {

@@ -2,6 +2,9 @@
 //!
 //! The browser of the system is driven through playwright-core; nothing is downloaded.
 
+import fs from "node:fs";
+import os from "node:os";
+import path from "node:path";
 import { after, before } from "node:test";
 
 import { chromium } from "playwright-core";
@@ -10,15 +13,29 @@ import { Inbox } from "./inbox.mjs";
 
 let browser;
 
-/** Starts one browser before a file's tests and ends it after them. */
-export function useChromium() {
+const ARGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
+
+/**
+ * Starts one browser before a file's tests and ends it after them. `args` are more arguments of its own, `preferences` what its
+ * user has set otherwise than others.
+ */
+export function useChromium({ args = [], preferences } = {}) {
+  const options = { executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: [...ARGS, ...args] };
+  let profile;
   before(async () => {
-    browser = await chromium.launch({
-      executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-      args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
-    });
+    if (preferences === undefined) {
+      browser = await chromium.launch(options);
+    } else {
+      profile = fs.mkdtempSync(path.join(os.tmpdir(), "fanfare-chromium-"));
+      fs.mkdirSync(path.join(profile, "Default"));
+      fs.writeFileSync(path.join(profile, "Default/Preferences"), JSON.stringify(preferences));
+      browser = (await chromium.launchPersistentContext(profile, options)).browser();
+    }
   });
-  after(() => browser?.close());
+  after(async () => {
+    await browser?.close();
+    if (profile !== undefined) fs.rmSync(profile, { recursive: true, force: true });
+  });
 }
 
 /** Opens an empty tab with storage of its own. */
@@ -39,13 +56,18 @@ export async function newTabAt(url) {
   return opened;
 }
 
-/** Opens the browser's own EventSource on `url`. */
+/** Opens the browser's own EventSource on `url`, in a tab of its own. */
 export async function open(url, types) {
-  const inbox = new Inbox();
   const { tab, context } = await newTabAt(url);
+  return { inbox: await subscribe(tab, url, types), tab, close: () => context.close() };
+}
+
+/** Opens the browser's own EventSource on `url` from a tab that is there, which has one at a time: `window.source`. */
+export async function subscribe(tab, url, types, init = {}) {
+  const inbox = new Inbox();
   await tab.exposeFunction("received", (event) => inbox.push(event));
-  await tab.evaluate(([url, types]) => {
-    const source = new EventSource(url);
+  await tab.evaluate(([url, types, init]) => {
+    const source = new EventSource(url, init);
     window.source = source;
     for (const type of types) {
       source.addEventListener(type, (event) => {
@@ -53,6 +75,6 @@ export async function open(url, types) {
         window.received({ type: event.type, data: event.data, id: event.lastEventId });
       });
     }
-  }, [url, types]);
-  return { inbox, tab, close: () => context.close() };
+  }, [url, types, init]);
+  return inbox;
 }

@@ -5,12 +5,9 @@ waits by the clock; a read that takes longer than any healthy run ends the test.
 """
 
 import json
-import os
-import pathlib
 import re
 import socket
 import struct
-import subprocess
 import threading
 import unittest
 from collections import namedtuple
@@ -18,50 +15,9 @@ from collections import namedtuple
 import httpx
 import httpx_sse
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-BUILT = pathlib.Path(os.environ.get("FANFARE_BUILT", ROOT / "target/debug"))
-PROGRAMS = {
-    "hub": lambda address: [os.environ.get("FANFARE_BIN", BUILT / "fanfare"), "serve", "--dev", "--listen", address],
-    "axum": lambda address: [BUILT / "examples/axum", address],
-    "blocking": lambda address: [BUILT / "examples/blocking", address],
-}
-HUB = "/.well-known/mercure"
-DEADLINE_S = 60.0
+from servers import DEADLINE_S, HUB, Started
 
 Event = namedtuple("Event", "type data id")
-
-
-class Server:
-    """One process on a port of its own, ended by its process id."""
-
-    def __init__(self, program):
-        self.program = program
-        self._begin("127.0.0.1:0")
-
-    def _begin(self, address):
-        environment = {**os.environ, "FANFARE_SHUTDOWN_WINDOW": "0", "RUST_LOG": "warn"}
-        self.process = subprocess.Popen(PROGRAMS[self.program](address), stdout=subprocess.PIPE, text=True, env=environment)
-        for line in self.process.stdout:
-            if line.startswith("listening on http://"):
-                self.base = line.split()[-1]
-                break
-        else:
-            raise AssertionError(f"{self.program} ended before it listened")
-        # The rest of what it prints has to go somewhere.
-        threading.Thread(target=self.process.stdout.read, daemon=True).start()
-
-    def stop(self, kill=True):
-        self.process.kill() if kill else self.process.terminate()
-        self.process.wait()
-        self.process.stdout.close()
-
-    def again(self):
-        self._begin(self.base.removeprefix("http://"))
-
-    def publish(self, **fields):
-        answer = httpx.post(self.base + HUB, data=fields)
-        assert answer.status_code == 200, answer.text
-        return answer.text
 
 
 class Relay:
@@ -142,13 +98,6 @@ class Reader:
     def __exit__(self, *_):
         self.events.close()
         self.client.close()
-
-
-class Started(unittest.TestCase):
-    def start(self, program):
-        server = Server(program)
-        self.addCleanup(server.stop)
-        return server
 
 
 class TheHub(Started):

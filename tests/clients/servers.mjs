@@ -16,9 +16,13 @@ import { withDeadline } from "./inbox.mjs";
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const built = process.env.FANFARE_BUILT ?? path.join(root, "target/debug");
 
+const fanfare = process.env.FANFARE_BIN ?? path.join(built, "fanfare");
+
 /** What can be started: a program and its arguments for an address. */
 export const PROGRAMS = {
-  hub: (address) => [process.env.FANFARE_BIN ?? path.join(built, "fanfare"), ["serve", "--dev", "--listen", address]],
+  hub: (address) => [fanfare, ["serve", "--dev", "--listen", address]],
+  // As it faces the internet: who starts it says with which keys.
+  "hub with keys": (address) => [fanfare, ["serve", "--engine", "memory", "--listen", address]],
   axum: (address) => [path.join(built, "examples/axum"), [address]],
   blocking: (address) => [path.join(built, "examples/blocking"), [address]],
 };
@@ -65,7 +69,7 @@ export class Server {
     child.stderr.on("data", (bytes) => { complaints = (complaints + bytes).slice(-4_000); });
     const ready = new Promise((resolve) => {
       readline.createInterface({ input: child.stdout }).on("line", (line) => {
-        const [, base] = /^listening on (http:\/\/\S+)$/.exec(line) ?? [];
+        const [, base] = /^listening on (https?:\/\/\S+)$/.exec(line) ?? [];
         if (base !== undefined) resolve(base);
       });
     });
@@ -85,9 +89,9 @@ export class Server {
     await this.#begin(`127.0.0.1:${this.port}`);
   }
 
-  /** Publishes to a hub and gives back the id that it answered. */
-  async publish(fields) {
-    const answer = await fetch(`${this.base}/.well-known/mercure`, { method: "POST", body: new URLSearchParams(fields) });
+  /** Publishes to a hub and gives back the id that it answered. `headers` may show a token. */
+  async publish(fields, headers = {}) {
+    const answer = await fetch(`${this.base}/.well-known/mercure`, { method: "POST", headers, body: new URLSearchParams(fields) });
     const text = await answer.text();
     if (answer.status !== 200) throw new Error(`${answer.status} ${text}`);
     return text;

@@ -43,7 +43,7 @@ fn main() -> ExitCode {
     };
     let mut report = Report::default();
     for kind in &KINDS {
-        let count = if kind.is_exact { arguments.topics } else { arguments.patterns };
+        let count = if kind.is_exact { arguments.topics } else { arguments.patterns }.min(kind.most);
         eprintln!("{}: {count}", kind.name);
         report.add(measure(kind, count, arguments.rounds));
     }

@@ -85,7 +85,7 @@ fn sentences(out: &mut String, outcomes: &[Outcome]) {
 }
 
 /// Beginnings of names that say too little outside their situation. The first that fits is taken.
-const BEGINNINGS: [(&str, &str); 16] = [
+const BEGINNINGS: [(&str, &str); 17] = [
     ("latency without", "latency in quiet"),
     ("latency with", "latency meanwhile"),
     ("answering with", "answer to a publication meanwhile"),
@@ -98,6 +98,7 @@ const BEGINNINGS: [(&str, &str); 16] = [
     ("told of one gap", "subscribers told of one gap"),
     ("stalled", "subscribers that stalled"),
     ("cut", "of them cut"),
+    ("idle rss", "idle memory (RSS)"),
     ("rss growth", "memory (RSS) gained"),
     ("rss before", "memory (RSS) before"),
     ("rss peak", "memory (RSS) at most"),
@@ -131,6 +132,7 @@ fn in_words(name: &str) -> String {
                 "publishers" => "publishers'",
                 "http1" => "HTTP/1.1",
                 "http2" => "HTTP/2",
+                "tls" => "TLS",
                 word => word,
             });
         }
@@ -185,6 +187,7 @@ mod tests {
             ),
             ("publications_per_s_1_under_way_to_memory", "publications a second, 1 under way ÷ memory"),
             ("idle_heap_bytes_http2_to_http1", "idle heap, HTTP/2 ÷ HTTP/1.1"),
+            ("idle_rss_bytes_http1_over_tls_to_http1", "idle memory (RSS), HTTP/1.1 over TLS ÷ HTTP/1.1"),
             ("cpu_per_publication_to_exact_topics", "CPU for one publication ÷ exact topics"),
             ("all_back_s", "until all were back, s"),
             ("rss_kib_for_each_stalled", "memory (RSS) for each stalled, KiB"),

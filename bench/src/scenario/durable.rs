@@ -12,7 +12,7 @@ use crate::statistics::{ratios, summarise};
 use crate::target::{Ids, Selection};
 use anyhow::Context;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Publications under way, each on a connection of its own.
 const UNDER_WAY: [u16; 3] = [1, 64, 512];
@@ -24,9 +24,13 @@ impl Folder {
     pub(super) fn new(name: &str) -> anyhow::Result<Self> {
         let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
             .join("target")
-            .join(format!("log-{name}-{}", std::process::id()));
+            .join(format!("{name}-{}", std::process::id()));
         std::fs::create_dir_all(&folder).with_context(|| format!("{} cannot be made", folder.display()))?;
         Ok(Self(folder))
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.0
     }
 
     /// The hub with its log here.

@@ -5,7 +5,6 @@
 
 mod churn;
 mod durable;
-mod http2;
 mod outcome;
 mod patterns;
 mod restless;
@@ -13,6 +12,7 @@ mod rivalry;
 mod soak;
 mod stalled;
 mod storm;
+mod ways;
 
 pub(crate) use outcome::Outcome;
 use storm::Restarted;
@@ -56,6 +56,8 @@ pub(crate) enum Name {
     Soak,
     /// HTTP/2, beside HTTP/1.1.
     Http2,
+    /// HTTP/1.1 and HTTP/2 over TLS, beside HTTP/1.1 without.
+    Tls,
 }
 
 /// What `scenario` is told.
@@ -139,7 +141,9 @@ pub(crate) fn scenario(arguments: &Arguments) -> anyhow::Result<()> {
             Ok(all)
         }),
         Name::Soak => stage.each_hub(|hub| soak::soak(&stage, hub)),
-        Name::Http2 => stage.each_hub(|hub| http2::http2(&stage, hub)),
+        Name::Http2 => stage.each_hub(|hub| ways::http2(&stage, hub)),
+        // The variants differ only in how they write to sockets of their own, and here they have none.
+        Name::Tls => stage.hubs().into_iter().take(1).map(|hub| ways::tls(&stage, hub)).collect(),
     }?;
     for outcome in &outcomes {
         eprintln!("{}", outcome.line());

@@ -4,7 +4,8 @@
 
 #[path = "../../hub/tests/support/mod.rs"]
 mod support;
-#[path = "../../hub/tests/model/world/mod.rs"]
+use support::polled as reader;
+#[path = "../../hub/tests/scenarios/world/mod.rs"]
 mod world;
 
 use std::ffi::OsString;

@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::fmt;
 use std::net::{IpAddr, TcpStream};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use fanfare_hub::{Framing, Subscription};
 use fanfare_wire::Frame;
@@ -45,8 +45,11 @@ pub struct Terms {
     ///
     /// It is sent up to a second later.
     pub keep_alive: Option<(Duration, Frame)>,
-    /// When the stream ends at the latest; within the second before or after, nothing is written any more. Default: never.
+    /// When the stream ends at the latest: it ends within the second before, as soon as somebody looks at it. Default: never.
     pub ends_at: Option<Instant>,
+    /// Until when it may be read by the wall clock: it ends within a second of that clock's saying so, also where somebody has set it.
+    /// Setting it back prolongs nothing: that is what [`ends_at`](Self::ends_at) is for. Default: never.
+    pub expires_at: Option<SystemTime>,
     /// How frames follow each other, which the response's head has told the client. Default: one behind the other, and the
     /// end is that of the connection.
     pub framing: Framing,
@@ -55,7 +58,7 @@ pub struct Terms {
 impl Default for Terms {
     fn default() -> Self {
         let keep_alive = Some((Duration::from_secs(15), Frame::KEEP_ALIVE));
-        Self { keep_alive, ends_at: None, framing: Framing::default() }
+        Self { keep_alive, ends_at: None, expires_at: None, framing: Framing::default() }
     }
 }
 
@@ -64,6 +67,7 @@ impl fmt::Debug for Terms {
         f.debug_struct("Terms")
             .field("keep_alive", &self.keep_alive.as_ref().map(|(after, _)| after))
             .field("ends_at", &self.ends_at)
+            .field("expires_at", &self.expires_at)
             .field("framing", &self.framing)
             .finish()
     }

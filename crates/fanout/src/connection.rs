@@ -9,7 +9,7 @@ use fanfare_hub::{Framing, Member, Subscription, SubscriptionKey};
 use fanfare_wire::Frame;
 use mio::net::TcpStream;
 
-use crate::clock::Tick;
+use crate::clock::{Clock, Tick, WallSecond};
 use crate::collected::{Charge, Turn};
 use crate::rounds::{Link, Linked};
 use crate::{Client, Ended};
@@ -30,6 +30,8 @@ pub(crate) struct Connection {
     pub(crate) progress_at: Tick,
     /// When it ends.
     pub(crate) ends_at: Tick,
+    /// When it ends at the latest, by the wall clock.
+    pub(crate) expires_at: WallSecond,
     /// How many bytes the client has sent.
     pub(crate) input: u32,
     pub(crate) framing: Framing,
@@ -88,6 +90,11 @@ impl Connection {
             State { drained: true, .. } => Ended::Drained,
             _ => Ended::Expired,
         }
+    }
+
+    /// Whether its time is over, by either clock.
+    pub(crate) fn is_over(&self, clock: &Clock) -> bool {
+        clock.now() >= self.ends_at || clock.wall() >= self.expires_at
     }
 
     /// What tells its subscription from the others of its hub, if it is told from them.

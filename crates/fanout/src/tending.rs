@@ -47,7 +47,7 @@ impl Worker {
                 return self.end(key, how);
             } else if connection.state.leaving {
                 return self.farewell(key);
-            } else if self.clock.now() >= connection.ends_at {
+            } else if connection.is_over(&self.clock) {
                 return self.time_is_over(key);
             } else {
                 self.ask(key)
@@ -187,6 +187,7 @@ impl Worker {
     /// What happens without anybody's doing: keep-alives, deadlines, ends.
     pub(crate) fn look_after(&mut self, key: usize) {
         let Some(connection) = self.connections.get_mut(key) else { return };
+        let is_over = connection.is_over(&self.clock);
         let state = &mut connection.state;
         let idle_for = clock::duration(self.clock.since(connection.progress_at));
         let is_ending = state.leaving || connection.aside.as_ref().is_some_and(|aside| aside.last_words);
@@ -202,7 +203,7 @@ impl Worker {
             let how = connection.ending();
             return self.cut(key, how);
         }
-        if self.clock.now() >= connection.ends_at && !is_ending {
+        if is_over && !is_ending {
             return self.time_is_over(key);
         }
         let is_quiet = connection.keep_alive.as_ref().is_some_and(|keep_alive| idle_for >= keep_alive.after);

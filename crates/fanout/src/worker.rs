@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, mpsc};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use fanfare_hub::{Batch, Subscription};
 use mio::event::Event;
@@ -18,7 +18,7 @@ use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
 
 use crate::bell::Bell;
-use crate::clock::{Clock, NEVER, Sweep, Tick};
+use crate::clock::{Clock, NEVER, Sweep, Tick, WallSecond};
 use crate::collected::Collected;
 use crate::connection::{Aside, Connection, KeepAlive, State};
 use crate::counts::Totals;
@@ -122,7 +122,7 @@ impl Worker {
             inbox,
             settings,
             totals,
-            clock: Clock::new(Instant::now()),
+            clock: Clock::new(Instant::now(), SystemTime::now()),
             sweep: Sweep::default(),
             connections: Slab::new(),
             rooms: Slab::new(),
@@ -144,6 +144,9 @@ impl Worker {
         while !self.stopped {
             self.wait(&mut events);
             let ticked = self.clock.advance(Instant::now());
+            if ticked {
+                self.clock.see_wall(SystemTime::now());
+            }
             for event in &events {
                 self.happened(event);
             }
@@ -260,7 +263,7 @@ impl Worker {
         let socket = TcpStream::from_std(socket);
         socket::set_up(&socket, &self.settings);
         let room = self.room_of(&subscription);
-        let ends_at = terms.ends_at.map_or(NEVER, |at| self.clock.tick(at));
+        let ends_at = terms.ends_at.map_or(NEVER, |at| self.clock.sweep_before(at));
         let keep_alive = terms.keep_alive.map(|(after, frame)| self.agreed(KeepAlive { after, frame }));
         // Who has no hub any more gets the head, and the end.
         let mut aside = Aside { owed: head, ..Aside::default() };
@@ -285,6 +288,7 @@ impl Worker {
             since: self.clock.now(),
             progress_at: self.clock.now(),
             ends_at,
+            expires_at: terms.expires_at.map_or(WallSecond::NEVER, WallSecond::of),
             input: 0,
             framing: terms.framing,
             state: State { by_hub: !has_hub, ..State::default() },

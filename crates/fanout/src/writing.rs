@@ -68,7 +68,7 @@ impl Worker {
     /// Finds out what the next connections are due.
     fn pick(&mut self, room: usize, picks: &mut Vec<(usize, Pick)>) {
         let Self { rooms, connections, batch, clock, .. } = self;
-        let (room_key, now) = (room, clock.now());
+        let room_key = room;
         let room = &mut rooms[room];
         let mut searching = Vec::new();
         let mut reading = room.crowd.read(batch);
@@ -85,11 +85,12 @@ impl Worker {
             if !connection.takes_events() {
                 continue;
             }
+            let is_over = connection.is_over(clock);
             let Some(member) = &mut connection.member else { continue };
             let quiet = std::mem::take(&mut connection.state.quiet);
             let pick = if connection.state.leaving && !member.is_mid_frame() {
                 Pick::Leave
-            } else if now >= connection.ends_at && !connection.state.leaving {
+            } else if is_over && !connection.state.leaving {
                 Pick::TimeIsOver
             } else {
                 match reading.due(member, if quiet { Look::Quiet } else { Look::News }) {

@@ -8,7 +8,6 @@ use http::{HeaderMap, header};
 use http_body::Body as _;
 use http_body_util::BodyExt;
 
-use crate::limits::RequestLimits;
 use crate::refusal::Refusal;
 
 const FORM: &str = "application/x-www-form-urlencoded";
@@ -26,16 +25,16 @@ pub(crate) fn is_form(headers: &HeaderMap) -> bool {
     content_type.split(';').next().is_some_and(|essence| essence.trim().eq_ignore_ascii_case(FORM))
 }
 
-/// Reads the whole body.
+/// Reads the whole body, of at most `limit` bytes, within `patience`.
 ///
 /// # Errors
 /// 413 when it is too large; 408 when it is too slow; 400 when it breaks off.
 pub(crate) async fn read(
     headers: &HeaderMap,
     mut body: Body,
-    limits: &RequestLimits,
+    limit: usize,
+    patience: Duration,
 ) -> Result<Bytes, Refusal> {
-    let limit = limits.body_bytes_max;
     let too_large = || Refusal::too_large(format!("The body is larger than {limit} bytes."));
     if body.size_hint().lower() > limit as u64 {
         // Whoever asked first has not sent anything yet, and will not after this answer.
@@ -57,7 +56,7 @@ pub(crate) async fn read(
         }
         Ok(bytes.freeze())
     };
-    let read = tokio::time::timeout(limits.body_timeout, whole).await;
+    let read = tokio::time::timeout(patience, whole).await;
     match read {
         Ok(Ok(bytes)) => Ok(bytes),
         Ok(Err(refusal)) => {
@@ -66,7 +65,7 @@ pub(crate) async fn read(
         }
         Err(_) => Err(Refusal::too_slow(format!(
             "The body did not arrive within {} seconds.",
-            limits.body_timeout.as_secs_f32()
+            patience.as_secs_f32()
         ))),
     }
 }

@@ -161,6 +161,7 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::expiry::{Expiry, WallClock};
     use fanfare_wire::Event;
     use futures_util::{StreamExt, stream};
     use std::convert::Infallible;
@@ -206,6 +207,23 @@ mod tests {
         assert!(frames.next().await.is_none());
         assert_eq!(begun.elapsed().as_secs(), 60);
         assert!(frames.next().await.is_none(), "the stream is fused");
+    }
+
+    /// M-060, P7: nothing is published meanwhile, so it has to be woken.
+    #[tokio::test(start_paused = true)]
+    async fn a_quiet_stream_ends_when_the_wall_clock_is_set_past_its_end_m060() {
+        let hour = Duration::from_secs(3_600);
+        let (wall, now) = (std::time::SystemTime::now(), tokio::time::Instant::now());
+        let clock = Arc::new(WallClock::default());
+        clock.look(wall, now);
+        let expiry = Expiry::new(wall + hour, clock.clone());
+        let deadline = Deadline::at(Some(now + hour)).expiring(Some(expiry));
+        let frames = UntilDrained::new(endless(), deadline, Drain::new());
+        let left = tokio::spawn(frames.collect::<Vec<_>>());
+        tokio::task::yield_now().await;
+        clock.look(wall + 2 * hour, now);
+        assert_eq!(left.await.expect("no panic").len(), 1);
+        assert!(now.elapsed() < hour);
     }
 
     #[tokio::test(start_paused = true)]

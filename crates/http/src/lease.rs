@@ -4,10 +4,11 @@
 //! the hub behind the end of its right to it. A task of its own gives the place back then, whoever has the body. It never says
 //! when that is, and what has left the body is for others to throw away. Rules: P7, M-060.
 
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use fanfare_hub::Subscription;
 use futures_core::Stream;
@@ -15,6 +16,7 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::expiry::Expiry;
 use crate::revocation::Ticket;
 
 /// How long a client may take for what was written before the end, and for the end.
@@ -24,13 +26,20 @@ const END_WITHIN: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Deadline {
     at: Option<Instant>,
+    expiry: Option<Expiry>,
     ticket: Option<Ticket>,
 }
 
 impl Deadline {
     /// At this time, if that is not never.
     pub(crate) fn at(at: Option<Instant>) -> Self {
-        Self { at, ticket: None }
+        Self { at, ..Self::default() }
+    }
+
+    /// Or when the wall clock says so.
+    pub(crate) fn expiring(mut self, expiry: Option<Expiry>) -> Self {
+        self.expiry = expiry;
+        self
     }
 
     /// Or when the token is revoked that the stream lives by, if it lives by one.
@@ -43,18 +52,26 @@ impl Deadline {
         self.at
     }
 
+    pub(crate) fn expires_at(&self) -> Option<SystemTime> {
+        self.expiry.as_ref().map(Expiry::at)
+    }
+
     pub(crate) fn into_ticket(self) -> Option<Ticket> {
         self.ticket
     }
 
     /// Waits until the stream is over.
-    async fn passed(self) {
+    async fn passed(mut self) {
         let time = async {
             match self.at {
                 Some(at) => tokio::time::sleep_until(at).await,
                 None => std::future::pending().await,
             }
         };
+        let expired = poll_fn(|cx| match &mut self.expiry {
+            Some(expiry) => expiry.poll_over(cx),
+            None => Poll::Pending,
+        });
         let revoked = async {
             match &self.ticket {
                 Some(ticket) => ticket.cut().await,
@@ -63,16 +80,19 @@ impl Deadline {
         };
         tokio::select! {
             () = time => {}
+            () = expired => {}
             () = revoked => {}
         }
     }
 
     fn has_passed(&self) -> bool {
-        self.at.is_some_and(|at| Instant::now() >= at) || self.ticket.as_ref().is_some_and(Ticket::is_cut)
+        self.at.is_some_and(|at| Instant::now() >= at)
+            || self.expiry.as_ref().is_some_and(Expiry::is_over)
+            || self.ticket.as_ref().is_some_and(Ticket::is_cut)
     }
 
     fn is_never(&self) -> bool {
-        self.at.is_none() && self.ticket.is_none()
+        self.at.is_none() && self.expiry.is_none() && self.ticket.is_none()
     }
 }
 

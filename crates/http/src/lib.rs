@@ -11,6 +11,7 @@ mod causes;
 mod cors;
 mod cursor;
 mod drain;
+mod expiry;
 mod form;
 mod idempotency;
 mod jitter;
@@ -38,7 +39,9 @@ pub use drain::Drain;
 pub use limits::RequestLimits;
 pub use mercure::Mercure;
 pub use rate::PublishRate;
-pub use revocation::{HeldRevocation, Revocation, RevocationId, Revocations, RevokeError, Revoked};
+pub use revocation::{
+    HeldRevocation, Revocation, RevocationCounts, RevocationId, Revocations, RevokeError, Revoked,
+};
 pub use serve::{
     ClientInfo, ConnectionLimits, ForwardedHeaders, Listeners, Serve, ServeCounts, TrustedProxies,
     TrustedProxiesError, listen, serve,

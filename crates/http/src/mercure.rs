@@ -19,6 +19,7 @@ use tower_http::cors::CorsLayer;
 use url::Url;
 
 use crate::drain::Drain;
+use crate::expiry::WallClock;
 use crate::limits::RequestLimits;
 use crate::patterns::Patterns;
 use crate::rate::{Buckets, PublishRate};
@@ -32,7 +33,7 @@ use crate::{Access, Bookmarks, Origins, body, cors, idempotency, metadata, publi
 const METHODS: &str = "GET, HEAD, POST, QUERY, OPTIONS";
 
 /// Where clients look for a hub that was not configured otherwise (M-002).
-const DEFAULT_HUB_URL: &str = "http://localhost/.well-known/mercure";
+pub(crate) const DEFAULT_HUB_URL: &str = "http://localhost/.well-known/mercure";
 
 /// How long a stream lives if nothing else was said.
 const LIFETIME: Duration = Duration::from_secs(3600);
@@ -75,6 +76,7 @@ pub(crate) struct Settings {
     pub(crate) legacy: bool,
     pub(crate) limits: RequestLimits,
     pub(crate) drain: Drain,
+    pub(crate) wall_clock: Arc<WallClock>,
     pub(crate) access: Access,
     pub(crate) cors: Origins,
     pub(crate) lifetime: Option<Duration>,
@@ -99,6 +101,7 @@ impl Mercure {
             legacy: true,
             limits: RequestLimits::default(),
             drain: Drain::new(),
+            wall_clock: Arc::default(),
             access: Access::default(),
             cors: Origins::none(),
             lifetime: Some(LIFETIME),
@@ -272,7 +275,7 @@ async fn published(mercure: &Mercure, request: Request) -> Result<Response, Refu
     }
     publish::check_media_type(&head.headers)?;
     let key = idempotency::key(&head.headers, rights.who.as_deref())?;
-    let form = body::read(&head.headers, body, limits).await?;
+    let form = body::read(&head.headers, body, limits.body_bytes_max, limits.body_timeout).await?;
     rights.check_again()?;
     // Fields come from the body alone, never from the query (M-068).
     let mut publication = publish::publication(&form, &mercure.settings.hub_url, limits, &rights)?;
@@ -294,18 +297,22 @@ async fn published(mercure: &Mercure, request: Request) -> Result<Response, Refu
 async fn subscribed(mercure: &Mercure, request: Request) -> Result<Response, Refusal> {
     let (head, body) = request.into_parts();
     let limits = &mercure.settings.limits;
-    // Only `QUERY` has parameters in its body (M-004); whatever a `GET` carries there means nothing.
-    let form = if head.method.as_str() == "QUERY" {
-        publish::check_media_type(&head.headers)?;
-        body::read(&head.headers, body, limits).await?
-    } else {
-        bytes::Bytes::new()
-    };
     let query = head.uri.query().unwrap_or_default().as_bytes();
     let rules = Rules { limits, legacy: mercure.settings.legacy };
-    let asked = subscribe::asked(query, &form, &head.headers, &rules)?;
-    // What is cheap to judge comes before the token, and patterns come after it (M-036).
-    let rights = mercure.settings.access.rights(mercure, &head, Role::Subscriber).await?;
+    let asking = |form: &[u8]| subscribe::asked(query, form, &head.headers, &rules);
+    let judging = mercure.settings.access.rights(mercure, &head, Role::Subscriber);
+    // Only `QUERY` has parameters in its body (M-004); whatever a `GET` carries there means nothing.
+    let (asked, rights) = if head.method.as_str() == "QUERY" {
+        publish::check_media_type(&head.headers)?;
+        // To hold a body is not cheap: nobody's is read who may not subscribe.
+        let rights = judging.await?;
+        let form = body::read(&head.headers, body, limits.query_bytes_max, limits.body_timeout).await?;
+        rights.check_again()?;
+        (asking(&form)?, rights)
+    } else {
+        // What is cheap to judge comes before the token, and patterns come after it (M-036).
+        (asking(b"")?, judging.await?)
+    };
     // For a `HEAD`, axum takes the body off and with it the subscription; the headers stay those of a `GET` (M-008).
     stream::open(mercure, asked, &rights, &head).await
 }

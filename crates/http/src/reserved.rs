@@ -5,14 +5,23 @@
 
 use url::Url;
 
-/// Whether `topic`, read as a URL relative to `hub`, lies at or below the hub's path.
+/// Whether `topic`, read as a URL relative to `hub`, lies at or below the hub's path, whether that ends with a slash or not.
+///
+/// Below the root lies everything: of a hub that is there, the path itself and what it says of its subscriptions are reserved.
 pub(crate) fn is_reserved(topic: &str, hub: &Url) -> bool {
     let Ok(url) = hub.join(topic) else {
         return false;
     };
     let path = canonical(url.path());
     let hub = canonical(hub.path());
-    path.strip_prefix(hub.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    let hub = hub.trim_end_matches('/');
+    let is_below = |path: &str, base: &str| {
+        path.strip_prefix(base).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    match hub {
+        "" => path.trim_end_matches('/').is_empty() || is_below(&path, "/subscriptions"),
+        _ => is_below(&path, hub),
+    }
 }
 
 /// Decodes what needs no encoding and then removes dot segments, which decoding may have uncovered.
@@ -112,6 +121,36 @@ mod tests {
             "mailto:mercure",
         ] {
             assert!(!is_reserved(topic, &hub()), "{topic} is reserved");
+        }
+    }
+
+    #[test]
+    fn a_slash_at_the_end_of_the_hub_s_path_changes_nothing_m072() {
+        for hub in ["https://push.test/events/", "https://push.test/events//", "https://push.test/%65vents/"]
+        {
+            let hub = Url::parse(hub).expect("a URL");
+            for topic in ["/events", "/events/", "/events/subscriptions/chat/urn%3Auuid%3A1", "x", ""] {
+                assert!(is_reserved(topic, &hub), "{topic} passed {hub}");
+            }
+            assert!(!is_reserved("/eventsX", &hub) && !is_reserved("/other", &hub));
+        }
+    }
+
+    #[test]
+    fn a_hub_at_the_root_reserves_itself_and_its_subscriptions_m072() {
+        let hub = Url::parse("https://push.test").expect("a URL");
+        for topic in [
+            "",
+            "/",
+            "//push.test",
+            "/subscriptions",
+            "subscriptions/chat/urn%3Auuid%3A1",
+            "/x/../subscriptions/",
+        ] {
+            assert!(is_reserved(topic, &hub), "{topic} passed");
+        }
+        for topic in ["chat", "/subscriptionsX", "/a/subscriptions/x"] {
+            assert!(!is_reserved(topic, &hub), "{topic} is reserved");
         }
     }
 

@@ -16,6 +16,7 @@ use tokio::time::{Instant, timeout};
 use crate::access::{Denied, Rights};
 use crate::cursor::LAST_EVENT_ID;
 use crate::drain::UntilDrained;
+use crate::expiry::Expiry;
 use crate::lease::{Deadline, Leased};
 use crate::patterns::CompileError;
 use crate::refusal::Refusal;
@@ -36,7 +37,10 @@ pub(crate) async fn open(
 ) -> Result<Response, Refusal> {
     let (settings, headers) = (&mercure.settings, &head.headers);
     let bookmarks = settings.bookmarks.wanted_by(headers);
-    let patterns = match settings.patterns.matchers(asked.patterns).await {
+    if let Some(subscriptions) = &settings.subscriptions {
+        subscriptions.check(&asked.in_words)?;
+    }
+    let patterns = match settings.patterns.matchers(asked.patterns, settings.limits.patterns).await {
         Ok(patterns) => patterns,
         Err(CompileError::Matcher(error)) => return Err(error.into()),
         Err(CompileError::Busy) => return overloaded(headers, "The hub has too many patterns to compile."),
@@ -46,7 +50,7 @@ pub(crate) async fn open(
         subscriptions.prepare_soon(&mercure.hub).await;
     }
     let mut subscription =
-        mercure.hub.subscribe(selection).grant(&rights.read).after(asked.last.clone()).bookmarks(bookmarks);
+        mercure.hub.subscribe_with(selection, &rights.read).after(asked.last.clone()).bookmarks(bookmarks);
     let begins = match timeout(settings.limits.log_timeout, subscription.opened()).await {
         Ok(Ok(resume)) => asked.last.as_ref().map(|last| begins(resume.last_event_id_header(last))),
         Ok(Err(error)) => return refuse(error, headers),
@@ -62,7 +66,8 @@ pub(crate) async fn open(
         Some(licence) => licence.register(subscription).map_err(Denied::from)?,
         None => (subscription, None),
     };
-    let deadline = Deadline::at(ends_at).living_by(ticket);
+    let expiry = rights.until.map(|until| Expiry::new(until, settings.wall_clock.clone()));
+    let deadline = Deadline::at(ends_at).expiring(expiry).living_by(ticket);
     let frames = UntilDrained::new(subscription, deadline, settings.drain.clone());
     let leased = Leased::of(frames.lease());
     let keep_alive = settings.keep_alive.map_or_else(KeepAlive::off, KeepAlive::every);
@@ -100,6 +105,13 @@ fn refuse(error: SubscribeError, headers: &HeaderMap) -> Result<Response, Refusa
         SubscribeError::TooManyPatterns { .. } => {
             overloaded(headers, "The hub's subscribers use as many patterns as they may.")
         }
+        SubscribeError::PatternsTooLarge { .. } => {
+            overloaded(headers, "The patterns of the hub's subscribers take as much memory as they may.")
+        }
+        SubscribeError::PatternsTooAlike { .. } => overloaded(
+            headers,
+            "The hub's subscribers use as many patterns of this kind as they may; one with more of its path written out may have room.",
+        ),
         SubscribeError::Topic(_) => Err(Refusal::bad(crate::refusal::sentence(error))),
         _ => {
             tracing::warn!(%error, "could not open a subscription");

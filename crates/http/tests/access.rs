@@ -7,8 +7,10 @@ use std::time::{Duration, SystemTime};
 
 use axum::Router;
 use axum::body::Body;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use common::{Answer, FORM, HUB, Stream, hub, send, subscription};
-use fanfare_http::token::{Algorithm, Issuer, Key, Verifier};
+use fanfare_http::token::{Algorithm, Issuer, Key, Language, Mint, SigningKey, TopicMatcher, Verifier};
 use fanfare_http::{Access, Authorize, Denied, Mercure, Origins, PublishRate, Rights, Role, TokenAccess};
 use fanfare_hub::{Grant, Hub};
 use http::request::Parts;
@@ -369,10 +371,89 @@ async fn who_publishes_more_often_than_it_may_is_told_when_to_come_back() {
     assert_eq!(hub.counts().publications, 3);
 }
 
+/// What a token of the older protocol says of its issuer was held against nothing.
+#[tokio::test]
+async fn nobody_takes_a_publisher_s_name_with_a_token_of_the_older_protocol() {
+    let rate = PublishRate { per_second: 0.001, burst: 1 };
+    let app = mercure(&hub(), tokens()).publish_rate(rate).router();
+    let claims = serde_json::json!({ "mercure": { "publish": ["*"] }, "iss": "https://shop.test", "sub": "svc-orders" });
+    let impostor = legacy(&claims);
+    let attempt = |token: String, data: &'static str| {
+        let request = Request::post(HUB).header("content-type", FORM).header("idempotency-key", "1");
+        let request = with(request, With::Bearer(&token));
+        let body = Body::from(format!("topic={ORDER_41}&data={data}"));
+        let app = app.clone();
+        async move { send(&app, request.body(body).unwrap()).await }
+    };
+    assert_eq!(attempt(impostor, "of somebody else").await.status, 200);
+    assert_eq!(
+        attempt(PUBLISHER.to_owned(), "paid").await.status,
+        200,
+        "neither its rate nor its key was used"
+    );
+}
+
+/// A token of the older protocol, signed with the key for such.
+fn legacy(claims: &serde_json::Value) -> String {
+    let encode = |part: &str| URL_SAFE_NO_PAD.encode(part);
+    let signed = format!("{}.{}", encode(r#"{"alg":"HS256","typ":"JWT"}"#), encode(&claims.to_string()));
+    let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, SUBSCRIBER_KEY.as_bytes());
+    format!("{signed}.{}", URL_SAFE_NO_PAD.encode(ring::hmac::sign(&key, signed.as_bytes())))
+}
+
+#[tokio::test]
+async fn a_query_s_body_is_read_only_of_who_may_subscribe() {
+    let app = mercure(&hub(), tokens()).router();
+    let query = |who| with(Request::builder().method("QUERY").uri(HUB).header("content-type", FORM), who);
+    let unread = Body::new(NeverRead);
+    assert_eq!(send(&app, query(With::Nothing).body(unread).unwrap()).await.status, 401);
+    let long = || Body::from(format!("match={}", "a".repeat(64 * 1024)));
+    assert_eq!(send(&app, query(With::Bearer(SUBSCRIBER)).body(long()).unwrap()).await.status, 413);
+}
+
+/// A body that nobody may ask for.
+struct NeverRead;
+
+impl http_body::Body for NeverRead {
+    type Data = bytes::Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<http_body::Frame<bytes::Bytes>, Self::Error>>> {
+        panic!("it was read")
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_stream_ends_after_its_longest_life_and_the_client_may_come_back_m061() {
     let app = mercure(&hub(), tokens().anonymous(true)).lifetime(Duration::from_secs(10)).router();
     let begun = tokio::time::Instant::now();
     let left = open(&app, With::Nothing, "match=a").await.rest().await;
     assert!((8..=10).contains(&begun.elapsed().as_secs()), "{left:?}");
+}
+
+/// A client of before may read only under its own name, and publishers name that beside the topic.
+#[tokio::test]
+async fn a_broad_selector_in_a_token_and_an_alternate_topic_reach_one_user_m202() {
+    let hub = hub();
+    let app = mercure(&hub, tokens()).legacy(true).router();
+    let own = |user: u8| {
+        let selector = format!("https://x.test/users/{user}/{{?topic}}");
+        let key = SigningKey::secret(Algorithm::Hs256, SUBSCRIBER_KEY).unwrap();
+        let granted = [TopicMatcher::new(Language::Selector, &selector).unwrap()];
+        Mint::legacy().subscribe(granted).sign(&key, std::time::SystemTime::now()).unwrap()
+    };
+    let (seven, eight) = (own(7), own(8));
+    let book = "https://x.test/books/1";
+    let mut reads = open(&app, With::Bearer(&seven), &format!("topic={book}")).await;
+    let mut other = open(&app, With::Bearer(&eight), &format!("topic={book}")).await;
+    let alternate =
+        "https%3A%2F%2Fx.test%2Fusers%2F7%2F%3Ftopic%3Dhttps%253A%252F%252Fx.test%252Fbooks%252F1";
+    let form = format!("topic={book}&topic={alternate}&private=on&data=for+7");
+    assert_eq!(publish(&app, With::Bearer(LEGACY), &form).await.status, 200);
+    assert_eq!(publish(&app, With::Bearer(LEGACY), &format!("topic={book}&data=for+all")).await.status, 200);
+    assert!(reads.until("data: for all\n\n").await.contains("data: for 7\n\n"));
+    assert!(!other.until("data: for all\n\n").await.contains("for 7"));
 }

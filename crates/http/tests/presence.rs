@@ -4,12 +4,15 @@
 mod common;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use common::socket::{Client, Server};
 use common::{Answer, HUB, PATIENCE, send, until};
+use fanfare_engine::DiskEngine;
+use fanfare_engine::disk::Durability;
 use fanfare_http::{Access, Authorize, ConnectionLimits, Denied, Drain, Mercure, Payloads, Rights, Role};
 use fanfare_hub::{Delivery, Grant, Hub, Matcher, Subscription};
 use fanfare_wire::Event;
@@ -17,6 +20,7 @@ use futures_util::StreamExt;
 use http::request::Parts;
 use http::{Method, Request};
 use serde_json::json;
+use tower::ServiceExt;
 
 fn mercure(hub: &Hub) -> Mercure {
     Mercure::new(hub.clone()).subscriptions(true)
@@ -49,6 +53,21 @@ fn house() -> (Hub, Router, Server) {
     let app = open(&mercure(&hub));
     let server = Server::start(app.clone(), ConnectionLimits::default(), Drain::new());
     (hub, app, server)
+}
+
+#[tokio::test]
+async fn nobody_subscribes_with_a_matcher_that_cannot_be_told_of_m144() {
+    let (hub, app, _server) = house();
+    let ask = |path: String| {
+        let query = format!("{HUB}?match_urlpattern={}", path.replace('/', "%2F"));
+        send(&app, Request::get(query).body(Body::empty()).unwrap())
+    };
+    let answer = ask(format!("https://shop.test/41{{{}}}%3F", "/a".repeat(1_200))).await;
+    assert_eq!((answer.status.as_u16(), hub.counts().subscribers), (400, 0), "{}", answer.text);
+    assert!(answer.text.starts_with("The matcher of "), "{}", answer.text);
+    let silent = Mercure::new(hub.clone()).access(Access::open()).router();
+    let query = format!("{HUB}?match={}", "a".repeat(4_090));
+    assert_eq!(send(&silent, Request::head(query).body(Body::empty()).unwrap()).await.status, 200);
 }
 
 /// Reads all there is of presence, from before the first on.
@@ -360,4 +379,79 @@ async fn two_thousand_come_and_go_at_once_and_nothing_is_left_of_them_but_the_hi
         let Some(Ok(Delivery::Event(entry))) = reader.next().await else { panic!("history is missing") };
         assert!(entry.frame().as_bytes().ends_with(format!("data: {number}\n\n").as_bytes()));
     }
+}
+
+/// Goal: however often everybody comes back, nothing that was published leaves the disk for it.
+/// Method: a log that keeps just what was published, and 15,000 streams that come and go, twice 15,000 entries of presence; then a
+/// restart, and a reader from the first event on.
+#[tokio::test]
+async fn fifteen_thousand_reconnects_leave_the_history_on_disk_whole_over_a_restart_m142() {
+    const EVENTS: usize = 1_000;
+    const ROUNDS: usize = 15;
+    const TOGETHER: usize = 1_000;
+    let folder = tempfile::tempdir().unwrap();
+    let open_log = || {
+        let options = DiskEngine::options(folder.path()).durability(Durability::Os);
+        let engine = Arc::new(options.history_events(EVENTS as u64).open().unwrap());
+        let builder = Hub::builder().clock(engine.clock()).history_events(20_000);
+        (Arc::downgrade(&engine), builder.engine(engine).build().unwrap())
+    };
+    let (engine, hub) = open_log();
+    let first = hub.publish("news", Event::new("0")).await.unwrap();
+    for number in 1..EVENTS {
+        hub.publish("news", Event::new(number.to_string())).await.unwrap();
+    }
+    let mut watch = watch(&hub);
+    let app = open(&mercure(&hub));
+    for _ in 0..ROUNDS {
+        let mut streams = Vec::new();
+        for _ in 0..TOGETHER {
+            let request = Request::get(format!("{HUB}?match=news")).body(Body::empty()).unwrap();
+            streams.push(app.clone().oneshot(request).await.unwrap());
+        }
+        for _ in 0..TOGETHER {
+            assert!(told(&mut watch).await.contains("\"active\":true"));
+        }
+        drop(streams);
+        for _ in 0..TOGETHER {
+            assert!(told(&mut watch).await.contains("\"active\":false"));
+        }
+    }
+    drop((watch, app, hub));
+    until(|| engine.strong_count() == 0).await;
+
+    let (_, hub) = open_log();
+    let mut reader = hub.subscribe("news").after(first.id).bookmarks(false);
+    for number in 1..EVENTS {
+        let next = tokio::time::timeout(PATIENCE, reader.next()).await.expect("an event comes");
+        let Some(Ok(Delivery::Event(entry))) = next else { panic!("no event, but {next:?}") };
+        let frame = String::from_utf8(entry.frame().as_bytes().to_vec()).unwrap();
+        assert!(frame.ends_with(&format!("data: {number}\n\n")), "{number}: {frame}");
+    }
+}
+
+/// The process ends without a word to anybody, over a log that outlives it.
+#[tokio::test]
+async fn after_a_restart_nobody_of_before_is_listed_m153() {
+    let folder = tempfile::tempdir().unwrap();
+    let open_log = || {
+        let engine = Arc::new(DiskEngine::options(folder.path()).open().unwrap());
+        (Arc::downgrade(&engine), Hub::builder().clock(engine.clock()).engine(engine).build().unwrap())
+    };
+    let (engine, hub) = open_log();
+    let app = open(&mercure(&hub));
+    let mut watch = watch(&hub);
+    let request = Request::get(format!("{HUB}?match=a")).body(Body::empty()).unwrap();
+    let stream = app.clone().oneshot(request).await.unwrap();
+    let before = subscriber_of(&told(&mut watch).await);
+    assert!(ask(&app, "").await.text.contains(&before));
+    // What is written of its going is dropped with the folder's owner, or is about nobody afterwards.
+    drop((stream, watch, app, hub));
+    until(|| engine.strong_count() == 0).await;
+
+    let (_, hub) = open_log();
+    let app = open(&mercure(&hub));
+    let list = ask(&app, "").await;
+    assert!(list.text.ends_with("\"subscriptions\":[]}"), "{}", list.text);
+    assert_eq!(ask(&app, &format!("/exact/a/{}", before.replace(':', "%3A"))).await.status, 404);
 }

@@ -218,6 +218,65 @@ async fn a_client_with_twice_as_many_gets_no_answer() {
     assert_eq!(server.connect().await.rest().await, "");
 }
 
+fn at_most_in_all(count: usize) -> ConnectionLimits {
+    ConnectionLimits { connections_max: NonZeroUsize::new(count), ..ConnectionLimits::default() }
+}
+
+#[tokio::test]
+async fn with_too_many_connections_in_all_who_comes_is_429_or_sent_away_for_a_while_m033_m180() {
+    let hub = hub();
+    let server = server(app(&hub), at_most_in_all(2), TrustedProxies::default());
+    let mut first = subscriber(&server, "").await;
+    let second = subscriber(&server, "").await;
+    until(|| server.counts.connections_on_http() == 0).await;
+
+    let answer = refused(&server, "").await;
+    assert!(answer.starts_with("http/1.1 429 ") && answer.contains("\r\nretry-after: "), "{answer}");
+    assert!(answer.contains("\r\nconnection: close\r\n"), "{answer}");
+    assert!(answer.ends_with("there are as many connections as there may be.\n"), "{answer}");
+    let answer = refused(&server, "Accept: text/event-stream\r\n").await;
+    assert!(answer.starts_with("http/1.1 200 ") && answer.contains("\r\n\r\nretry: "), "{answer}");
+    assert_eq!((server.counts.refused_full(), server.counts.refused_per_client()), (2, 0));
+
+    hub.publish("a", Event::new("still here")).await.unwrap();
+    first.until("data: still here\n\n").await;
+    drop(second);
+    let third = async { while !server.answer(request("")).await.starts_with("HTTP/1.1 404 ") {} };
+    tokio::time::timeout(PATIENCE, third).await.expect("room");
+}
+
+#[tokio::test]
+async fn with_far_too_many_connections_in_all_who_comes_gets_no_answer() {
+    let server = server(app(&hub()), at_most_in_all(1), TrustedProxies::default());
+    let mut open = Vec::new();
+    for _ in 0..17 {
+        open.push(server.connect().await);
+    }
+    until(|| server.counts.connections_on_http() == 17).await;
+    assert_eq!(server.connect().await.rest().await, "");
+    assert_eq!(server.counts.refused_full(), 1);
+}
+
+/// Whoever stays connected over HTTP/2 is refused no longer than there are too many.
+#[tokio::test]
+async fn a_connection_over_http2_that_came_too_early_is_served_when_there_is_room() {
+    let server = server(app(&hub()), at_most_in_all(1), TrustedProxies::default());
+    let first = server.connect().await;
+    until(|| server.counts.connections_on_http() == 1).await;
+    let io = TokioIo::new(TcpStream::connect(server.address).await.unwrap());
+    let (sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), io).await.unwrap();
+    tokio::spawn(connection);
+    let ask = || {
+        let request = http::Request::get(format!("http://localhost{HUB}")).body(Empty::<bytes::Bytes>::new());
+        let answer = sender.clone().send_request(request.unwrap());
+        async { answer.await.unwrap().status().as_u16() }
+    };
+    assert_eq!(ask().await, 429);
+    drop(first);
+    until(|| server.counts.connections_on_http() == 1).await;
+    assert_eq!(ask().await, 400);
+}
+
 #[tokio::test]
 async fn behind_a_trusted_proxy_each_client_is_counted_for_itself() {
     let hub = hub();

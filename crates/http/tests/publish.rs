@@ -73,6 +73,22 @@ async fn absent_data_is_empty_data_that_a_browser_dispatches_m069_m056() {
     assert!(frame.ends_with("id: 7\ndata: \n\n"), "{frame}");
 }
 
+/// And so an encrypted one arrives as it was encrypted.
+#[tokio::test]
+async fn data_is_any_text_and_opaque_to_the_hub_m014_m181() {
+    let app = app(&hub());
+    let mut stream = Stream::open(&app, "match=a").await;
+    for data in [
+        "\u{0}\u{1}\u{7f}\u{9b}\u{202e}\u{feff}\u{fffd}\u{10ffff}",
+        "eyJhbGciOiJFQ0RILUVTK0EyNTZLVyJ9.6KB7.RkY.Qs7p.s5w",
+        ": data: id: 7",
+    ] {
+        let encoded: String = url::form_urlencoded::byte_serialize(data.as_bytes()).collect();
+        assert_eq!(post(&app, &format!("topic=a&data={encoded}")).await.status, 200);
+        stream.until(&format!("\ndata: {data}\n\n")).await;
+    }
+}
+
 #[tokio::test]
 async fn of_repeated_fields_the_first_counts_m069() {
     let hub = hub();

@@ -6,7 +6,7 @@ mod common;
 use axum::body::Body;
 use common::{FORM, HUB, Stream, app, get, hub, post, send, subscription};
 use fanfare_http::{Access, Bookmarks, Mercure, RequestLimits};
-use fanfare_hub::Hub;
+use fanfare_hub::{CompileBudget, Hub};
 use http::Request;
 use url::Url;
 
@@ -146,6 +146,13 @@ async fn the_head_says_that_it_is_a_stream_that_nobody_may_keep_m051_m052_m053()
 }
 
 #[tokio::test]
+async fn a_stream_is_not_compressed_whatever_its_client_takes_m064() {
+    let request = subscription("match=a").header("accept-encoding", "gzip, deflate, br, zstd");
+    let stream = Stream::of(&app(&hub()), request.body(Body::empty()).unwrap()).await;
+    assert!(!stream.headers.contains_key("content-encoding"));
+}
+
+#[tokio::test]
 async fn an_accept_header_is_not_asked_for_m037() {
     let hub = hub();
     let request = subscription("match=a").header("accept", "application/json").body(Body::empty()).unwrap();
@@ -253,6 +260,74 @@ async fn a_full_hub_sends_an_event_source_away_for_a_while_and_tells_others_m033
         assert_eq!(answer.text, "The hub serves as many subscribers as it may.\n");
     }
     assert_eq!(hub.counts().subscribers_refused, 4);
+}
+
+/// Each kind of room for patterns: whoever finds none is sent away as by a full hub, and told which it is.
+#[tokio::test]
+async fn a_hub_without_room_for_patterns_sends_an_event_source_away_and_tells_others_m049() {
+    let builder = || Hub::builder();
+    for (hub, sentence) in [
+        (builder().patterns_max(1), "The hub's subscribers use as many patterns as they may.\n"),
+        (
+            builder().patterns_bytes_max(1_000),
+            "The patterns of the hub's subscribers take as much memory as they may.\n",
+        ),
+        (
+            builder().patterns_alike_max(1),
+            "The hub's subscribers use as many patterns of this kind as they may; one with more of its path written out may have room.\n",
+        ),
+    ] {
+        let hub = hub.build().unwrap();
+        let app = app(&hub);
+        let first = Stream::open(&app, "match_urlpattern=%2Fa%2F%3Ax").await;
+        let ask = |accept: &'static str| {
+            let request = subscription("match=b&match_urlpattern=%2Fa%2F%3Ay");
+            request.header("accept", accept).body(Body::empty()).unwrap()
+        };
+        let text = Stream::of(&app, ask("text/event-stream")).await.rest().await;
+        assert!(text.starts_with("retry: ") && text.lines().count() == 2, "{text}");
+        let answer = send(&app, ask("*/*")).await;
+        assert_eq!((answer.status.as_u16(), answer.text.as_str()), (503, sentence));
+        assert!(answer.headers.contains_key("retry-after"));
+        assert_eq!(hub.counts().subscribers_refused, 2);
+        // Who asks for one that is there takes no room.
+        Stream::open(&app, "match_urlpattern=%2Fa%2F%3Ax").await;
+        drop(first);
+        Stream::of(&app, ask("*/*")).await;
+    }
+}
+
+#[tokio::test]
+async fn the_patterns_of_one_request_are_refused_with_400_beyond_what_they_may_cost_m032_m049() {
+    let hub = hub();
+    let app = app(&hub);
+    let folded = format!("match_urlpattern=/((%3Fi){})", "%5CPL".repeat(200));
+    let large = |n: usize| format!("match_urlpattern=/{n}/:a(%5Cp%7BL%7D%7B0,200%7D)");
+    let many = (0..100).map(large).collect::<Vec<_>>().join("&");
+    let one = app_with(&hub, CompileBudget::new(50_000, 20_000));
+    let work = "The patterns take too much work to compile; use fewer and shorter ones, with fewer classes of characters in their regular expressions.\n";
+    let bytes = |limit| {
+        format!("Compiled, the patterns take more than {limit} bytes together; use fewer and simpler ones.\n")
+    };
+    for (app, query, sentence) in
+        [(&app, &folded, work), (&app, &many, &bytes(524_288)), (&one, &many, &bytes(20_000))]
+    {
+        let request = |method: &str| Request::builder().method(method).header("content-type", FORM);
+        // Also for an `EventSource`: to ask again would be for nothing.
+        let get = request("GET").uri(format!("{HUB}?{query}")).header("accept", "text/event-stream");
+        let query = request("QUERY").uri(HUB).body(Body::from(query.clone()));
+        for request in [get.body(Body::empty()), query] {
+            let answer = send(app, request.unwrap()).await;
+            assert_eq!((answer.status.as_u16(), answer.text.as_str()), (400, sentence));
+        }
+    }
+    Stream::open(&one, &large(1)).await;
+    assert_eq!(hub.counts().patterns, 0);
+}
+
+fn app_with(hub: &Hub, patterns: CompileBudget) -> axum::Router {
+    let limits = RequestLimits { patterns, ..RequestLimits::default() };
+    Mercure::new(hub.clone()).access(Access::open()).limits(limits).router()
 }
 
 #[tokio::test]

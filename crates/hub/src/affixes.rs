@@ -68,6 +68,11 @@ impl Side {
 }
 
 impl<T: Empties> Affixes<T> {
+    /// What an affix has, if it has anything.
+    pub(crate) fn get(&self, side: Side, affix: &str) -> Option<&T> {
+        self.at.get(side.cut(affix).1)
+    }
+
     /// Changes what an affix has, which is nothing before and may be nothing afterwards.
     pub(crate) fn change(&mut self, side: Side, affix: &str, change: impl FnOnce(&mut T)) {
         let (length, affix) = side.cut(affix);

@@ -3,7 +3,8 @@
 //! It never tells that a pattern matches: a candidate still has to be evaluated. It may name one too many and never one
 //! too few. What a publication costs depends on how many patterns have literals where its topics have the same, and on no
 //! others. Of a host it looks at the end, or at the beginning if only that is literal; of what is behind it at the
-//! beginning, and at the end of the path.
+//! beginning, at the end of the path, and at whole segments in its midst, wherever they stand. How many patterns the same
+//! literals find is counted, for whoever has to bound it.
 
 #[cfg(feature = "urlpattern")]
 use std::collections::hash_map::RandomState;
@@ -18,9 +19,10 @@ use url::Url;
 use crate::affixes::{Affixes, Empties, Side};
 use crate::matcher::{Found, Pattern, Spelling};
 use crate::router::{Slots, forget};
+use crate::segments::Runs;
 use crate::topic::is_internal;
 #[cfg(feature = "urlpattern")]
-use crate::url_pattern::{HostAnchor, spell};
+use crate::url_pattern::{Anchor, HostAnchor, spell};
 
 /// The patterns' slots, by how they spell topics and by what they want topics to have.
 #[derive(Default)]
@@ -47,24 +49,73 @@ struct Hosts {
 #[derive(Default)]
 struct Ends {
     /// Those to which any end is right.
-    any: Slots,
-    by_end: Option<Box<Affixes<Slots>>>,
+    any: Middles,
+    by_end: Option<Box<Affixes<Middles>>>,
+}
+
+/// Slots by segments that a text has.
+#[derive(Default)]
+struct Middles {
+    /// Those to which any segments are right.
+    any: Alike,
+    by_run: Option<Box<Runs<Alike>>>,
+}
+
+/// Slots that the same literals find.
+#[derive(Default)]
+struct Alike {
+    slots: Slots,
+    /// What they weigh together.
+    weight: usize,
+}
+
+/// Where a text begins, ends, and what it has between.
+#[derive(Clone, Copy)]
+struct Literals<'a> {
+    start: &'a str,
+    end: &'a str,
+    run: Option<&'a str>,
 }
 
 impl Candidates {
     /// Takes in a pattern that is not there yet.
     pub(crate) fn insert(&mut self, slot: u32, pattern: &Pattern) {
-        self.change(pattern, |slots| slots.push(slot));
+        self.change(pattern, |alike| {
+            alike.slots.push(slot);
+            alike.weight += pattern.weight();
+        });
     }
 
     /// Forgets a pattern that was taken in with this slot.
     pub(crate) fn remove(&mut self, slot: u32, pattern: &Pattern) {
-        self.change(pattern, |slots| forget(slots, slot));
+        self.change(pattern, |alike| {
+            forget(&mut alike.slots, slot);
+            alike.weight -= pattern.weight();
+        });
     }
 
-    fn change(&mut self, pattern: &Pattern, change: impl FnOnce(&mut Slots)) {
+    /// What those weigh that the literals of `pattern` find, together.
+    pub(crate) fn weight_beside(&self, pattern: &Pattern) -> usize {
+        let alike = match pattern.found() {
+            Found::Text { start, end, run } => alike_in(&self.text, Literals { start, end, run }),
+            #[cfg(feature = "urlpattern")]
+            Found::Url(base, anchor) => self.urls.get(base).and_then(|hosts| {
+                let behind = match anchor.host {
+                    HostAnchor::Start(host) => hosts.by_start.get(Side::Start, host),
+                    HostAnchor::End(host) => hosts.by_end.get(Side::End, host),
+                };
+                let Anchor { start, end, run, .. } = &anchor;
+                alike_in(behind?, Literals { start, end, run: *run })
+            }),
+        };
+        alike.map_or(0, |alike| alike.weight)
+    }
+
+    fn change(&mut self, pattern: &Pattern, change: impl FnOnce(&mut Alike)) {
         match pattern.found() {
-            Found::Text { start, end } => change_ends(&mut self.text, start, end, change),
+            Found::Text { start, end, run } => {
+                change_alike(&mut self.text, Literals { start, end, run }, change);
+            }
             #[cfg(feature = "urlpattern")]
             Found::Url(base, anchor) => {
                 let hosts = self.urls.entry(base.clone()).or_default();
@@ -72,7 +123,9 @@ impl Candidates {
                     HostAnchor::Start(host) => (Side::Start, host, &mut hosts.by_start),
                     HostAnchor::End(host) => (Side::End, host, &mut hosts.by_end),
                 };
-                hosts.change(side, host, |behind| change_ends(behind, &anchor.start, anchor.end, change));
+                let Anchor { start, end, run, .. } = &anchor;
+                let literals = Literals { start, end, run: *run };
+                hosts.change(side, host, |behind| change_alike(behind, literals, change));
                 if self
                     .urls
                     .get(base)
@@ -113,33 +166,87 @@ impl Empties for Ends {
     }
 }
 
-impl Empties for Slots {
+impl Empties for Middles {
     fn is_empty(&self) -> bool {
-        self.as_slice().is_empty()
+        self.any.is_empty() && self.by_run.is_none()
     }
 }
 
-fn change_ends(to: &mut Affixes<Ends>, start: &str, end: &str, change: impl FnOnce(&mut Slots)) {
-    to.change(Side::Start, start, |ends| {
-        // All that there is says no more behind the same beginning, unless that was cut.
-        if end.is_empty() || start.starts_with(end) && start.len() <= Side::BYTES_MAX {
-            return change(&mut ends.any);
+impl Empties for Alike {
+    fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+}
+
+impl Literals<'_> {
+    /// Whether the end says more than the beginning does: all that there is does not, unless it was cut.
+    fn has_end(&self) -> bool {
+        let is_said = self.start.starts_with(self.end) && self.start.len() <= Side::BYTES_MAX;
+        !self.end.is_empty() && !is_said
+    }
+
+    /// Whether they tell one path from another, for all begin with a slash.
+    fn tell(&self) -> bool {
+        !matches!(self.start, "" | "/") || self.has_end() || self.run.is_some()
+    }
+}
+
+/// Whether no literal finds a pattern, besides its host: it is held against all topics of that.
+pub(crate) fn is_unfound(pattern: &Pattern) -> bool {
+    match pattern.found() {
+        Found::Text { start, end, run } => !Literals { start, end, run }.tell(),
+        #[cfg(feature = "urlpattern")]
+        Found::Url(_, Anchor { start, end, run, .. }) => !Literals { start: &start, end, run }.tell(),
+    }
+}
+
+fn change_alike(to: &mut Affixes<Ends>, literals: Literals<'_>, change: impl FnOnce(&mut Alike)) {
+    to.change(Side::Start, literals.start, |ends| {
+        if !literals.has_end() {
+            return change_middle(&mut ends.any, literals.run, change);
         }
         let by_end = ends.by_end.get_or_insert_default();
-        by_end.change(Side::End, end, change);
+        by_end.change(Side::End, literals.end, |middles| change_middle(middles, literals.run, change));
         if by_end.is_empty() {
             ends.by_end = None;
         }
     });
 }
 
+fn change_middle(middles: &mut Middles, run: Option<&str>, change: impl FnOnce(&mut Alike)) {
+    let Some(run) = run else { return change(&mut middles.any) };
+    let by_run = middles.by_run.get_or_insert_default();
+    by_run.change(run, change);
+    if by_run.is_empty() {
+        middles.by_run = None;
+    }
+}
+
+fn alike_in<'a>(from: &'a Affixes<Ends>, literals: Literals<'_>) -> Option<&'a Alike> {
+    let ends = from.get(Side::Start, literals.start)?;
+    let middles =
+        if literals.has_end() { ends.by_end.as_ref()?.get(Side::End, literals.end)? } else { &ends.any };
+    match literals.run {
+        Some(run) => middles.by_run.as_ref()?.get(run),
+        None => Some(&middles.any),
+    }
+}
+
 fn each_of(from: &Affixes<Ends>, start: &str, end: &str, visit: &mut impl FnMut(u32)) {
     from.each(Side::Start, start, |ends| {
-        ends.any.iter().for_each(|&slot| visit(slot));
+        each_middle(&ends.any, end, visit);
         if let Some(by_end) = &ends.by_end {
-            by_end.each(Side::End, end, |slots| slots.iter().for_each(|&slot| visit(slot)));
+            by_end.each(Side::End, end, |middles| each_middle(middles, end, visit));
         }
     });
+}
+
+fn each_middle(from: &Middles, text: &str, visit: &mut impl FnMut(u32)) {
+    let mut each = |alike: &Alike| alike.slots.iter().for_each(|&slot| visit(slot));
+    each(&from.any);
+    if let Some(by_run) = &from.by_run {
+        by_run.each(text, each);
+    }
 }
 
 #[cfg(test)]
@@ -151,6 +258,8 @@ mod tests {
 
         use crate::affixes::Empties;
         use crate::candidates::Candidates;
+        #[cfg(feature = "urlpattern")]
+        use crate::host_groups::without_foreign_texts;
         use crate::matcher::{Kind, Pattern};
         use crate::{Matcher, Topic};
 
@@ -248,14 +357,15 @@ mod tests {
         const BASES: [&str; 3] =
             ["https://hub.test/.well-known/mercure?a=b#c", "http://b.test:8080/books/", "urn:isbn:1"];
 
-        /// What the library itself says, with nothing of ours between.
+        /// What the library itself says, but for [groups of a host](crate::host_groups).
         #[cfg(feature = "urlpattern")]
         fn by_library(pattern: &Matcher) -> impl Fn(&Topic) -> bool + use<> {
             use urlpattern::{UrlPattern, UrlPatternInit, UrlPatternMatchInput, UrlPatternOptions};
             let (_, text, base) = pattern.identity();
             let base = url::Url::parse(base).expect("a URL");
-            let init = UrlPatternInit::parse_constructor_string::<regex::Regex>(text, Some(base.clone()))
+            let mut init = UrlPatternInit::parse_constructor_string::<regex::Regex>(text, Some(base.clone()))
                 .expect("parts");
+            init.hostname = init.hostname.map(|host| without_foreign_texts(&host).into_owned());
             let pattern: UrlPattern =
                 UrlPattern::parse(init, UrlPatternOptions::default()).expect("a pattern");
             move |topic| {

@@ -42,6 +42,8 @@ pub struct Counts {
     pub patterns: u64,
     /// What they take in memory, in bytes.
     pub patterns_bytes: u64,
+    /// How many of them no literal in path or query finds: each is held against every entry that its host does not rule out.
+    pub patterns_unfound: u64,
     /// How often a pattern was held against an entry's topics under the hub's lock.
     pub pattern_evaluations: u64,
     /// How often the engine was asked for entries that had left memory, for all who catch up together.

@@ -139,6 +139,12 @@ impl Crowd {
             drop(state);
             return Err(subscription);
         }
+        // What was lost is a gap that the subscription tells, once it has come up to it.
+        let from = next.max(log.oldest());
+        if log.first_hole(from).is_some() && matches!(router.find(log, seat, from), Found::Hole(_)) {
+            drop(state);
+            return Err(subscription);
+        }
         let epoch = log.epoch();
         let (group, bell) = router.join_crowd(seat, self.id);
         drop(state);

@@ -7,14 +7,16 @@ use urlpattern::matcher::InnerMatcher;
 use urlpattern::parser::RegexSyntax;
 use urlpattern::regexp::RegExp;
 
+use crate::CompileBudget;
 use crate::expression::{Expression, ExpressionError};
+use crate::segments::longest_run;
 use crate::wildcards::{Steps, Wildcard};
 
 /// What a part has to look like.
 #[derive(Debug)]
 pub(crate) enum Demand {
     Literal(Box<str>),
-    /// It begins and ends so, and what is between them is matched.
+    /// It begins and ends so, and what is between them is matched, or all of it.
     Around {
         start: Box<str>,
         end: Box<str>,
@@ -28,6 +30,8 @@ pub(crate) enum Between {
     Wildcard(Wildcard),
     Steps(Steps),
     Expression(Box<Expression>),
+    /// An expression that looks about, at what stands before and behind: it is held against the literals, too.
+    Whole(Box<Expression>),
 }
 
 /// An expression of the library's that is not compiled before it is known to be needed.
@@ -43,9 +47,10 @@ impl RegExp for Unread {
         Ok(Self(pattern.to_owned()))
     }
 
-    /// The library asks whether a pattern's scheme is one of those with a host.
+    /// The library asks whether a pattern's scheme is one of those with a host, and asks again for each of these.
     fn matches<'a>(&self, text: &'a str) -> Option<Vec<Option<&'a str>>> {
-        Between::read(&self.0).ok()?.matches(text).then(Vec::new)
+        let mut budget = CompileBudget::new(Demand::SCHEME_WORK, Expression::BYTES_MAX);
+        Between::read(&self.0, &mut budget).ok()?.matches(text).then(Vec::new)
     }
 
     fn pattern_string(&self) -> &str {
@@ -54,8 +59,14 @@ impl RegExp for Unread {
 }
 
 impl Demand {
+    /// What the expression of a scheme may cost, which is compiled more than once.
+    pub(crate) const SCHEME_WORK: usize = 200;
+
     /// `None` where nothing is asked of the part.
-    pub(crate) fn read(component: Component<Unread>) -> Result<Option<Self>, ExpressionError> {
+    pub(crate) fn read(
+        component: Component<Unread>,
+        budget: &mut CompileBudget,
+    ) -> Result<Option<Self>, ExpressionError> {
         let matcher = component.matcher;
         let between = match matcher.inner {
             InnerMatcher::Literal { literal } => return Ok(Some(Self::Literal(literal.into()))),
@@ -65,15 +76,21 @@ impl Demand {
             }
             InnerMatcher::RegExp { regexp } => {
                 let Ok(expression) = regexp else { return Err(ExpressionError::Malformed) };
-                let between = Between::read(&expression.0)?;
-                // Expressions could have brackets that only the literals around them make whole, or do not.
-                if matches!(between, Between::Expression(_))
-                    && !(matcher.prefix.is_empty() && matcher.suffix.is_empty())
-                {
-                    let Ok(whole) = component.regexp else { return Err(ExpressionError::Malformed) };
-                    Expression::compile_for_ascii(&whole.0)?;
+                match Between::read(&expression.0, budget)? {
+                    Between::Expression(inner)
+                        if !(matcher.prefix.is_empty() && matcher.suffix.is_empty()) =>
+                    {
+                        // Expressions could have brackets that only the literals around them make whole, or do not.
+                        let Ok(whole) = component.regexp else { return Err(ExpressionError::Malformed) };
+                        let whole = Expression::compile_for_ascii(&whole.0, budget)?;
+                        if inner.looks_about {
+                            Between::Whole(whole.into())
+                        } else {
+                            Between::Expression(inner)
+                        }
+                    }
+                    between => between,
                 }
-                between
             }
         };
         let is_any = matches!(between, Between::Wildcard(Wildcard::ANY));
@@ -88,7 +105,10 @@ impl Demand {
             Self::Literal(literal) => text == &**literal,
             Self::Around { start, end, between } => {
                 let inner = text.strip_prefix(&**start).and_then(|rest| rest.strip_suffix(&**end));
-                inner.is_some_and(|inner| between.matches(inner))
+                inner.is_some_and(|inner| match between {
+                    Between::Whole(expression) => expression.matches(text),
+                    between => between.matches(inner),
+                })
             }
         }
     }
@@ -105,6 +125,28 @@ impl Demand {
         }
     }
 
+    /// Segments that every text has which is matched, besides what it begins and ends with.
+    pub(crate) fn run(&self) -> Option<&str> {
+        match self {
+            Self::Literal(_) => None,
+            Self::Around { between, .. } => match between {
+                Between::Wildcard(_) => None,
+                Between::Steps(steps) => longest_run(steps.literals()),
+                Between::Expression(expression) | Between::Whole(expression) => expression.run(),
+            },
+        }
+    }
+
+    /// What its regular expression takes, in bytes.
+    pub(crate) fn expression_bytes(&self) -> usize {
+        match self {
+            Self::Around {
+                between: Between::Expression(expression) | Between::Whole(expression), ..
+            } => expression.bytes(),
+            _ => 0,
+        }
+    }
+
     /// What it takes in the heap, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         match self {
@@ -115,7 +157,9 @@ impl Demand {
                     + match between {
                         Between::Wildcard(_) => 0,
                         Between::Steps(steps) => steps.bytes(),
-                        Between::Expression(expression) => size_of::<Expression>() + expression.bytes(),
+                        Between::Expression(expression) | Between::Whole(expression) => {
+                            size_of::<Expression>() + expression.bytes()
+                        }
                     }
             }
         }
@@ -123,18 +167,18 @@ impl Demand {
 }
 
 impl Between {
-    fn read(expression: &str) -> Result<Self, ExpressionError> {
+    fn read(expression: &str, budget: &mut CompileBudget) -> Result<Self, ExpressionError> {
         if let Some(steps) = Steps::read(expression) {
             return Ok(Self::Steps(steps));
         }
-        Ok(Self::Expression(Expression::compile_for_ascii(expression)?.into()))
+        Ok(Self::Expression(Expression::compile_for_ascii(expression, budget)?.into()))
     }
 
     fn matches(&self, text: &str) -> bool {
         match self {
             Self::Wildcard(wildcard) => wildcard.matches(text),
             Self::Steps(steps) => steps.matches(text),
-            Self::Expression(expression) => expression.matches(text),
+            Self::Expression(expression) | Self::Whole(expression) => expression.matches(text),
         }
     }
 }

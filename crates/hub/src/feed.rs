@@ -301,6 +301,7 @@ impl State {
         counts.pattern_evaluations = self.router.evaluations();
         let patterns = self.router.patterns();
         (counts.patterns, counts.patterns_bytes) = (patterns.patterns as u64, patterns.bytes as u64);
+        counts.patterns_unfound = patterns.unfound as u64;
         if let Some(log) = &self.log {
             counts.log_oldest = log.oldest();
             counts.log_next = log.next();

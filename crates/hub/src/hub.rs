@@ -15,8 +15,8 @@ use crate::memory::MemoryEngine;
 use crate::namespace::Namespace;
 use crate::publication::{Limits, Submission};
 use crate::{
-    Counts, Matcher, Position, Publication, PublishError, Selection, SubscribeError, Subscription, Topic,
-    TopicError, UnknownId,
+    Counts, Grant, Matcher, Position, Publication, PublishError, Selection, SubscribeError, Subscription,
+    Topic, TopicError, UnknownId,
 };
 
 /// Topics and their subscribers in one process. Cheap to clone; all clones are the same hub.
@@ -47,6 +47,7 @@ pub(crate) struct Shared {
     pub(crate) subscribers_max: usize,
     patterns_max: usize,
     patterns_bytes_max: usize,
+    patterns_alike_max: usize,
     limits: Limits,
     close_event: EventName,
 }
@@ -184,9 +185,25 @@ impl Hub {
     /// Takes a topic, a [`Matcher`] or a [`Selection`] of several. A text that is no topic, or a full hub, makes a
     /// subscription whose first item is the error.
     pub fn subscribe(&self, selection: impl IntoSelection) -> Subscription {
+        self.subscribe_with(selection, &Grant::nothing())
+    }
+
+    /// Opens a subscription that sees the private events which `grant` allows, from its first delivery on.
+    ///
+    /// A fourth of the room for [patterns](HubBuilder::patterns_max) is kept for those with a grant that allows something: strangers
+    /// cannot take all of it.
+    ///
+    /// ```
+    /// # use fanfare_hub::{Grant, Hub, Matcher};
+    /// let hub = Hub::builder().build()?;
+    /// let orders = Matcher::exact("orders/41")?;
+    /// let subscription = hub.subscribe_with(orders.clone(), &Grant::from_iter([orders]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn subscribe_with(&self, selection: impl IntoSelection, grant: &Grant) -> Subscription {
         let begun = selection.into_selection().map_err(SubscribeError::Topic);
         begun
-            .and_then(|selection| Subscription::begin(self.0.clone(), &selection))
+            .and_then(|selection| Subscription::begin(self.0.clone(), &selection, grant))
             .unwrap_or_else(Subscription::refused)
     }
 
@@ -229,17 +246,23 @@ impl Hub {
 }
 
 impl Shared {
-    /// Whether the hub has room for the patterns of a selection or a grant.
+    /// Whether the hub has room for the patterns of a selection and a grant.
     pub(crate) fn check_patterns(
         &self,
         state: &mut State,
-        matchers: &[Matcher],
+        selection: &Selection,
+        grant: &Grant,
     ) -> Result<(), SubscribeError> {
-        let amount = state.router.patterns_with(matchers);
-        let checked = if amount.patterns > self.patterns_max {
-            Err(SubscribeError::TooManyPatterns { limit: self.patterns_max })
-        } else if amount.bytes > self.patterns_bytes_max {
-            Err(SubscribeError::PatternsTooLarge { limit: self.patterns_bytes_max })
+        let prospect = state.router.patterns_with(selection.matchers().iter().chain(grant.matchers()));
+        // The rest is for who may read something.
+        let is_stranger = grant.matchers().is_empty();
+        let limit = |all: usize| if is_stranger { all - all / 4 } else { all };
+        let checked = if prospect.patterns > limit(self.patterns_max) {
+            Err(SubscribeError::TooManyPatterns { limit: limit(self.patterns_max) })
+        } else if prospect.bytes > limit(self.patterns_bytes_max) {
+            Err(SubscribeError::PatternsTooLarge { limit: limit(self.patterns_bytes_max) })
+        } else if prospect.alike > limit(self.patterns_alike_max) {
+            Err(SubscribeError::PatternsTooAlike { limit: limit(self.patterns_alike_max) })
         } else {
             Ok(())
         };
@@ -307,6 +330,7 @@ pub struct HubBuilder {
     subscribers_max: usize,
     patterns_max: usize,
     patterns_bytes_max: usize,
+    patterns_alike_max: usize,
     unknown_id: UnknownId,
     gap_event: Result<EventName, BuildError>,
     close_event: Result<EventName, BuildError>,
@@ -367,6 +391,7 @@ impl Default for HubBuilder {
             subscribers_max: usize::MAX,
             patterns_max: 100_000,
             patterns_bytes_max: 128 * 1024 * 1024,
+            patterns_alike_max: 1_000,
             unknown_id: UnknownId::default(),
             gap_event: event_name("fanfare.gap"),
             close_event: event_name("fanfare.close"),
@@ -420,7 +445,8 @@ impl HubBuilder {
         self
     }
 
-    /// How many different patterns all subscribers together may use, those in their grants included. Default 100,000.
+    /// How many different patterns all subscribers together may use, those in their grants included. Default 100,000. Who may read
+    /// nothing private is refused when three fourths of them are taken; it is the same with the two limits below.
     ///
     /// One that many name is kept once. Those that have a literal host or path which no topic of a publication has cost that
     /// publication nothing; each of the others is held against its topics, which takes a tenth of a microsecond or less for most.
@@ -435,6 +461,17 @@ impl HubBuilder {
     /// [`Matcher::memory_bytes`] tells, but for the 250 bytes that its place in the hub is charged with.
     pub fn patterns_bytes_max(mut self, bytes: usize) -> Self {
         self.patterns_bytes_max = bytes;
+        self
+    }
+
+    /// How many of these patterns may have the same literals to be found by. Default 1,000.
+    ///
+    /// A publication is held against all of them whose topics have these. Looked at are the end of the host, or else its beginning,
+    /// the beginning of what is behind it, the end of the path, and the longest literal of whole segments in its midst: of
+    /// `/:lang/users/7/*` that is `/users/7/`. Patterns that have none of them are all alike: `/*`, `/:a/:b`. One with a regular
+    /// expression of its own counts once more for each 64 bytes that this compiles to, for it takes as much longer to evaluate.
+    pub fn patterns_alike_max(mut self, patterns: usize) -> Self {
+        self.patterns_alike_max = patterns;
         self
     }
 
@@ -503,6 +540,7 @@ impl HubBuilder {
             subscribers_max: self.subscribers_max,
             patterns_max: self.patterns_max,
             patterns_bytes_max: self.patterns_bytes_max,
+            patterns_alike_max: self.patterns_alike_max,
             limits: Limits {
                 event_bytes_max: self.event_bytes_max,
                 reserved_names: [gap_event, close_event.clone()],

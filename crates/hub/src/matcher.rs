@@ -7,8 +7,10 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+#[cfg(any(feature = "urlpattern", feature = "uri-template"))]
+use crate::CompileBudget;
 #[cfg(feature = "urlpattern")]
-use crate::expression::ExpressionError;
+use crate::expression::{Expression, ExpressionError};
 use crate::topic::is_internal;
 #[cfg(feature = "urlpattern")]
 use crate::url_pattern::{Anchor, UrlPattern};
@@ -41,6 +43,8 @@ pub(crate) enum Kind {
 pub(crate) struct Pattern {
     text: Box<str>,
     test: Test,
+    /// What compiling it cost, of a [`CompileBudget`].
+    work: usize,
 }
 
 enum Test {
@@ -103,9 +107,9 @@ impl<'a> Resolved<'a> {
 
 /// Where a pattern is found by the literals in it.
 pub(crate) enum Found<'a> {
-    /// Topics as they stand begin and end so.
+    /// Topics as they stand begin and end so, and have the segments between.
     #[cfg_attr(not(feature = "uri-template"), allow(dead_code))]
-    Text { start: &'a str, end: &'a str },
+    Text { start: &'a str, end: &'a str, run: Option<&'a str> },
     /// Topics resolved against the base have these.
     #[cfg(feature = "urlpattern")]
     Url(&'a Arc<url::Url>, Anchor<'a>),
@@ -146,6 +150,16 @@ pub enum MatcherError {
         /// How many bytes it may have.
         limit: usize,
     },
+    /// Compiling it takes more work than is left of a [`CompileBudget`].
+    TooMuchWork {
+        /// How much all that share the budget may take.
+        limit: usize,
+    },
+    /// Compiled it takes more memory than is left of a [`CompileBudget`].
+    TooManyBytes {
+        /// How many bytes all that share the budget may take.
+        limit: usize,
+    },
     /// It is not a well-formed pattern of its kind.
     Malformed {
         /// The pattern.
@@ -172,6 +186,13 @@ impl fmt::Display for MatcherError {
                     "a regular expression in the matcher is too large: compiled it may have at most {limit} bytes"
                 )
             }
+            Self::TooMuchWork { .. } => f.write_str(
+                "the patterns take too much work to compile; use fewer and shorter ones, with fewer classes of characters in their regular expressions",
+            ),
+            Self::TooManyBytes { limit } => write!(
+                f,
+                "compiled, the patterns take more than {limit} bytes together; use fewer and simpler ones"
+            ),
             // The pattern compiler's own words would tell about its insides (M-026).
             Self::Malformed { pattern } => write!(f, "invalid topic matcher pattern {pattern:?}"),
         }
@@ -215,39 +236,81 @@ impl Matcher {
     /// `base` is the hub's own URL, such as `https://example.com/.well-known/mercure`. A topic that is no
     /// URL even then matches no pattern. Regular expressions inside run in linear time; look-around is an error.
     ///
+    /// It may cost what [`CompileBudget::default`] says.
+    ///
     /// Source: <https://urlpattern.spec.whatwg.org/>, requirements M-044 to M-050.
     #[cfg(feature = "urlpattern")]
     pub fn url_pattern(text: impl AsRef<str>, base: &str) -> Result<Self, MatcherError> {
+        Self::url_pattern_within(text, base, &mut CompileBudget::default())
+    }
+
+    /// The same, at the cost of a budget that others share.
+    ///
+    /// # Errors
+    /// Besides those of [`url_pattern`](Self::url_pattern) [`MatcherError::TooMuchWork`] and [`MatcherError::TooManyBytes`]. What
+    /// had been spent until then stays so.
+    #[cfg(feature = "urlpattern")]
+    pub fn url_pattern_within(
+        text: impl AsRef<str>,
+        base: &str,
+        budget: &mut CompileBudget,
+    ) -> Result<Self, MatcherError> {
         let text = text.as_ref();
         if text == "*" {
             return Ok(Self::any());
         }
         check_text(text)?;
-        let compiled = UrlPattern::compile(text, base).map_err(|error| match error {
-            ExpressionError::Malformed => MatcherError::Malformed { pattern: text.to_owned() },
-            ExpressionError::TooLarge => {
-                MatcherError::TooLarge { limit: crate::expression::Expression::BYTES_MAX }
-            }
-        })?;
-        Ok(Self(Kind::Pattern(Arc::new(Pattern { text: text.into(), test: Test::Url(compiled) }))))
+        Self::pattern_within(text, budget, |budget| {
+            let compiled = UrlPattern::compile(text, base, budget).map_err(|error| match error {
+                ExpressionError::Malformed => MatcherError::Malformed { pattern: text.to_owned() },
+                ExpressionError::TooLarge => MatcherError::TooLarge { limit: Expression::BYTES_MAX },
+                ExpressionError::Unaffordable(error) => error,
+            })?;
+            Ok(Some(Test::Url(compiled)))
+        })
     }
 
     /// Matches topics as Mercure hubs before 1.0 do: `*`, an equal text, or an RFC 6570 URI Template.
     ///
-    /// A text that is no template is a plain string, never an error.
+    /// A text that is no template is a plain string, never an error. A template may cost what [`CompileBudget::default`] says.
     ///
     /// Source: requirements M-187 to M-189 of the Mercure protocol.
     #[cfg(feature = "uri-template")]
     pub fn topic_selector(text: impl AsRef<str>) -> Result<Self, MatcherError> {
+        Self::topic_selector_within(text, &mut CompileBudget::default())
+    }
+
+    /// The same, at the cost of a budget that others share.
+    ///
+    /// # Errors
+    /// Besides those of [`topic_selector`](Self::topic_selector) [`MatcherError::TooMuchWork`] and [`MatcherError::TooManyBytes`].
+    /// What had been spent until then stays so.
+    #[cfg(feature = "uri-template")]
+    pub fn topic_selector_within(
+        text: impl AsRef<str>,
+        budget: &mut CompileBudget,
+    ) -> Result<Self, MatcherError> {
         let text = text.as_ref();
         check_text(text)?;
-        match crate::uri_template::UriTemplate::compile(text) {
-            None => Self::exact(text),
-            Some(compiled) => {
-                let pattern = Pattern { text: text.into(), test: Test::Template(compiled) };
-                Ok(Self(Kind::Pattern(Arc::new(pattern))))
-            }
-        }
+        Self::pattern_within(text, budget, |budget| {
+            Ok(crate::uri_template::UriTemplate::compile(text, budget)?.map(Test::Template))
+        })
+    }
+
+    /// A pattern, or the text itself where it turns out to be none.
+    #[cfg(any(feature = "urlpattern", feature = "uri-template"))]
+    fn pattern_within(
+        text: &str,
+        budget: &mut CompileBudget,
+        compile: impl FnOnce(&mut CompileBudget) -> Result<Option<Test>, MatcherError>,
+    ) -> Result<Self, MatcherError> {
+        let before = budget.work_spent();
+        budget.take_work(text.len())?;
+        let Some(compiled) = compile(budget)? else { return Self::exact(text) };
+        let work = budget.work_spent() - before;
+        let matcher = Self(Kind::Pattern(Arc::new(Pattern { text: text.into(), test: compiled, work })));
+        budget.take_bytes(matcher.memory_bytes())?;
+        Ok(matcher)
     }
 
     /// Whether `topic` is matched.
@@ -288,6 +351,14 @@ impl Matcher {
             Kind::Any => MatcherKind::Any,
             Kind::Exact(_) => MatcherKind::Exact,
             Kind::Pattern(pattern) => pattern.kind(),
+        }
+    }
+
+    /// What compiling it cost; exact matchers cost nothing.
+    pub(crate) fn compile_work(&self) -> usize {
+        match &self.0 {
+            Kind::Any | Kind::Exact(_) => 0,
+            Kind::Pattern(pattern) => pattern.work,
         }
     }
 
@@ -359,6 +430,18 @@ impl Pattern {
         }
     }
 
+    /// How long it takes to evaluate on a topic of usual length, beside the others: one for most, and one more for each so many
+    /// bytes of a regular expression.
+    pub(crate) fn weight(&self) -> usize {
+        1 + self.test.expression_bytes() / 64
+    }
+
+    /// About how many microseconds it takes at the most to hold it against a topic of so many bytes: an expression goes through
+    /// the topic once for each of its states (measured in a release build, 2026).
+    pub(crate) fn evaluation_micros(&self, topic_bytes: usize) -> u64 {
+        1 + (self.test.expression_bytes() * topic_bytes / 6_500) as u64
+    }
+
     /// Where it is to be found. Possibly less than could be said, never more.
     pub(crate) fn found(&self) -> Found<'_> {
         match &self.test {
@@ -367,15 +450,27 @@ impl Pattern {
             #[cfg(feature = "uri-template")]
             Test::Template(template) => {
                 let (start, end) = template.literals(&self.text);
-                Found::Text { start, end }
+                Found::Text { start, end, run: template.run() }
             }
             #[cfg(not(any(feature = "urlpattern", feature = "uri-template")))]
-            Test::Never => Found::Text { start: "", end: "" },
+            Test::Never => Found::Text { start: "", end: "", run: None },
         }
     }
 }
 
 impl Test {
+    /// What its regular expressions take, in bytes.
+    fn expression_bytes(&self) -> usize {
+        match self {
+            #[cfg(feature = "urlpattern")]
+            Self::Url(pattern) => pattern.expression_bytes(),
+            #[cfg(feature = "uri-template")]
+            Self::Template(template) => template.bytes(),
+            #[cfg(not(any(feature = "urlpattern", feature = "uri-template")))]
+            Self::Never => 0,
+        }
+    }
+
     /// What it takes in the heap, in bytes.
     fn bytes(&self) -> usize {
         match self {

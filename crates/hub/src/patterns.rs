@@ -3,12 +3,14 @@
 //! It says which patterns match an entry, evaluating each candidate once, and what all of them cost. Whom a match is for is
 //! the [`Router`](crate::router::Router)'s matter, and which pattern may match the [`Candidates`]'.
 
-use crate::candidates::Candidates;
+use std::collections::HashSet;
+
+use crate::candidates::{Candidates, is_unfound};
 use crate::interned::{Interned, Keyed};
 use crate::log::Entry;
 use crate::matcher::{Kind, Matcher};
 use crate::router::{Slots, forget};
-use crate::selection::matches_any;
+use crate::selection::{Evaluations, matches_any};
 use crate::{Position, Topic};
 
 #[derive(Default)]
@@ -18,8 +20,10 @@ pub(crate) struct Patterns {
     candidates: Candidates,
     /// What all of them cost, in bytes.
     bytes: usize,
+    /// How many of them no literal finds.
+    unfound: usize,
     /// How often a pattern was held against an entry's topics.
-    evaluations: u64,
+    evaluations: Evaluations,
 }
 
 struct PatternUse {
@@ -35,6 +39,17 @@ struct PatternUse {
 pub(crate) struct Amount {
     pub(crate) patterns: usize,
     pub(crate) bytes: usize,
+    /// How many of them no literal finds.
+    pub(crate) unfound: usize,
+}
+
+/// What there would be with some more patterns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Prospect {
+    pub(crate) patterns: usize,
+    pub(crate) bytes: usize,
+    /// What all those weigh that the same literals find, where that is most.
+    pub(crate) alike: usize,
 }
 
 /// Who is looked for in [`Patterns::each_match`].
@@ -64,25 +79,37 @@ impl PatternUse {
 
 impl Patterns {
     pub(crate) fn amount(&self) -> Amount {
-        Amount { patterns: self.uses.len(), bytes: self.bytes }
+        Amount { patterns: self.uses.len(), bytes: self.bytes, unfound: self.unfound }
     }
 
-    pub(crate) fn evaluations(&self) -> u64 {
+    pub(crate) fn evaluations(&self) -> Evaluations {
         self.evaluations
     }
 
     /// How much there would be with those that `matchers` bring; nothing if they bring none.
-    pub(crate) fn amount_with(&self, matchers: &[Matcher]) -> Amount {
-        let is_new =
-            |matcher: &&Matcher| matches!(matcher.0, Kind::Pattern(_)) && self.uses.find(matcher).is_none();
-        let new = matchers.iter().filter(is_new).fold(Amount::default(), |sum, matcher| Amount {
-            patterns: sum.patterns + 1,
-            bytes: sum.bytes + PatternUse::cost(matcher),
+    pub(crate) fn prospect<'m>(&self, matchers: impl Iterator<Item = &'m Matcher>) -> Prospect {
+        // A grant mostly names what is asked for, too.
+        let mut seen = HashSet::new();
+        let new = matchers.filter_map(|matcher| match &matcher.0 {
+            Kind::Pattern(pattern) if self.uses.find(matcher).is_none() && seen.insert(matcher) => {
+                Some((matcher, pattern))
+            }
+            _ => None,
         });
-        if new.patterns == 0 {
-            return new;
+        let mut prospect = Prospect::default();
+        // Those that come together may be alike, too.
+        let mut together = Candidates::default();
+        for (slot, (matcher, pattern)) in (0..).zip(new) {
+            if prospect.patterns == 0 {
+                prospect = Prospect { patterns: self.uses.len(), bytes: self.bytes, alike: 0 };
+            }
+            prospect.patterns += 1;
+            prospect.bytes += PatternUse::cost(matcher);
+            together.insert(slot, pattern);
+            let alike = self.candidates.weight_beside(pattern) + together.weight_beside(pattern);
+            prospect.alike = prospect.alike.max(alike);
         }
-        Amount { patterns: self.uses.len() + new.patterns, bytes: self.bytes + new.bytes }
+        prospect
     }
 
     /// The pattern that equals `matcher`, if there is one.
@@ -124,6 +151,7 @@ impl Patterns {
             self.bytes += PatternUse::cost(matcher);
             if let Kind::Pattern(pattern) = &matcher.0 {
                 self.candidates.insert(slot, pattern);
+                self.unfound += usize::from(is_unfound(pattern));
             }
             slot
         })
@@ -135,6 +163,7 @@ impl Patterns {
             self.bytes -= PatternUse::cost(&matcher);
             if let Kind::Pattern(pattern) = &matcher.0 {
                 self.candidates.remove(slot, pattern);
+                self.unfound -= usize::from(is_unfound(pattern));
             }
         }
     }
@@ -151,7 +180,7 @@ impl Patterns {
                 if *matched_at == entry.position() || !is_granted && sought.know(selections) {
                     return;
                 }
-                *evaluations += 1;
+                evaluations.count += 1;
                 if matches!(&matcher.0, Kind::Pattern(pattern) if pattern.matches(spelling)) {
                     *matched_at = entry.position();
                     sought.add(selections);

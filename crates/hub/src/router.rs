@@ -16,7 +16,7 @@ use crate::interned::{Interned, Keyed, number};
 use crate::log::{Entry, Log};
 use crate::matcher::{Kind, Matcher};
 use crate::namespace::Namespace;
-use crate::patterns::{Amount, Patterns, Sought};
+use crate::patterns::{Amount, Patterns, Prospect, Sought};
 use crate::{Grant, Position, Selection};
 
 /// A subscriber's place at a readership.
@@ -235,8 +235,8 @@ impl Router {
     }
 
     /// The same with those that `matchers` bring; nothing if they bring none.
-    pub(crate) fn patterns_with(&self, matchers: &[Matcher]) -> Amount {
-        self.patterns.amount_with(matchers)
+    pub(crate) fn patterns_with<'m>(&self, matchers: impl Iterator<Item = &'m Matcher>) -> Prospect {
+        self.patterns.prospect(matchers)
     }
 
     fn intern_grant(&mut self, grant: &Grant) -> u32 {
@@ -494,7 +494,8 @@ impl Router {
                 .is_some_and(|presence| presence.is_seen_by(&self.selected(seat).selection, self.grant(seat)))
     }
 
-    /// Bounds how long one subscriber holds the lock while it searches: so many positions, topics or patterns are looked at.
+    /// Bounds how long one subscriber holds the lock while it searches: so many positions or topics are looked at, or patterns that take
+    /// about so many microseconds.
     const PATIENCE: u64 = 1_000;
 
     /// How many entries are held against a selection one by one.
@@ -581,13 +582,13 @@ impl Router {
         if let Some(recent) = &selected.recent {
             while position < recent.complete_from.min(log.next()) {
                 let entry = log.get(position);
-                let evaluated = self.patterns.evaluations();
+                let evaluated = self.patterns.evaluations().micros;
                 let matchers = selected.selection.matchers();
                 if entry.is_some_and(|entry| self.patterns.evaluate_all(matchers, entry.topics())) {
                     return Candidate::At(position);
                 }
                 position = log.skip_gone_presence(position + 1);
-                *patience = patience.saturating_sub((self.patterns.evaluations() - evaluated).max(1));
+                *patience = patience.saturating_sub((self.patterns.evaluations().micros - evaluated).max(1));
                 if *patience == 0 {
                     return Candidate::SearchFrom(position);
                 }
@@ -627,7 +628,7 @@ impl Router {
     }
 
     pub(crate) fn evaluations(&self) -> u64 {
-        self.patterns.evaluations()
+        self.patterns.evaluations().count
     }
 
     pub(crate) fn readerships(&self) -> usize {

@@ -45,13 +45,21 @@ fn with_known(matchers: &[Matcher], known: impl Fn(&Matcher) -> Option<Matcher>)
     matchers.iter().map(|matcher| known(matcher).unwrap_or_else(|| matcher.clone())).collect()
 }
 
-/// Whether one of `matchers` matches one of `topics`; counts how often a pattern was evaluated.
-pub(crate) fn matches_any(matchers: &[Matcher], topics: &[Topic], evaluations: &mut u64) -> bool {
+/// How often patterns were held against topics, and about how long that took.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Evaluations {
+    pub(crate) count: u64,
+    pub(crate) micros: u64,
+}
+
+/// Whether one of `matchers` matches one of `topics`; counts what that took.
+pub(crate) fn matches_any(matchers: &[Matcher], topics: &[Topic], evaluations: &mut Evaluations) -> bool {
     topics.iter().any(|topic| {
         let mut topic_once = Resolved::new(topic);
         matchers.iter().any(|matcher| match &matcher.0 {
             Kind::Pattern(pattern) => {
-                *evaluations += 1;
+                evaluations.count += 1;
+                evaluations.micros += pattern.evaluation_micros(topic.as_str().len());
                 topic_once.is_matched_by(pattern)
             }
             _ => matcher.matches(topic),
@@ -74,7 +82,7 @@ impl Selection {
     /// Whether one of `topics` is matched.
     #[must_use]
     pub fn matches(&self, topics: &[Topic]) -> bool {
-        matches_any(&self.0, topics, &mut 0)
+        matches_any(&self.0, topics, &mut Evaluations::default())
     }
 
     /// The topics themselves, where every matcher names one.

@@ -85,6 +85,12 @@ pub enum SubscribeError {
         /// [`HubBuilder::patterns_bytes_max`](crate::HubBuilder::patterns_bytes_max).
         limit: usize,
     },
+    /// With its patterns, asked for or granted, there would be more of them that have the same literals than the hub was configured
+    /// for, so that a publication might have to be held against each of them.
+    PatternsTooAlike {
+        /// [`HubBuilder::patterns_alike_max`](crate::HubBuilder::patterns_alike_max).
+        limit: usize,
+    },
     /// What was asked for is no topic.
     Topic(crate::TopicError),
     /// The hub was closed.
@@ -103,6 +109,10 @@ impl fmt::Display for SubscribeError {
             Self::PatternsTooLarge { limit } => {
                 write!(f, "the hub is full: its subscribers' patterns may take at most {limit} bytes")
             }
+            Self::PatternsTooAlike { limit } => write!(
+                f,
+                "the hub is full: at most {limit} different patterns may have the same host and the same literals in their path"
+            ),
             Self::Topic(error) => fmt::Display::fmt(error, f),
             Self::Closed => f.write_str("the hub is closed"),
             Self::Log(_) => f.write_str("the log could not be read"),
@@ -128,7 +138,11 @@ impl Subscription {
         Self { place, requested: None, unknown_id: UnknownId::default(), resume: None, stage: Stage::New }
     }
 
-    pub(crate) fn begin(shared: Arc<Shared>, selection: &Selection) -> Result<Self, SubscribeError> {
+    pub(crate) fn begin(
+        shared: Arc<Shared>,
+        selection: &Selection,
+        grant: &Grant,
+    ) -> Result<Self, SubscribeError> {
         let unknown_id = shared.unknown_id;
         let now = shared.feed.clock.now();
         let (seat, terms, joined, cursor) = {
@@ -142,7 +156,7 @@ impl Subscription {
                 state.counts.subscribers_refused += 1;
                 return Err(SubscribeError::HubFull { limit: shared.subscribers_max });
             }
-            shared.check_patterns(&mut state, selection.matchers())?;
+            shared.check_patterns(&mut state, selection, grant)?;
             state.counts.subscribers += u64::from(is_counted);
             if let Some(log) = &mut state.log {
                 log.trim(now);
@@ -164,7 +178,7 @@ impl Subscription {
                 presence_told: 0,
                 delivered_at: now,
             };
-            let seat = state.router.join(selection, &Grant::nothing(), next);
+            let seat = state.router.join(selection, grant, next);
             (seat, state.router.terms(seat), joined, cursor)
         };
         // The hub's own, so that what the caller brought is not kept beside them.
@@ -193,7 +207,7 @@ impl Subscription {
     pub fn grant(mut self, grant: &Grant) -> Self {
         let Some(place) = &mut self.place else { return self };
         let mut state = place.shared.feed.lock();
-        if let Err(error) = place.shared.check_patterns(&mut state, grant.matchers()) {
+        if let Err(error) = place.shared.check_patterns(&mut state, &place.selection, grant) {
             drop(state);
             return Self::refused(error);
         }

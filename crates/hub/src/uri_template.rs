@@ -3,7 +3,8 @@
 //! Variables are not unified: `{a}/{a}` matches two different values. What is literal before the first and behind the last
 //! of them is compared and no part of the expression. Source: requirement M-188.
 
-use crate::expression::Expression;
+use crate::expression::{Expression, ExpressionError};
+use crate::{CompileBudget, MatcherError};
 
 /// What one variable may stand for: unreserved characters, commas, percent-encoded bytes.
 const UNRESERVED: &str = "[A-Za-z0-9\\-._~,]|%[0-9A-Fa-f]{2}";
@@ -21,7 +22,18 @@ pub(crate) struct UriTemplate {
 
 impl UriTemplate {
     /// `None` for a text that is no template, or one without an expression.
-    pub(crate) fn compile(text: &str) -> Option<Self> {
+    pub(crate) fn compile(text: &str, budget: &mut CompileBudget) -> Result<Option<Self>, MatcherError> {
+        let Some((source, start, end)) = Self::read(text) else { return Ok(None) };
+        match Expression::compile(&source, budget) {
+            Ok(expression) => Ok(Some(Self { expression, start, end })),
+            Err(ExpressionError::Unaffordable(error)) => Err(error),
+            // What would be too large is a plain text too, as it always was.
+            Err(ExpressionError::TooLarge | ExpressionError::Malformed) => Ok(None),
+        }
+    }
+
+    /// A regular expression for what is between two literals, and how long these are.
+    fn read(text: &str) -> Option<(String, usize, usize)> {
         let start = text.find('{')?;
         let end = text.len() - text.rfind('}').filter(|&end| end > start)? - 1;
         for literal in [&text[..start], &text[text.len() - end..]] {
@@ -37,8 +49,7 @@ impl UriTemplate {
             rest = &from_brace[close + 1..];
         }
         expression.push_str(")$");
-        // What would be too large is a plain text too, as it always was.
-        Expression::compile(&expression).ok().map(|expression| Self { expression, start, end })
+        Some((expression, start, end))
     }
 
     /// Whether `topic` is matched by this, which was compiled from `text`.
@@ -51,6 +62,11 @@ impl UriTemplate {
     /// What every topic begins and ends with that is matched by this, which was compiled from `text`.
     pub(crate) fn literals<'a>(&self, text: &'a str) -> (&'a str, &'a str) {
         (&text[..self.start], &text[text.len() - self.end..])
+    }
+
+    /// Segments that every topic has which is matched, behind what it begins with.
+    pub(crate) fn run(&self) -> Option<&str> {
+        self.expression.run()
     }
 
     /// What it takes in the heap, in bytes.
@@ -130,9 +146,14 @@ fn variable_is_exploded(variable: &str) -> Option<bool> {
 #[cfg(test)]
 mod tests {
     use super::UriTemplate;
+    use crate::CompileBudget;
+
+    fn compile(text: &str) -> Option<UriTemplate> {
+        UriTemplate::compile(text, &mut CompileBudget::default()).expect("what can be afforded")
+    }
 
     fn check(template: &str, topic: &str, expected: bool) {
-        let compiled = UriTemplate::compile(template).unwrap_or_else(|| panic!("{template} is no template"));
+        let compiled = compile(template).unwrap_or_else(|| panic!("{template} is no template"));
         assert_eq!(compiled.matches(template, topic), expected, "{template} on {topic}");
     }
 
@@ -163,15 +184,15 @@ mod tests {
     #[test]
     fn a_template_that_would_fill_the_memory_is_a_plain_string() {
         let variables = |count: usize| format!("{{{}}}", vec!["a"; count].join(","));
-        assert!(UriTemplate::compile(&variables(50)).is_some());
-        assert!(UriTemplate::compile(&variables(2_000)).is_none());
+        assert!(compile(&variables(50)).is_some());
+        assert!(compile(&variables(2_000)).is_none());
     }
 
     #[test]
     fn what_is_no_template_is_a_plain_string_m187() {
         for text in ["https://x.test/books/1", "{", "}", "{}", "{a b}", "a}{b", "{a:0}", "{=a}", "{a", "x{}y"]
         {
-            assert!(UriTemplate::compile(text).is_none(), "{text}");
+            assert!(compile(text).is_none(), "{text}");
         }
     }
 }

@@ -86,7 +86,25 @@ impl Steps {
                 steps.push(Step::Literal(rest.literal().filter(|literal| !literal.is_empty())?.into()));
             }
         }
-        Some(Self(steps.into()))
+        // What follows each other is one literal, in which whole segments can be seen.
+        let mut joined: Vec<Step> = Vec::with_capacity(steps.len());
+        for step in steps {
+            match (joined.last_mut(), step) {
+                (Some(Step::Literal(before)), Step::Literal(literal)) => {
+                    *before = [&**before, &*literal].concat().into();
+                }
+                (_, step) => joined.push(step),
+            }
+        }
+        Some(Self(joined.into()))
+    }
+
+    /// What every text has in it that is matched.
+    pub(crate) fn literals(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().filter_map(|step| match step {
+            Step::Literal(literal) => Some(&**literal),
+            Step::Wildcard(_) | Step::Group(_) => None,
+        })
     }
 
     pub(crate) fn matches(&self, text: &str) -> bool {
@@ -200,7 +218,11 @@ impl Rest<'_> {
             Some(repeat) => {
                 steps.push(Step::Group(Group { repeat, start, wildcard: Some(wildcard), end }.into()));
             }
-            None => steps.extend([Step::Literal(start), Step::Wildcard(wildcard), Step::Literal(end)]),
+            None => {
+                let literal = |text: Box<str>| (!text.is_empty()).then_some(Step::Literal(text));
+                steps
+                    .extend(literal(start).into_iter().chain([Step::Wildcard(wildcard)]).chain(literal(end)));
+            }
         }
         Some(())
     }

@@ -9,16 +9,18 @@
 mod support;
 
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Poll, Waker};
+use std::task::{Context, Poll, Waker};
 
 use fanfare_hub::{
     Batch, Crowd, Due, Framing, Grant, Hub, Look, Matcher, Member, Publication, Selection, Subscription,
 };
 use fanfare_wire::{Decoder, Event, EventId, Item};
+use futures_core::Stream;
 use proptest::prelude::*;
 use support::chunks::Chunks;
-use support::{Bell, assert_waiting, data, id, next, next_event, next_gap, now, poll, topic};
+use support::{Bell, assert_waiting, id, next, next_event, next_gap, now, topic};
 
 const TOPICS: [&str; 4] = ["a", "b", "c", "d"];
 const CLIENTS: usize = 6;
@@ -162,7 +164,8 @@ impl World {
                 }
                 Err(back) => subscription = back,
             }
-            if let Poll::Ready(delivery) = poll(&mut subscription) {
+            let mut context = Context::from_waker(Waker::noop());
+            if let Poll::Ready(delivery) = pin!(&mut subscription).poll_next(&mut context) {
                 let delivery = delivery.expect("no end").expect("no error");
                 let mut bytes = Vec::new();
                 framing.put(delivery.frame().as_bytes(), &mut bytes);
@@ -487,7 +490,7 @@ fn whoever_has_looked_is_told_again_and_so_is_whoever_came_meanwhile() {
     assert_waiting(&mut alone);
     publish(&hub, "a", "4");
     assert_eq!((told(&mut crowd), told(&mut other), bell.was_rung()), (3, 1, true));
-    assert_eq!(data(&next_event(&mut alone)), "4");
+    assert_eq!(next_event(&mut alone).data(), "4");
     publish(&hub, "a", "5");
     assert_eq!(told(&mut crowd), 3);
     for member in members {
@@ -504,7 +507,7 @@ fn the_bookmark_that_is_due_after_catching_up_follows_the_events() {
     publish(&hub, "a", "2");
     let behind = publish(&hub, "other", "3");
     let mut subscription = hub.subscribe("a").after(cursor);
-    assert_eq!(data(&next_event(&mut subscription)), "2");
+    assert_eq!(next_event(&mut subscription).data(), "2");
     publish(&hub, "a", "4");
     let end = publish(&hub, "other", "5");
     let mut crowd = hub.crowd(Waker::noop().clone());

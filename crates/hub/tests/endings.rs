@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Waker;
 
 use fanfare_hub::{Framing, Grant, Hub, Subscription};
-use support::{assert_waiting, now, poll};
+use support::{assert_ended, assert_waiting, now};
 
 /// How often an ending was called, and how many subscribers the hub had then.
 #[derive(Clone, Default)]
@@ -53,7 +53,7 @@ fn a_dropped_subscription_has_ended() {
 fn a_subscription_that_the_hub_ended_has_ended_before_it_is_dropped() {
     check(|hub, mut subscription, told| {
         hub.close();
-        assert!(matches!(poll(&mut subscription), std::task::Poll::Ready(None)));
+        assert_ended(&mut subscription);
         assert_eq!(told.times(), 1);
     });
 }

@@ -3,76 +3,21 @@
 mod support;
 
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
-use fanfare_hub::{
-    BuildError, Health, Hub, IdempotencyKey, Publication, PublishError, SubscribeError, TopicError,
-};
+use fanfare_hub::SubscribeError;
+use fanfare_hub::{BuildError, Health, Hub, IdempotencyKey, Publication, PublishError};
 use fanfare_wire::Event;
+#[cfg(feature = "urlpattern")]
+use futures_core::Stream as _;
 use support::toy::{NextAnswer, Toy};
-use support::{TestClock, next_event, now, poll, ready_data, topic};
-
-#[test]
-fn a_text_that_is_no_topic_is_told_by_the_first_item() {
-    let hub = Hub::builder().build().expect("a hub");
-    let mut subscription = hub.subscribe("two\nlines");
-    let Poll::Ready(Some(Err(SubscribeError::Topic(TopicError::Forbidden { character: '\n' })))) =
-        poll(&mut subscription)
-    else {
-        panic!("no refusal");
-    };
-    assert!(matches!(poll(&mut subscription), Poll::Ready(None)));
-    assert!(matches!(now(hub.publish("", Event::new("x"))), Err(PublishError::Topic(TopicError::Empty))));
-    assert_eq!(hub.counts().publications, 0);
-}
-
-#[test]
-fn a_full_hub_refuses_until_somebody_leaves() {
-    let hub = Hub::builder().subscribers_max(1).build().expect("a hub");
-    let first = hub.subscribe("a");
-    let mut refused = hub.subscribe("a");
-    assert!(matches!(now(refused.opened()), Err(SubscribeError::HubFull { limit: 1 })));
-    assert_eq!(hub.counts().subscribers_refused, 1);
-    drop(first);
-    assert!(now(hub.subscribe("a").opened()).is_ok());
-}
-
-#[test]
-fn a_closed_hub_hands_out_what_it_has_and_ends() {
-    let hub = Hub::builder().build().expect("a hub");
-    let mut subscription = hub.subscribe("a").bookmarks(false);
-    now(hub.publish("a", Event::new("last"))).expect("published");
-    hub.close();
-    next_event(&mut subscription);
-    assert!(matches!(poll(&mut subscription), Poll::Ready(None)));
-    assert!(matches!(poll(&mut subscription), Poll::Ready(None)));
-    assert!(matches!(now(hub.subscribe("a").opened()), Err(SubscribeError::Closed)));
-    assert!(matches!(hub.health(), Health::Closed));
-}
+use support::{TestClock, now, topic};
 
 #[test]
 fn every_setting_is_checked_when_the_hub_is_built() {
     assert!(matches!(Hub::builder().history_events(0).build(), Err(BuildError::NoHistory)));
     assert!(matches!(Hub::builder().gap_event("a\nb").build(), Err(BuildError::EventName { .. })));
     assert!(matches!(Hub::builder().close_event("").build(), Err(BuildError::EventName { .. })));
-}
-
-/// P3: one publication, however often it is tried.
-#[test]
-fn a_publication_tried_again_with_its_key_is_stored_once() {
-    let hub = Hub::builder().build().expect("a hub");
-    let mut subscription = hub.subscribe("a").bookmarks(false);
-    let attempt = || {
-        let publication = Publication::to([topic("a")]).event(Event::new("once"));
-        now(hub.publish_all(publication.idempotency_key(IdempotencyKey::new("order 41")))).expect("published")
-    };
-    let (first, second) = (attempt(), attempt());
-    assert!(!first.duplicate && second.duplicate);
-    assert_eq!(first.id, second.id);
-    assert_eq!(ready_data(&mut subscription), ["once"]);
-    let counts = hub.counts();
-    assert_eq!((counts.publications, counts.publications_duplicate), (1, 1));
 }
 
 #[test]
@@ -143,29 +88,6 @@ fn hubs_and_subscriptions_can_be_sent_between_threads() {
     sendable(&hub.publish("a", Event::new("x")));
 }
 
-/// A waker that owns a subscription: what a detached task is to some executors.
-struct Task(
-    #[expect(dead_code, reason = "it is only to be dropped")] std::sync::Mutex<fanfare_hub::Subscription>,
-);
-
-impl std::task::Wake for Task {
-    fn wake(self: std::sync::Arc<Self>) {}
-}
-
-#[test]
-fn a_doorbell_that_is_all_that_keeps_another_subscription_alive_can_be_replaced() {
-    use futures_util::StreamExt;
-    let hub = Hub::builder().build().expect("a hub");
-    let mut subscription = hub.subscribe("a").bookmarks(false);
-    let task = Arc::new(Task(std::sync::Mutex::new(hub.subscribe("b"))));
-    let waker = task.into();
-    assert!(subscription.poll_next_unpin(&mut std::task::Context::from_waker(&waker)).is_pending());
-    drop(waker);
-    assert_eq!(hub.counts().subscribers, 2);
-    support::assert_waiting(&mut subscription);
-    assert_eq!(hub.counts().subscribers, 1);
-}
-
 /// P5: each pattern may cost every publication something, so subscribers may not bring any number of them.
 #[cfg(feature = "uri-template")]
 #[test]
@@ -183,4 +105,130 @@ fn a_hub_refuses_patterns_beyond_its_limit_and_takes_those_that_it_knows_m049() 
     assert!(now(hub.subscribe("c/1").opened()).is_ok());
     drop(both);
     assert!(now(subscribe(&["a", "c"]).opened()).is_ok());
+}
+
+/// P5.
+#[cfg(feature = "uri-template")]
+#[test]
+fn strangers_cannot_take_all_the_room_for_patterns() {
+    let hub = Hub::builder().patterns_max(4).build().expect("a hub");
+    let template =
+        |name: &str| fanfare_hub::Matcher::topic_selector(format!("{name}/{{id}}")).expect("a template");
+    let opened = |mut subscription: fanfare_hub::Subscription| {
+        now(subscription.opened()).map(|_| ()).map(|()| subscription)
+    };
+    let _strangers = ["a", "b", "c"].map(|name| opened(hub.subscribe(template(name))).expect("room"));
+    let refused = opened(hub.subscribe(template("d"))).map(|_| ());
+    assert!(matches!(refused, Err(SubscribeError::TooManyPatterns { limit: 3 })), "{refused:?}");
+    let grant = fanfare_hub::Grant::from_iter([template("d")]);
+    let _guest = opened(hub.subscribe_with(template("d"), &grant)).expect("room");
+    let refused = opened(hub.subscribe_with(template("e"), &grant)).map(|_| ());
+    assert!(matches!(refused, Err(SubscribeError::TooManyPatterns { limit: 4 })), "{refused:?}");
+}
+
+/// P5: a publication is held against all patterns that the same literals find, so these are bounded by themselves.
+#[cfg(feature = "urlpattern")]
+#[test]
+fn a_hub_refuses_patterns_that_the_same_literals_find_beyond_its_limit_and_takes_others_m049() {
+    let hub = Hub::builder().patterns_alike_max(3).build().expect("a hub");
+    let pattern =
+        |text: &str| fanfare_hub::Matcher::url_pattern(text, "https://hub.test/").expect("a pattern");
+    let subscribe = |texts: &[&str]| {
+        hub.subscribe(texts.iter().map(|text| pattern(text)).collect::<fanfare_hub::Selection>())
+    };
+    let opens = |texts: &[&str]| match now(subscribe(texts).opened()) {
+        Ok(_) => true,
+        Err(SubscribeError::PatternsTooAlike { limit: 3 }) => false,
+        Err(error) => panic!("{error} for {texts:?}"),
+    };
+    let two = subscribe(&["/:a/:b", "/:c/:d"]);
+    assert!(opens(&["/:e/:f"]));
+    assert!(opens(&["/:a/:b", "/:c/:d", "/:e/:f"]), "two of them are known");
+    assert!(!opens(&["/:e/:f", "/:g/:h"]), "those that come together count together");
+    assert!(opens(&["/:a/1/:b", "/:a/2/:b", "/users/:id", "/users/:id/x", "/:a/x"]), "others are found");
+    assert_eq!((hub.counts().patterns, hub.counts().patterns_unfound), (2, 2));
+
+    // What takes longer to evaluate counts for more.
+    let large = format!("/:a({})", "x?".repeat(60));
+    assert!(pattern(&large).memory_bytes() > 2_048);
+    assert!(!opens(&[&large]));
+    // A grant is held against private events.
+    let grant = fanfare_hub::Grant::from_iter([pattern("/:e/:f"), pattern("/:g/:h")]);
+    let refused = now(hub.subscribe("x").grant(&grant).opened()).map(|_| ());
+    assert!(matches!(refused, Err(SubscribeError::PatternsTooAlike { limit: 3 })), "{refused:?}");
+    drop(two);
+    assert!(opens(&["/:e/:f", "/:g/:h"]));
+    assert_eq!((hub.counts().patterns, hub.counts().patterns_unfound), (0, 0));
+}
+
+/// P5: with segments of its own in its midst a pattern costs those publications alone that have them.
+#[cfg(feature = "urlpattern")]
+#[test]
+fn patterns_are_found_by_whole_segments_wherever_these_stand() {
+    let hub = Hub::builder().build().expect("a hub");
+    let pattern =
+        |text: String| fanfare_hub::Matcher::url_pattern(text, "https://hub.test/").expect("a pattern");
+    let _many: Vec<_> = (0..2_000)
+        .flat_map(|n| [format!("/*/{n}/*"), format!("/:lang(en|de)/users/{n}/:page(\\d+)")])
+        .map(|text| {
+            let mut subscription = hub.subscribe(pattern(text));
+            now(subscription.opened()).expect("room");
+            subscription
+        })
+        .collect();
+    now(hub.publish("/en/users/7/42", fanfare_wire::Event::new("x"))).expect("published");
+    assert_eq!(hub.counts().pattern_evaluations, 2);
+    assert_eq!(hub.counts().patterns_unfound, 0);
+}
+
+/// M-049: what many matchers may cost to compile, they may cost together.
+#[cfg(all(feature = "urlpattern", feature = "uri-template"))]
+#[test]
+fn matchers_that_share_a_budget_are_refused_when_it_is_spent_and_cost_the_same_when_they_are_kept_m049() {
+    use fanfare_hub::{CompileBudget, Matcher, MatcherError};
+    const HUB: &str = "https://hub.test/";
+    let compile = |text: &str, budget: &mut CompileBudget| Matcher::url_pattern_within(text, HUB, budget);
+    let expression = "/:a(\\w+)";
+    let kept = Matcher::url_pattern(expression, HUB).expect("a pattern");
+
+    let limit = 200;
+    let (mut compiling, mut charging) =
+        (CompileBudget::new(limit, usize::MAX), CompileBudget::new(limit, usize::MAX));
+    let compiled = (0..1_000).take_while(|_| compile(expression, &mut compiling).is_ok()).count();
+    assert_eq!((0..1_000).take_while(|_| charging.charge(&kept).is_ok()).count(), compiled);
+    assert!((1..100).contains(&compiled), "{compiled}");
+    assert_eq!(compile(expression, &mut compiling), Err(MatcherError::TooMuchWork { limit }));
+    assert_eq!(charging.charge(&kept), Err(MatcherError::TooMuchWork { limit }));
+
+    let bytes = kept.memory_bytes() + 10;
+    let mut budget = CompileBudget::new(usize::MAX, bytes);
+    assert!(compile(expression, &mut budget).is_ok());
+    assert_eq!(compile("/b", &mut budget), Err(MatcherError::TooManyBytes { limit: bytes }));
+    let mut budget = CompileBudget::new(50, usize::MAX);
+    let template = Matcher::topic_selector_within("/{a}/{b}", &mut budget);
+    assert_eq!(template, Err(MatcherError::TooMuchWork { limit: 50 }));
+    assert!(Matcher::topic_selector_within("/a", &mut budget).is_ok());
+}
+
+/// P5: whoever searches what is old by a costly pattern lets go of the hub before long.
+#[cfg(feature = "urlpattern")]
+#[test]
+fn a_costly_pattern_searches_few_entries_at_a_time() {
+    let hub = Hub::builder().build().expect("a hub");
+    let topic = format!("https://hub.test/{}", "a".repeat(400));
+    for _ in 0..100 {
+        now(hub.publish(topic.as_str(), fanfare_wire::Event::new("x"))).expect("published");
+    }
+    let costly = fanfare_hub::Matcher::url_pattern("*://*:*/((?:[^Z]?){400}Zx)", "https://hub.test/");
+    let earliest = fanfare_wire::EventId::from_static("earliest");
+    let mut subscription = hub.subscribe(costly.expect("a pattern")).after(earliest).bookmarks(false);
+    now(subscription.opened()).expect("room");
+    let before = hub.counts().pattern_evaluations;
+    let mut poll = || {
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(std::pin::Pin::new(&mut subscription).poll_next(&mut context).is_pending());
+        hub.counts().pattern_evaluations - before
+    };
+    assert!((1..=5).contains(&poll()));
+    while poll() < 100 {}
 }

@@ -76,6 +76,7 @@ async fn counts(State(admin): State<Admin>) -> impl IntoResponse {
     let headers = [(header::CONTENT_TYPE, metrics::CONTENT_TYPE), (header::CACHE_CONTROL, "no-store")];
     let mut text =
         metrics::text(&admin.hub.counts(), &admin.serve, &admin.fanout.counts(), crate::heap_live_bytes());
+    text.push_str(&metrics::revocations_text(&admin.revocations.counts()));
     if let Some(disk) = &admin.disk {
         text.push_str(&metrics::disk_text(&disk.counts()));
     }

@@ -12,7 +12,7 @@ use fanfare_http::Origins;
 use crate::access::{Access, PublishRate};
 use crate::config::Config;
 use crate::flags::Serve;
-use crate::{log, run, value};
+use crate::{descriptors, log, run, value};
 
 /// Prints what would be served, or why nothing would.
 pub(crate) fn check(mut config: Config) -> ExitCode {
@@ -128,9 +128,15 @@ fn admin(flags: &Serve) -> String {
 }
 
 fn limits(flags: &Serve) -> String {
-    let Serve { max_subscribers, max_body_bytes, max_event_bytes, write_timeout, .. } = flags;
+    let Serve { max_subscribers, max_connections, max_body_bytes, max_event_bytes, write_timeout, .. } =
+        flags;
+    let connections = match (max_connections, descriptors::connections(), descriptors::limit()) {
+        (Some(most), ..) => format!("{most} connections"),
+        (None, Some(most), Some(files)) => format!("{most} connections (of {files} open files)"),
+        _ => "any number of connections".to_owned(),
+    };
     format!(
-        "{max_subscribers} subscribers, bodies of {max_body_bytes} bytes, events of {max_event_bytes} bytes, \
+        "{max_subscribers} subscribers, {connections}, bodies of {max_body_bytes} bytes, events of {max_event_bytes} bytes, \
          a client that takes nothing for {} is cut",
         value::written(*write_timeout)
     )

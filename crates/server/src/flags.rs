@@ -51,6 +51,21 @@ pub(crate) enum Command {
 
     /// Makes tokens, and explains those that others made
     Token(crate::token::Token),
+
+    /// Takes tokens back at a running hub, before they expire
+    ///
+    /// Streams that live by them end at once, and they are refused from then on; over restarts too, if
+    /// the hub has its log on disk. The command ends with 0 when that is done, with 1 when the hub refused
+    /// or did not answer, and with 2 when it is not understood. Examples:
+    ///
+    ///   fanfare revoke --admin 127.0.0.1:9090 subject customer-7 --issuer https://shop.example.com
+    ///   fanfare revoke --admin 127.0.0.1:9090 token 5f0c2a --until 24h
+    ///   fanfare revoke --admin 127.0.0.1:9090 before 2026-11-25T12:00:00Z
+    ///   fanfare revoke --admin 127.0.0.1:9090 --admin-token @admin.token list
+    ///   fanfare revoke --admin 127.0.0.1:9090 lift 1f3a5c7e9b2d4f60
+    #[command(verbatim_doc_comment)]
+    #[allow(clippy::doc_markdown)] // This is shown as it stands, in a terminal.
+    Revoke(Box<crate::revoke::Revoke>),
 }
 
 #[derive(Debug, Subcommand)]
@@ -124,7 +139,7 @@ pub(crate) struct Serve {
     #[arg(long, help_heading = LOG, value_enum, default_value_t = Durability::Fsync)]
     pub(crate) durability: Durability,
 
-    /// How many events are kept for replay. [default: without limit on disk, 100000 in memory]
+    /// How many events are kept for replay; who comes and goes is not counted. [default: without limit on disk, 100000 in memory]
     #[arg(long, help_heading = LOG, value_name = "EVENTS")]
     pub(crate) history_events: Option<usize>,
 
@@ -188,9 +203,14 @@ pub(crate) struct Serve {
     #[arg(long, help_heading = STREAMS, value_enum, default_value_t = IoUring::Auto)]
     pub(crate) io_uring: IoUring,
 
-    /// How many subscribers are served at a time. Each needs a file descriptor.
+    /// How many subscribers are served at a time. Each needs a connection, but for those that share one over HTTP/2.
     #[arg(long, help_heading = LIMITS, value_name = "SUBSCRIBERS", default_value_t = 50_000)]
     pub(crate) max_subscribers: usize,
+
+    /// How many connections there may be in all; those to --admin-listen are not counted. More: 429, or an empty stream that says
+    /// when to come back; far more: closed. [default: on Linux what the limit on open files, ulimit -n, has room for]
+    #[arg(long, help_heading = LIMITS, value_name = "CONNECTIONS")]
+    pub(crate) max_connections: Option<NonZeroUsize>,
 
     /// The largest body of a request, in bytes, such as 1MiB. Larger: 413.
     #[arg(long, help_heading = LIMITS, value_name = "BYTES", default_value = "1MiB", value_parser = value::bytes)]
@@ -207,6 +227,15 @@ pub(crate) struct Serve {
     /// How many matchers a subscription may have. More: 400.
     #[arg(long, help_heading = LIMITS, value_name = "COUNT", default_value = "100")]
     pub(crate) max_matchers: NonZeroUsize,
+
+    /// How many different patterns all subscribers together may use. Who brings one more is sent away for a while.
+    #[arg(long, help_heading = LIMITS, value_name = "COUNT", default_value_t = 100_000)]
+    pub(crate) max_patterns: usize,
+
+    /// How many of them may have the same host and the same literals in their path, or none: an event may have to be held
+    /// against each of these, which takes less than a microsecond for most.
+    #[arg(long, help_heading = LIMITS, value_name = "COUNT", default_value_t = 1_000)]
+    pub(crate) max_patterns_alike: usize,
 
     #[command(flatten)]
     pub(crate) network: NetworkFlags,

@@ -7,6 +7,7 @@ mod admin;
 mod causes;
 mod check;
 mod config;
+mod descriptors;
 mod dev;
 mod endpoint;
 mod flags;
@@ -17,6 +18,7 @@ mod moment;
 mod network;
 mod page;
 mod revocations;
+mod revoke;
 mod run;
 mod secret;
 mod signals;
@@ -48,6 +50,7 @@ fn main() -> ExitCode {
         Ok(Ask::Check(config)) => check::check(*config),
         Ok(Ask::Init(init)) => config::init(&init),
         Ok(Ask::Token(token)) => token::run(&token),
+        Ok(Ask::Revoke(revoke)) => revoke::run(&revoke),
         Err(failure) => failure.report(),
     }
 }

@@ -9,7 +9,7 @@ use std::fmt::Write;
 
 use fanfare_engine::disk::DiskCounts;
 use fanfare_fanout::Ended;
-use fanfare_http::ServeCounts;
+use fanfare_http::{RevocationCounts, ServeCounts};
 use fanfare_hub::Counts;
 
 /// What the answer says of itself.
@@ -74,6 +74,19 @@ fn write_hub(text: &mut String, hub: &Counts) {
             "counter",
             "Subscriptions refused because the hub was full.",
             &[("", hub.subscribers_refused)],
+        ),
+        (
+            "patterns",
+            "gauge",
+            "Different patterns that subscribers ask for or are granted.",
+            &[("", hub.patterns)],
+        ),
+        ("patterns_bytes", "gauge", "What they take in memory, in bytes.", &[("", hub.patterns_bytes)]),
+        (
+            "patterns_unfound",
+            "gauge",
+            "Patterns that no literal in path or query finds: each is held against every topic of its host.",
+            &[("", hub.patterns_unfound)],
         ),
         (
             "pattern_evaluations_total",
@@ -157,8 +170,36 @@ fn write_connections(text: &mut String, serve: &ServeCounts, fanout: &fanfare_fa
             "Requests and connections refused because their client had as many as it may.",
             &[("", serve.refused_per_client())],
         ),
+        (
+            "refused_full_total",
+            "counter",
+            "Requests and connections refused because there were as many connections as there may be.",
+            &[("", serve.refused_full())],
+        ),
     ];
     write(text, metrics);
+}
+
+/// Writes the metrics of what was revoked.
+pub(crate) fn revocations_text(counts: &RevocationCounts) -> String {
+    let mut text = String::new();
+    let metrics: &[Metric<'_>] = &[
+        ("revocations", "gauge", "Revocations of tokens that hold now.", &[("", counts.held)]),
+        (
+            "revoked_streams_total",
+            "counter",
+            "Streams that were cut because their token was revoked.",
+            &[("", counts.streams_cut)],
+        ),
+        (
+            "revoked_requests_total",
+            "counter",
+            "Requests that were refused because their token is revoked.",
+            &[("", counts.requests_refused)],
+        ),
+    ];
+    write(&mut text, metrics);
+    text
 }
 
 /// Writes the metrics of a log on disk.
@@ -214,6 +255,21 @@ mod tests {
             let (_, value) = rest.rsplit_once("} ").expect("a value");
             value.parse::<u64>().expect("a number");
         }
+    }
+
+    #[test]
+    fn patterns_are_told_with_their_bytes_and_how_many_no_literal_finds() {
+        let hub = fanfare_hub::Hub::builder().build().expect("a hub");
+        let pattern = |text| fanfare_hub::Matcher::url_pattern(text, "https://hub.test/").expect("a pattern");
+        let selection = fanfare_hub::Selection::from_iter(["/a/:id", "/:a/b/*", "/:a/:b"].map(pattern));
+        let _subscription = hub.subscribe(selection);
+        let counts = hub.counts();
+        let text = text(&counts, &ServeCounts::default(), &fanfare_fanout::Counts::default(), 1);
+        for (name, value) in [("", 3), ("_bytes", counts.patterns_bytes), ("_unfound", 1)] {
+            let line = format!("fanfare_patterns{name}{{hub=\"default\"}} {value}\n");
+            assert!(text.contains(&line), "{line}{text}");
+        }
+        assert!(counts.patterns_bytes > 1_000, "{counts:?}");
     }
 
     #[test]

@@ -17,6 +17,17 @@ const END: i64 = 253_402_300_800;
 const DAY: i64 = 86_400;
 
 impl Moment {
+    /// Reads a moment, or whole seconds since 1970.
+    ///
+    /// # Errors
+    /// A sentence that says what would be understood.
+    pub(crate) fn read(text: &str) -> Result<Self, String> {
+        let by_number =
+            || Self::at(text.parse().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()))?, 0);
+        let found = Self::parse(text).or_else(by_number);
+        found.ok_or_else(|| "write a moment such as 2026-11-25T12:00:00Z, or seconds since 1970".to_owned())
+    }
+
     /// Reads `2026-11-25T12:00:00Z`, `2026-11-25 13:00:00.5+01:00` and the like.
     fn parse(text: &str) -> Option<Self> {
         let (date, rest) = text.split_at_checked(10)?;

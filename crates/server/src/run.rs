@@ -20,6 +20,7 @@ use tokio::net::TcpListener;
 
 use crate::access::Access;
 use crate::admin::{self, Admin};
+use crate::descriptors;
 use crate::dev::Dev;
 use crate::endpoint;
 use crate::flags::Serve;
@@ -173,6 +174,7 @@ async fn run_until_signalled(flags: &Serve, access: &Access, prepared: Prepared)
     let limits = ConnectionLimits {
         write_timeout: flags.write_timeout,
         per_client_max: flags.network.max_connections_per_client,
+        connections_max: flags.max_connections.or_else(descriptors::connections),
         ..ConnectionLimits::default()
     };
     let fanout = fanout(flags, &limits).map_err(|error| {
@@ -180,6 +182,13 @@ async fn run_until_signalled(flags: &Serve, access: &Access, prepared: Prepared)
         if is_its_lack { Failure::NoIoUring(error) } else { Failure::System(error) }
     })?;
     tracing::info!(io_uring = fanout.uses_io_uring(), "ready to write to subscribers");
+    if let Some(most) = limits.connections_max
+        && flags.max_connections.is_none()
+        && most.get() < flags.max_subscribers
+    {
+        let files = descriptors::limit();
+        tracing::info!(connections = most, files, "the limit on open files bounds the connections");
+    }
 
     let revocations = follow_revocations(flags, &hub).await;
     let admin = Admin {
@@ -211,19 +220,19 @@ async fn run_until_signalled(flags: &Serve, access: &Access, prepared: Prepared)
         false => (hub, Guard::public(&access.public_urls)),
     };
 
-    let limited = |listeners: Vec<TcpListener>, app, counts, guard, cors: Origins| {
-        serve(listeners, finish(app, guard, cors.clone()))
-            .cors(cors)
-            .limits(limits)
-            .drain(drain.clone())
-            .counts(counts)
-            .fanout(fanout.clone())
+    // Operators are let in also when clients have taken all places.
+    let unlimited = ConnectionLimits { per_client_max: None, connections_max: None, ..limits };
+    let limited = |listeners: Vec<TcpListener>, app, limits, counts| {
+        serve(listeners, app).limits(limits).drain(drain.clone()).counts(counts).fanout(fanout.clone())
     };
     let (scheme, tls) = (network.scheme(), network.tls.clone());
-    let public = limited(listeners, app, counts.clone(), guard, access.cors_origins.clone());
-    let public = network.applied_to(public).into_future();
-    let private = limited(admin_listeners, admin, ServeCounts::default(), loopback, Origins::none());
-    let private = private.into_future();
+    let cors = &access.cors_origins;
+    let public = limited(listeners, finish(app, guard, cors.clone()), limits, counts.clone());
+    let public = network.applied_to(public.cors(cors.clone())).into_future();
+    // With a token it does not matter by what name operators ask.
+    let guard = if access.admin_token.is_some() { Guard::public(&[]) } else { loopback };
+    let admin = finish(admin, guard, Origins::none());
+    let private = limited(admin_listeners, admin, unlimited, ServeCounts::default()).into_future();
     let mut serving = std::pin::pin!(async { tokio::try_join!(public, private) });
     // Caught at once: whoever is told that we listen may send it.
     let mut hang_ups = HangUps::catch().map_err(Failure::System)?;

@@ -223,9 +223,118 @@ fn only_operators_revoke_p7() {
 }
 
 #[test]
+fn operators_with_a_token_may_ask_by_any_name() {
+    let folder = folder();
+    let ask = |hub: &Hub, target: &str, headers: &str| {
+        request(&hub.addresses[1], "GET", target, &format!("Host: hub.internal\r\n{headers}"), "").0
+    };
+    let hub = serve(folder.path(), &["--admin-token", "an operator's token of some length"]);
+    let right = bearer("an operator's token of some length");
+    assert_eq!(
+        (ask(&hub, "/healthz", ""), ask(&hub, "/metrics", &right), ask(&hub, "/metrics", "")),
+        (200, 200, 401)
+    );
+    drop(hub);
+    let hub = serve(folder.path(), &[]);
+    assert_eq!(ask(&hub, "/healthz", ""), 421, "what asks for no token is for this machine alone");
+}
+
+#[test]
 fn in_dev_one_address_has_it_all_p7() {
     let hub = Hub::start(&[]);
     let (status, _, body) = hub.request("POST", "/admin/revocations", JSON, r#"{"token_id":"x"}"#);
     assert_eq!(status, 200, "{body}");
     assert!(body.ends_with("\"streams_cut\":0}"), "{body}");
+}
+
+/// `fanfare revoke` at a hub: how it ended, what it printed, and what it said beside.
+fn command(hub: &Hub, more: &[&str]) -> (Option<i32>, String, String) {
+    let ran = fanfare(&[&["revoke", "--admin", &hub.addresses[1]], more].concat()).output().expect("it runs");
+    let text = |bytes| String::from_utf8(bytes).expect("text");
+    (ran.status.code(), text(ran.stdout), text(ran.stderr))
+}
+
+fn metric(hub: &Hub, name: &str) -> u64 {
+    let text = request(&hub.addresses[1], "GET", "/metrics", "", "").2;
+    let found =
+        text.lines().find_map(|line| line.strip_prefix(&format!("fanfare_{name}{{hub=\"default\"}} ")));
+    found.unwrap_or_else(|| panic!("{text}")).parse().expect("a number")
+}
+
+#[test]
+fn the_command_revokes_lists_and_lifts_and_it_is_counted_p7() {
+    let folder = folder();
+    let hub = serve(folder.path(), &[]);
+    let (alice, bob) = (token("alice"), token("bob"));
+    let (mut ended, _stays) = (subscribe(&hub, &alice), subscribe(&hub, &bob));
+    assert_eq!(command(&hub, &["list"]), (Some(0), "Nothing is revoked.\n".to_owned(), String::new()));
+
+    let (code, said, beside) = command(&hub, &["subject", "alice", "--issuer", ISSUER]);
+    let id = said.lines().find_map(|line| line.strip_prefix("id       ")).expect("an id").to_owned();
+    let what = format!("tokens of the subject \"alice\" by \"{ISSUER}\", until it is lifted");
+    assert_eq!((code, said), (Some(0), format!("revoked  {what}\nstreams  1 ended\nid       {id}\n")));
+    assert_eq!(beside, format!("Honoured again by: fanfare revoke --admin {} lift {id}\n", hub.addresses[1]));
+    ended.read_to_string(&mut String::new()).expect("a clean end");
+    check_refused(&hub, &alice);
+    check_honoured(&hub, &bob);
+    let counted =
+        || ["revocations", "revoked_streams_total", "revoked_requests_total"].map(|name| metric(&hub, name));
+    assert_eq!(counted(), [1, 1, 2]);
+
+    for more in [
+        &["token", "5f", "--until", "1h"][..],
+        &["before", "2020-01-01T00:00:00Z", "--until", "9999-01-01T00:00:00Z"],
+    ] {
+        assert_eq!(command(&hub, more).0, Some(0));
+    }
+    let (code, listed, _) = command(&hub, &["list"]);
+    assert_eq!((code, listed.lines().count()), (Some(0), 3), "{listed}");
+    assert!(listed.contains(&format!("{id}  {what}; 1 streams ended\n")), "{listed}");
+    assert!(listed.contains("  the token \"5f\", until 2"), "{listed}");
+    let before = "  tokens of everybody issued before 2020-01-01T00:00:00Z, until 9999-01-01T00:00:00Z; 0 streams ended\n";
+    assert!(listed.contains(before), "{listed}");
+
+    assert_eq!(command(&hub, &["lift", &id]).0, Some(0));
+    check_honoured(&hub, &alice);
+    let (code, _, said) = command(&hub, &["lift", &id]);
+    assert_eq!(code, Some(1));
+    assert!(said.contains("nothing is revoked with the id"), "{said}");
+    assert_eq!(counted(), [2, 1, 2]);
+}
+
+#[test]
+fn the_command_says_what_to_do_when_it_cannot() {
+    let folder = folder();
+    let hub = serve(folder.path(), &["--admin-token", "an operator's token of some length"]);
+    let nobody = {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        listener.local_addr().expect("an address").to_string()
+    };
+    let (of_hub, right) = (hub.addresses[1].as_str(), "an operator's token of some length");
+    for (arguments, expected) in [
+        (&["list"][..], (2, "--admin is missing")),
+        (&["--admin", "https://hub.test", "list"], (2, "plain HTTP")),
+        (&["--admin", of_hub, "before", "yesterday"], (2, "write a moment such as")),
+        (&["--admin", of_hub, "token", "5f", "--until", "soon"], (2, "a time from now such as 24h")),
+        (&["--admin", of_hub, "lift", "../x"], (2, "is no id of a revocation")),
+        (&["--admin", of_hub, "--admin-token", "@/nowhere", "list"], (2, "/nowhere")),
+        (&["--admin", &nobody, "list"], (1, "cannot be reached")),
+        (&["--admin", of_hub, "list"], (1, "give it with --admin-token @FILE, or in FANFARE_ADMIN_TOKEN")),
+        (&["--admin", of_hub, "--admin-token", "wrong", "list"], (1, "what --admin-token gives is another")),
+        (&["--admin", hub.address(), "subject", "a"], (1, "the address of the hub's --admin-listen")),
+        (&["--admin", of_hub, "--admin-token", right, "token", "5f", "--until", "1"], (1, "has passed")),
+    ] {
+        let (code, said) = common::refused(&[&["revoke"], arguments].concat());
+        assert_eq!(code, Some(expected.0), "{arguments:?}: {said}");
+        assert!(said.contains(expected.1), "{arguments:?}: {said}");
+        assert!(!said.contains("some length"), "{said}");
+    }
+    // As they stand in the environment of the hub itself.
+    let mut command = fanfare(&["revoke", "list"]);
+    let ran = command
+        .env("FANFARE_ADMIN_LISTEN", of_hub)
+        .env("FANFARE_ADMIN_TOKEN", right)
+        .output()
+        .expect("it runs");
+    assert_eq!((ran.status.code(), &*ran.stdout), (Some(0), &b"Nothing is revoked.\n"[..]));
 }

@@ -4,9 +4,11 @@
 mod common;
 
 use std::fs;
-use std::process::Output;
+use std::process::{Command, Output, Stdio};
+use std::time::SystemTime;
 
-use common::fanfare;
+use common::{HUB, Hub, fanfare, forget_variables};
+use fanfare_http::token::{Algorithm, Language, Mint, SigningKey, TopicMatcher};
 
 const SECRET: &str = "correct-horse-battery-staple-0123456789";
 
@@ -60,5 +62,66 @@ fn secrets_are_never_shown() {
             let said = String::from_utf8([stdout, stderr].concat()).unwrap();
             assert!(!said.contains(SECRET) && !said.is_empty(), "{content} {variable:?} {asked:?}\n{said}");
         }
+    }
+}
+
+/// Goal: whoever reads the log cannot publish with what stands there.
+/// Method: a token in each way in which it can be sent, good and broken, over both versions of HTTP, with everything logged that can be.
+#[test]
+fn no_token_is_logged_however_it_was_sent_m093() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", "exec \"$0\" serve --dev --listen 127.0.0.1:0 2>\"$LOG\""])
+        .arg(fanfare(&[]).get_program());
+    forget_variables(&mut command);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).env("LOG", &log).env("RUST_LOG", "trace");
+    let hub = Hub::of(command, 1);
+    let all = || [TopicMatcher::new(Language::UrlPattern, "*").unwrap()];
+    let key = SigningKey::secret(Algorithm::Hs256, "!ChangeThisMercureHubJWTSecretKey!").unwrap();
+    let mint = Mint::modern("https://localhost", "https://localhost/.well-known/mercure");
+    let token = mint.publish(all()).subscribe(all()).sign(&key, SystemTime::now()).unwrap();
+    let broken = format!("{}x", &token[..token.len() - 1]);
+    let mut statuses = Vec::new();
+    for token in [&token, &broken] {
+        for version in ["--http1.1", "--http2-prior-knowledge"] {
+            let in_query = format!("?authorization={token}");
+            for (query, header) in [
+                ("", format!("Authorization: Bearer {token}")),
+                ("", format!("Cookie: __Secure-mercure_access_token={token}")),
+                (&*in_query, "X: y".to_owned()),
+            ] {
+                let url = format!("http://{}{HUB}{query}", hub.address());
+                let mut curl = Command::new("curl");
+                curl.args([
+                    "--silent",
+                    "--noproxy",
+                    "*",
+                    "--max-time",
+                    "60",
+                    version,
+                    "--data",
+                    "topic=a",
+                    "--header",
+                    &header,
+                ]);
+                let curl = curl
+                    .args(["--output", "/dev/null", "--write-out", "%{http_code}", &url])
+                    .output()
+                    .expect("curl runs");
+                statuses.push(String::from_utf8(curl.stdout).unwrap());
+            }
+        }
+    }
+    assert!(
+        statuses.iter().any(|status| status == "200") && statuses.iter().any(|status| status == "401"),
+        "{statuses:?}"
+    );
+    drop(hub);
+    let said = fs::read_to_string(log).unwrap();
+    assert!(said.contains(" TRACE ") || said.contains(" DEBUG "), "it says what it can: {said}");
+    for part in token.split('.').chain(broken.split('.').skip(2)) {
+        assert!(!said.contains(part), "{said}");
     }
 }

@@ -111,7 +111,10 @@ fn strangers_are_refused_in_a_sentence() {
 fn running_out_of_file_descriptors_is_survived() {
     let mut command = Command::new("sh");
     let program = env!("CARGO_BIN_EXE_fanfare");
-    command.args(["-c", &format!("ulimit -n 64; exec {program} serve --dev --listen 127.0.0.1:0")]);
+    command.args([
+        "-c",
+        &format!("ulimit -n 64; exec {program} serve --dev --max-connections 1000 --listen 127.0.0.1:0"),
+    ]);
     command.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::piped());
     let hub = Hub::of(command, 1);
     let mut stream = hub.subscribe("match=a");
@@ -133,6 +136,56 @@ fn running_out_of_file_descriptors_is_survived() {
     let (_, _, metrics) = hub.get("/metrics");
     let failures = metrics.lines().find(|line| line.starts_with("fanfare_accept_failures_total")).unwrap();
     assert!(!failures.ends_with(" 0"), "{failures}");
+}
+
+/// More connections than there may be: who is served stays, others are told, operators are let in, and no file descriptor is missing.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_hub_that_is_full_says_so_and_keeps_room_for_operators_and_its_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = Command::new("sh");
+    let program = env!("CARGO_BIN_EXE_fanfare");
+    let addresses = "--listen 127.0.0.1:0 --admin-listen 127.0.0.1:0 --anonymous";
+    let folder = folder.path().display();
+    let key = "--publisher-jwt-key 'a secret of more than thirty-two bytes'";
+    command.args([
+        "-c",
+        &format!("ulimit -n 256; exec {program} serve {addresses} {key} --engine disk --data-dir {folder}"),
+    ]);
+    command.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::piped());
+    let hub = Hub::of(command, 2);
+    let admin = || common::request(&hub.addresses[1], "GET", "/metrics", "", "").2;
+    let counted = |name: &str| -> u64 {
+        let text = admin();
+        let line =
+            text.lines().find(|line| line.starts_with(&format!("fanfare_{name}{{"))).expect(name).to_owned();
+        line.rsplit_once(' ').unwrap().1.parse().unwrap()
+    };
+    let mut streams = vec![hub.subscribe("match=a")];
+    let told = loop {
+        let mut socket = hub.connect();
+        let request = format!("GET {HUB}?match=a HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        std::io::Write::write_all(&mut socket, request.as_bytes()).unwrap();
+        let head = read_until(&mut socket, "\r\n\r\n");
+        if !head.starts_with("HTTP/1.1 200 ") {
+            break head;
+        }
+        streams.push(socket);
+        assert!(streams.len() < 256, "some of the files are not connections");
+    };
+    assert!(
+        told.starts_with("HTTP/1.1 429 ") && told.to_ascii_lowercase().contains("retry-after: "),
+        "{told}"
+    );
+    // What is far too much is closed, and takes no file descriptor from anybody.
+    let crowd: Vec<_> = (0..300).map(|_| hub.connect()).collect();
+    while counted("connections_total") < streams.len() as u64 + 301 {}
+    assert!(counted("refused_full_total") > 200);
+    assert_eq!(counted("accept_failures_total"), 0);
+    drop(crowd);
+    streams.truncate(1);
+    while counted("fanout_connections") > 1 {}
+    while hub.request("GET", &format!("{HUB}/nothing"), "", "").0 != 404 {}
 }
 
 #[test]

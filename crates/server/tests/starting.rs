@@ -122,6 +122,9 @@ fn help_names_every_flag_with_its_default_and_variable() {
         "--write-timeout",
         "--io-uring",
         "--max-subscribers",
+        "--max-connections",
+        "--max-patterns",
+        "--max-patterns-alike",
         "--max-body-bytes",
         "--max-event-bytes",
         "--shutdown-window",
@@ -244,4 +247,23 @@ fn a_full_hub_says_so() {
     let (status, head, _) = hub.get(&format!("{HUB}?match=a"));
     assert_eq!(status, 503);
     assert!(head.contains("retry-after: "), "{head}");
+}
+
+#[test]
+fn a_hub_with_as_many_patterns_as_it_may_have_says_so() {
+    for (flag, sentence, has_room_for_others) in [
+        ("--max-patterns", "use as many patterns as they may.", false),
+        ("--max-patterns-alike", "use as many patterns of this kind as they may;", true),
+    ] {
+        let hub = Hub::start(&[flag, "1"]);
+        let _stream = hub.subscribe("match_urlpattern=/a/:x");
+        let (status, head, body) = hub.get(&format!("{HUB}?match_urlpattern=/a/:y"));
+        assert_eq!(status, 503, "{flag}");
+        assert!(head.contains("retry-after: ") && body.contains(sentence), "{flag}: {head}{body}");
+        if has_room_for_others {
+            hub.subscribe("match_urlpattern=/b/:y");
+        }
+        let (_, _, metrics) = hub.get("/metrics");
+        assert!(metrics.contains("fanfare_patterns{hub=\"default\"} "), "{metrics}");
+    }
 }

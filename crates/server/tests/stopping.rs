@@ -61,8 +61,19 @@ fn ten_thousand_open_streams_end_in_order() {
     let files: usize = files.split_whitespace().next().unwrap().parse().unwrap_or(usize::MAX);
     let count = 10_000.min(files.saturating_sub(200));
 
-    let mut hub =
-        Hub::of(fanfare(&["serve", "--dev", "--listen", "127.0.0.1:0", "--shutdown-window", "1s"]), 1);
+    let mut hub = Hub::of(
+        fanfare(&[
+            "serve",
+            "--dev",
+            "--listen",
+            "127.0.0.1:0",
+            "--shutdown-window",
+            "1s",
+            "--max-connections",
+            "10000",
+        ]),
+        1,
+    );
     let mut streams = Vec::with_capacity(count);
     for _ in 0..count {
         let mut socket = hub.connect();

@@ -5,6 +5,9 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
+use super::places::Places;
+use super::salvage::LOST;
+
 /// Which entries a search found.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Hits {
@@ -26,6 +29,7 @@ pub(super) struct GrowingIndex {
     terms: HashMap<u64, Chain, BuildHasherDefault<Already>>,
     items: Vec<Item>,
     keyed: Vec<u32>,
+    places: Places,
 }
 
 /// The entries of one term, newest first.
@@ -45,11 +49,13 @@ struct Item {
 const NONE: u32 = u32::MAX;
 
 impl GrowingIndex {
-    /// Adds the next entry, which begins at `offset`.
+    /// Adds the next entry, which begins at `offset`. One without a hash is a place of presence: each publication has a topic.
     pub(super) fn push(&mut self, offset: u32, hashes: impl IntoIterator<Item = u64>, keyed: bool) {
         let number = self.entries();
         self.offsets.push(offset);
+        let mut is_presence = offset != LOST;
         for hash in hashes {
+            is_presence = false;
             let item = u32::try_from(self.items.len()).unwrap_or(NONE);
             let chain = self.terms.entry(hash).or_insert(Chain { newest: NONE, length: 0 });
             // Two topics of one entry may have one hash.
@@ -61,6 +67,9 @@ impl GrowingIndex {
         }
         if keyed {
             self.keyed.push(number);
+        }
+        if is_presence {
+            self.places.push(number);
         }
     }
 
@@ -80,6 +89,11 @@ impl GrowingIndex {
     /// The entries with an idempotency key.
     pub(super) fn keyed(&self) -> &[u32] {
         &self.keyed
+    }
+
+    /// The entries of presence.
+    pub(super) fn places(&self) -> &Places {
+        &self.places
     }
 
     /// The entries with one of `hashes` from `from` up to, and without, `to`.

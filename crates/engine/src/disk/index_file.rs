@@ -10,12 +10,17 @@ use fanfare_hub::{Check, Position};
 
 use super::file::{self, read_exact_at};
 use super::index::{GrowingIndex, HITS_MAX, Hits, Union};
+use super::places::Places;
 use super::record::{u32_at, u64_at};
+use super::salvage::LOST;
 
 const MAGIC: &[u8; 8] = b"fanfidx\n";
 /// The number of the index's own format.
-const FORMAT: u16 = 1;
-const HEADER_BYTES: usize = 68;
+const FORMAT: u16 = 2;
+const HEADER_BYTES: usize = 72;
+/// The one before does not say how many entries are presence.
+const UNCOUNTED_FORMAT: u16 = 1;
+const UNCOUNTED_HEADER_BYTES: usize = 68;
 const ITEM_BYTES: usize = 12;
 /// How many items a bucket has on average, at most.
 const BUCKET_ITEMS: usize = 8;
@@ -32,12 +37,15 @@ pub(super) struct Outline {
     /// The check of its newest entry.
     pub(super) newest_check: Check,
     pub(super) entries: u32,
+    /// How many of them are places of presence.
+    pub(super) presence: u32,
 }
 
 /// The sizes of an index's parts.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Shape {
     pub(super) outline: Outline,
+    header_bytes: u64,
     bits: u32,
     items: u32,
     keyed: u32,
@@ -77,6 +85,7 @@ pub(super) fn write(path: &Path, outline: &Outline, index: &GrowingIndex) -> io:
     let body_crc = crc32fast::hash(&body);
     header.extend_from_slice(&body_crc.to_le_bytes());
     header.extend_from_slice(&outline.newest_check.bits().to_le_bytes());
+    header.extend_from_slice(&outline.presence.to_le_bytes());
     let crc = crc32fast::hash(&header);
     header.extend_from_slice(&crc.to_le_bytes());
 
@@ -88,7 +97,7 @@ pub(super) fn write(path: &Path, outline: &Outline, index: &GrowingIndex) -> io:
     out.write_all(&body)?;
     fs::rename(&new, path)?;
     let (items, keyed) = (number(items.len()), number(keyed.len()));
-    Ok(Shape { outline: *outline, bits, items, keyed, crc: body_crc })
+    Ok(Shape { outline: *outline, header_bytes: HEADER_BYTES as u64, bits, items, keyed, crc: body_crc })
 }
 
 fn number(count: usize) -> u32 {
@@ -100,21 +109,33 @@ fn bucket_of(hash: u64, bits: u32) -> u64 {
     hash.checked_shr(64 - bits).unwrap_or(0)
 }
 
-/// Reads what an index says of its segment; `None` if it is no valid one. Its body is not looked at.
+/// Reads what an index says of its segment; `None` if it is no valid one. Its body is looked at only where presence has to be
+/// counted.
 pub(super) fn shape(file: &File) -> io::Result<Option<Shape>> {
     let mut header = [0; HEADER_BYTES];
-    if file::read_at(file, &mut header, 0)? < HEADER_BYTES {
-        return Ok(None);
+    let filled = file::read_at(file, &mut header, 0)?;
+    let Some(mut shape) = parse(&header[..filled]) else { return Ok(None) };
+    if shape.header_bytes == UNCOUNTED_HEADER_BYTES as u64 {
+        if !shape.is_whole(file)? {
+            return Ok(None);
+        }
+        shape.outline.presence = shape.places(file)?.count();
     }
-    Ok(parse(&header))
+    Ok(Some(shape))
 }
 
-fn parse(header: &[u8; HEADER_BYTES]) -> Option<Shape> {
-    let is_valid = header.starts_with(MAGIC)
-        && header[8..10] == FORMAT.to_le_bytes()
-        && crc32fast::hash(&header[..HEADER_BYTES - 4]) == u32_at(header, HEADER_BYTES - 4)?;
-    is_valid.then_some(())?;
+fn parse(bytes: &[u8]) -> Option<Shape> {
+    bytes.starts_with(MAGIC).then_some(())?;
+    let (header_bytes, is_counted) = match u16::from_le_bytes(*bytes.get(8..)?.first_chunk()?) {
+        FORMAT => (HEADER_BYTES, true),
+        UNCOUNTED_FORMAT => (UNCOUNTED_HEADER_BYTES, false),
+        _ => return None,
+    };
+    let header = bytes.get(..header_bytes)?;
+    let crc_at = header_bytes - 4;
+    (crc32fast::hash(&header[..crc_at]) == u32_at(header, crc_at)?).then_some(())?;
     Some(Shape {
+        header_bytes: header_bytes as u64,
         bits: u32::from(header[10]),
         outline: Outline {
             epoch: u32_at(header, 12)?,
@@ -123,6 +144,7 @@ fn parse(header: &[u8; HEADER_BYTES]) -> Option<Shape> {
             newest_at: u64_at(header, 32)?,
             entries: u32_at(header, 40)?,
             newest_check: Check::from_random(u64_at(header, 56)? & 0xFF_FFFF_FFFF),
+            presence: if is_counted { u32_at(header, 64)? } else { 0 },
         },
         items: u32_at(header, 44)?,
         keyed: u32_at(header, 48)?,
@@ -132,7 +154,7 @@ fn parse(header: &[u8; HEADER_BYTES]) -> Option<Shape> {
 
 impl Shape {
     fn buckets_at(&self) -> u64 {
-        HEADER_BYTES as u64 + 4 * u64::from(self.outline.entries)
+        self.header_bytes + 4 * u64::from(self.outline.entries)
     }
 
     fn items_at(&self) -> u64 {
@@ -154,7 +176,7 @@ impl Shape {
         }
         let mut crc = crc32fast::Hasher::new();
         let mut piece = vec![0; 256 * 1024];
-        let mut at = HEADER_BYTES as u64;
+        let mut at = self.header_bytes;
         while at < self.end() {
             let read = file::read_at(file, &mut piece, at)?;
             if read == 0 {
@@ -167,9 +189,8 @@ impl Shape {
     }
 
     /// Where an entry begins in the segment.
-    #[allow(clippy::unused_self)] // Offsets stand in front of all that has a length; that is this shape's matter.
     pub(super) fn offset(&self, file: &File, entry: u32) -> io::Result<u32> {
-        read_u32(file, HEADER_BYTES as u64 + 4 * u64::from(entry))
+        read_u32(file, self.header_bytes + 4 * u64::from(entry))
     }
 
     /// The entries with an idempotency key.
@@ -177,6 +198,30 @@ impl Shape {
         let mut bytes = vec![0; 4 * self.keyed as usize];
         read_exact_at(file, &mut bytes, self.keyed_at())?;
         Ok(bytes.chunks_exact(4).filter_map(|four| u32_at(four, 0)).collect())
+    }
+
+    /// The entries of presence: those that are there and have no item.
+    pub(super) fn places(&self, file: &File) -> io::Result<Places> {
+        let mut offsets = vec![0; 4 * self.outline.entries as usize];
+        read_exact_at(file, &mut offsets, self.header_bytes)?;
+        let mut is_presence: Vec<bool> =
+            offsets.chunks_exact(4).map(|four| u32_at(four, 0) != Some(LOST)).collect();
+        drop(offsets);
+        let mut piece = vec![0; 4_096 * ITEM_BYTES];
+        let (mut at, end) = (self.items_at(), self.keyed_at());
+        while at < end {
+            let length = usize::try_from(end - at).unwrap_or(usize::MAX).min(piece.len());
+            read_exact_at(file, &mut piece[..length], at)?;
+            for item in piece[..length].chunks_exact(ITEM_BYTES) {
+                if let Some(entry) = is_presence.get_mut(item_of(item).1 as usize) {
+                    *entry = false;
+                }
+            }
+            at += length as u64;
+        }
+        let mut places = Places::default();
+        (0..).zip(is_presence).filter(|(_, is)| *is).for_each(|(number, _)| places.push(number));
+        Ok(places)
     }
 
     /// The entries with one of `hashes` from `from` up to, and without, `to`.
@@ -251,12 +296,14 @@ mod tests {
         newest_at: 77,
         newest_check: Check::START,
         entries: 0,
+        presence: 0,
     };
 
     fn written(index: &GrowingIndex) -> (tempfile::TempDir, File) {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("1.idx");
-        write(&path, &Outline { entries: index.entries(), ..OUTLINE }, index).expect("written");
+        let outline = Outline { entries: index.entries(), presence: index.places().count(), ..OUTLINE };
+        write(&path, &outline, index).expect("written");
         (folder, File::open(path).expect("opened"))
     }
 
@@ -279,6 +326,7 @@ mod tests {
             let shape = shape(&file).expect("read").expect("valid");
             prop_assert!(shape.is_whole(&file).expect("read"));
             prop_assert_eq!(shape.keyed(&file).expect("read"), index.keyed());
+            prop_assert_eq!(&shape.places(&file).expect("read"), index.places());
             let from = from.min(index.entries() - 1);
             prop_assert_eq!(shape.offset(&file, from).expect("read"), 40 + from);
             for term in 0..7 {
@@ -292,21 +340,52 @@ mod tests {
         }
     }
 
+    /// The index as the format before has it.
+    fn uncounted(index: &[u8]) -> Vec<u8> {
+        let mut header = index[..UNCOUNTED_HEADER_BYTES - 4].to_vec();
+        header[8..10].copy_from_slice(&UNCOUNTED_FORMAT.to_le_bytes());
+        let crc = crc32fast::hash(&header);
+        [&header, &crc.to_le_bytes()[..], &index[HEADER_BYTES..]].concat()
+    }
+
+    #[test]
+    fn an_index_of_the_format_before_says_the_same() {
+        let mut index = GrowingIndex::default();
+        for entry in 0..1_000_u32 {
+            let terms = (entry % 7 < 3).then_some(u64::from(entry % 50));
+            index.push(if entry % 70 == 69 { LOST } else { entry }, terms, entry % 3 == 0);
+        }
+        let (folder, file) = written(&index);
+        let path = folder.path().join("1.idx");
+        let bytes = fs::read(&path).expect("read");
+        fs::write(&path, uncounted(&bytes)).expect("written");
+        let now = shape(&file).expect("read").expect("valid");
+        let earlier = File::open(&path).expect("opened");
+        let before = shape(&earlier).expect("read").expect("valid");
+        assert_eq!(before.outline, now.outline);
+        assert_eq!(before.places(&earlier).expect("read"), *index.places());
+        assert_eq!(before.keyed(&earlier).expect("read"), index.keyed());
+        assert_eq!(before.offset(&earlier, 500).expect("read"), 500);
+        assert_eq!(before.hits(&earlier, &[8], 0, 1_000).expect("read"), index.hits(&[8], 0, 1_000));
+    }
+
     #[test]
     fn an_index_with_a_changed_byte_is_not_whole() {
         let mut index = GrowingIndex::default();
         (0..50).for_each(|entry| index.push(entry, [u64::from(entry)], true));
         let (folder, _) = written(&index);
         let path = folder.path().join("1.idx");
-        let whole = fs::read(&path).expect("read");
-        for at in 0..whole.len() {
-            let mut changed = whole.clone();
-            changed[at] ^= 4;
-            fs::write(&path, &changed).expect("written");
-            let file = File::open(&path).expect("opened");
-            let is_whole =
-                shape(&file).expect("read").is_some_and(|shape| shape.is_whole(&file).expect("read"));
-            assert!(!is_whole, "byte {at}");
+        let written = fs::read(&path).expect("read");
+        for whole in [uncounted(&written), written] {
+            for at in 0..whole.len() {
+                let mut changed = whole.clone();
+                changed[at] ^= 4;
+                fs::write(&path, &changed).expect("written");
+                let file = File::open(&path).expect("opened");
+                let is_whole =
+                    shape(&file).expect("read").is_some_and(|shape| shape.is_whole(&file).expect("read"));
+                assert!(!is_whole, "byte {at}");
+            }
         }
     }
 }

@@ -16,6 +16,7 @@ mod index_file;
 mod manifest;
 mod open;
 mod options;
+mod places;
 mod queue;
 mod reading;
 mod record;
@@ -200,7 +201,10 @@ impl DiskEngine {
             u64::from(tail.index.entries()) + sealed.map_or(0, |sealed| u64::from(sealed.outline.entries));
         let bytes = tail.end + sealed.map_or(0, |sealed| sealed.outline.segment_bytes);
         let fitting = entries.saturating_mul(WARM_BYTES_MAX) / bytes.max(1);
-        state.next().saturating_sub(self.warm_events.min(fitting)).max(state.oldest)
+        let (oldest, next) = (state.oldest, state.next());
+        drop(state);
+        let wanted = self.shared.oldest_of(self.warm_events).unwrap_or(oldest);
+        wanted.max(next.saturating_sub(fitting)).max(oldest)
     }
 
     fn check_before(&self, position: Position) -> Check {

@@ -60,7 +60,7 @@ impl DiskOptions {
 
     /// How many events are kept. Default: any number.
     ///
-    /// Positions are counted, those of presence too, of which nothing but the place is stored.
+    /// Of presence, whose places are stored and nothing else, none is counted: however many come and go, as many events are kept.
     pub fn history_events(mut self, events: impl Into<Option<u64>>) -> Self {
         self.events = events.into();
         self
@@ -68,7 +68,8 @@ impl DiskOptions {
 
     /// How many bytes of the disk segments and indexes may take. Default 1 GiB.
     ///
-    /// Dropped are whole segments of at most a sixteenth of it, so at least fifteen sixteenths are kept. Never less than 2 MiB.
+    /// Dropped are whole segments of at most a sixteenth of it, so at least fifteen sixteenths are kept. Places of presence may take a
+    /// tenth besides. Never less than 2 MiB.
     pub fn history_bytes(mut self, bytes: u64) -> Self {
         self.bytes = bytes;
         self

@@ -10,6 +10,9 @@ use fanfare_hub::Position;
 use super::state::{Sealed, Shared, State};
 
 /// How much is kept. Whichever is reached first counts.
+///
+/// Presence comes in floods that nobody reads for long, so its places shorten nobody's history: events are counted without them, and
+/// in bytes they have a tenth besides.
 #[derive(Clone, Debug)]
 pub(super) struct Retention {
     pub(super) events: Option<u64>,
@@ -22,8 +25,9 @@ impl Retention {
     /// without it they are not looked at, for that may read.
     pub(super) fn trim(&self, shared: &Shared, now: Option<u64>) -> Vec<Arc<Sealed>> {
         let by_age = now.zip(self.age).map_or(0, |(now, age)| oldest_by_age(shared, now, age));
+        let by_events = self.events.and_then(|events| shared.oldest_of(events)).unwrap_or(0);
         let mut state = shared.lock();
-        let oldest = self.by_events(&state).max(self.by_bytes(&state)).max(by_age);
+        let oldest = by_events.max(self.by_bytes(&state)).max(by_age);
         state.oldest = state.oldest.max(oldest);
         let mut removed = Vec::new();
         while state.sealed.front().is_some_and(|first| first.next() <= state.oldest) {
@@ -32,18 +36,20 @@ impl Retention {
         removed
     }
 
-    fn by_events(&self, state: &State) -> Position {
-        self.events.map_or(0, |events| state.next().saturating_sub(events))
-    }
-
+    /// Segments go while events take too much, or all together a tenth more; and those of presence alone while that takes more than
+    /// its tenth.
     fn by_bytes(&self, state: &State) -> Position {
-        let mut bytes = state.bytes();
+        let presence_max = self.bytes / 10;
+        let (mut bytes, mut presence) = (state.bytes(), state.presence_bytes());
         let mut oldest = 0;
         for sealed in &state.sealed {
-            if bytes <= self.bytes {
+            let is_too_much =
+                bytes.saturating_sub(presence) > self.bytes || bytes > self.bytes + presence_max;
+            if !is_too_much && (presence <= presence_max || sealed.events() > 0) {
                 break;
             }
             bytes -= sealed.bytes();
+            presence -= sealed.presence_bytes();
             oldest = sealed.next();
         }
         oldest

@@ -35,12 +35,14 @@ pub(super) fn all(
         newest_at: 0,
         newest_check: behind.check_before,
         entries: entries.ok_or_else(|| OpenError::Damaged { path: path.to_owned(), at: 0 })?,
+        presence: 0,
     };
     let checksum = hasher.checksum(header.format);
     let index = index(&outline, checksum, bytes, hasher);
     let mut readable = index.offsets().iter().rev().filter(|&&offset| offset != LOST);
     let newest = readable.find_map(|&offset| record::entry(checksum, bytes.get(offset as usize..)?).ok());
     outline.newest_at = newest.map_or(0, |newest| newest.at);
+    outline.presence = index.places().count();
     Ok((outline, index))
 }
 
@@ -156,6 +158,7 @@ mod tests {
             newest_at: 1,
             newest_check: Check::START,
             entries: u32::try_from(entries).expect("few"),
+            presence: 0,
         }
     }
 

@@ -107,6 +107,7 @@ impl Scan {
             newest_at: self.newest_at,
             newest_check: self.newest_check,
             entries: self.index.entries(),
+            presence: self.index.places().count(),
         }
     }
 }

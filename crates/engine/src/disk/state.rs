@@ -18,8 +18,13 @@ use super::error::DiskFault;
 use super::hash::TermHasher;
 use super::index::{GrowingIndex, Hits};
 use super::index_file::{self, Outline, Shape};
+use super::places::Places;
+use super::record::{ENTRY_BYTES_MIN, GROUP_HEADER_BYTES};
 use super::salvage;
 use super::segment::{self, Header};
+
+/// A place of presence in a group of its own, and what is counted for it in the index.
+const PLACE_BYTES: u64 = (ENTRY_BYTES_MIN + GROUP_HEADER_BYTES + 16) as u64;
 
 /// What every thread of a log has a handle of.
 pub(super) struct Shared {
@@ -65,6 +70,8 @@ pub(super) struct Sealed {
     pub(super) checksum: Checksum,
     pub(super) outline: Outline,
     index: Mutex<SealedIndex>,
+    /// Looked up when the oldest event that is kept is in this segment.
+    places: OnceLock<Places>,
 }
 
 enum SealedIndex {
@@ -92,10 +99,40 @@ impl Shared {
         }
     }
 
+    /// From where on there are the newest `events` publications; `None` if there are not more than these. Places of presence behind
+    /// the last one before are with them: who has seen one of these misses no event.
+    pub(super) fn oldest_of(&self, events: u64) -> Option<Position> {
+        let (sealed, behind) = {
+            let state = self.lock();
+            let mut behind = events.saturating_add(1);
+            let in_tail = u64::from(state.tail.events());
+            if behind <= in_tail {
+                let number = state.tail.index.places().number_of(number_of(in_tail - behind));
+                return Some(state.tail.header.first + Position::from(number) + 1);
+            }
+            behind -= in_tail;
+            let holds_it = |sealed: &&Arc<Sealed>| match behind.checked_sub(u64::from(sealed.events())) {
+                Some(left) if left > 0 => {
+                    behind = left;
+                    false
+                }
+                _ => true,
+            };
+            let found = state.sealed.iter().rev().find(holds_it)?.clone();
+            (found, behind)
+        };
+        Some(sealed.position_behind(number_of(u64::from(sealed.events()) - behind), &self.hasher))
+    }
+
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing is left half done under this lock.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Fewer than a segment has entries.
+fn number_of(events: u64) -> u32 {
+    u32::try_from(events).unwrap_or(u32::MAX)
 }
 
 impl State {
@@ -113,11 +150,22 @@ impl State {
     pub(super) fn bytes(&self) -> u64 {
         self.tail.end + self.sealed.iter().map(|sealed| sealed.bytes()).sum::<u64>()
     }
+
+    /// What of it places of presence take, at most.
+    pub(super) fn presence_bytes(&self) -> u64 {
+        let sealed = self.sealed.iter().map(|sealed| sealed.presence_bytes()).sum::<u64>();
+        sealed + PLACE_BYTES * u64::from(self.tail.index.places().count())
+    }
 }
 
 impl Tail {
     pub(super) fn next(&self) -> Position {
         self.header.first + Position::from(self.index.entries())
+    }
+
+    /// How many of its entries are not presence.
+    pub(super) fn events(&self) -> u32 {
+        self.index.entries() - self.index.places().count()
     }
 
     pub(super) fn outline(&self) -> Outline {
@@ -128,6 +176,7 @@ impl Tail {
             newest_at: self.newest_at,
             newest_check: self.newest_check,
             entries: self.index.entries(),
+            presence: self.index.places().count(),
         }
     }
 }
@@ -141,21 +190,54 @@ impl Sealed {
         index: GrowingIndex,
     ) -> Self {
         let path = segment::path(folder, outline.first);
-        Self { path, checksum, outline, index: Mutex::new(SealedIndex::Growing(Arc::new(index))) }
+        Self::new(path, outline, checksum, SealedIndex::Growing(Arc::new(index)))
     }
 
     /// A segment that was completed by an earlier process.
     pub(super) fn found(path: PathBuf, outline: Outline, checksum: Checksum) -> Self {
-        Self { path, checksum, outline, index: Mutex::new(SealedIndex::Unseen) }
+        Self::new(path, outline, checksum, SealedIndex::Unseen)
+    }
+
+    fn new(path: PathBuf, outline: Outline, checksum: Checksum, index: SealedIndex) -> Self {
+        Self { path, checksum, outline, index: Mutex::new(index), places: OnceLock::new() }
     }
 
     pub(super) fn next(&self) -> Position {
         self.outline.first + Position::from(self.outline.entries)
     }
 
+    /// How many of its entries are not presence.
+    pub(super) fn events(&self) -> u32 {
+        self.outline.entries.saturating_sub(self.outline.presence)
+    }
+
+    /// The position behind the publication that has `events` others before it in this segment. Where that cannot be read it is that of
+    /// the first entry: rather too much is kept than too little.
+    fn position_behind(&self, events: u32, hasher: &TermHasher) -> Position {
+        let first = self.outline.first;
+        if self.outline.presence == 0 {
+            return first + Position::from(events) + 1;
+        }
+        let places = match self.places.get() {
+            Some(places) => places,
+            None => {
+                match self.lookup(hasher).and_then(|lookup| lookup.places().map_err(DiskFault::unreadable)) {
+                    Ok(found) => self.places.get_or_init(|| found),
+                    Err(_) => return first,
+                }
+            }
+        };
+        first + Position::from(places.number_of(events)) + 1
+    }
+
     pub(super) fn bytes(&self) -> u64 {
         // The index is some sixteen bytes for each entry; close enough for retention.
         self.outline.segment_bytes + 16 * u64::from(self.outline.entries)
+    }
+
+    /// What of these bytes places of presence take, at most.
+    pub(super) fn presence_bytes(&self) -> u64 {
+        (PLACE_BYTES * u64::from(self.outline.presence)).min(self.bytes())
     }
 
     pub(super) fn index_path(&self) -> PathBuf {
@@ -238,6 +320,13 @@ impl Lookup {
         match self {
             Self::Memory(index) => Ok(index.all(hash).into_iter().take(most).collect()),
             Self::File(shape, file) => shape.of_term(file, hash, 0, most),
+        }
+    }
+
+    pub(super) fn places(&self) -> io::Result<Places> {
+        match self {
+            Self::Memory(index) => Ok(index.places().clone()),
+            Self::File(shape, file) => shape.places(file),
         }
     }
 

@@ -1,11 +1,14 @@
 //! Of presence the disk keeps the place and nothing else: after a restart nobody of the former process is there (P2, P6).
 
+use fanfare_engine::DiskEngine;
+use fanfare_engine::disk::{DiskOptions, Durability};
 use fanfare_hub::{
     Delivery, GapReason, Grant, Hub, Matcher, Publication, Published, Selection, Subscription,
 };
 use fanfare_wire::{Event, EventId};
+use proptest::prelude::*;
 
-use crate::support::{files, folder, hub, next, next_data, publish, small, topic, wait};
+use crate::support::{files, folder, hub, next, next_data, publish, publish_all, small, to, topic, wait};
 
 const NAMESPACE: &str = "/hub/subscriptions/";
 
@@ -140,4 +143,140 @@ fn who_catches_up_from_the_disk_is_told_of_presence_first_or_not_at_all() {
     let events: Vec<_> = read.iter().filter(|data| *data != "here").cloned().collect();
     assert_eq!(events, expected);
     assert_eq!(read.len() - events.len(), 10);
+}
+
+fn flood(hub: &Hub, places: usize) {
+    let handed_in: Vec<_> = (0..places)
+        .map(|_| {
+            let to = Publication::to([topic(&format!("{NAMESPACE}x"))]);
+            hub.announce(to.private(Event::new("here")))
+        })
+        .collect();
+    for each in handed_in {
+        wait(each).expect("announced");
+    }
+}
+
+/// What happens to a log that keeps a number of events.
+#[derive(Clone, Debug)]
+enum Step {
+    Publish(usize),
+    Announce(usize),
+    Restart { without_indexes: bool },
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        (1..40_usize).prop_map(Step::Publish),
+        (1..60_usize).prop_map(Step::Announce),
+        any::<bool>().prop_map(|without_indexes| Step::Restart { without_indexes }),
+    ]
+}
+
+fn remove_indexes(folder: &std::path::Path) {
+    for path in files(folder, "idx") {
+        std::fs::remove_file(path).expect("removed");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    /// Goal: as many events are kept as were asked for, to the one, whatever presence is between them and however often the log is
+    /// opened.
+    /// Method: hold the oldest position against a list of which position is whose. Segments are of a few entries each.
+    #[test]
+    fn retention_by_events_counts_events_alone(
+        steps in prop::collection::vec(step(), 1..14),
+        keeps in 0..90_u64,
+    ) {
+        let folder = folder();
+        let open = || {
+            let options = DiskEngine::options(folder.path()).segment_bytes(1_024).durability(Durability::Os);
+            let engine = std::sync::Arc::new(options.history_events(keeps).open().expect("a log"));
+            let builder = Hub::builder().clock(engine.clock()).history_events(10);
+            let hub = builder.engine(engine.clone()).build().expect("a hub");
+            wait(hub.begin_presence(NAMESPACE)).expect("the disk takes it");
+            (engine, hub)
+        };
+        let (mut engine, mut hub) = open();
+        let mut events: Vec<u64> = Vec::new();
+        for step in steps {
+            match step {
+                Step::Publish(count) => {
+                    let published = publish_all(&hub, (0..count).map(|_| to(&["a"], Event::new("x"))));
+                    events.extend(published.iter().map(|each| each.position));
+                }
+                Step::Announce(count) => flood(&hub, count),
+                Step::Restart { without_indexes } => {
+                    drop((engine, hub));
+                    if without_indexes {
+                        remove_indexes(folder.path());
+                    }
+                    (engine, hub) = open();
+                }
+            }
+            let dropped = events.len().checked_sub(usize::try_from(keeps).expect("few") + 1);
+            let oldest = dropped.map_or(1, |last| events[last] + 1);
+            prop_assert_eq!(engine.counts().oldest, oldest);
+        }
+    }
+}
+
+/// The earliest event that a log still has, and what its files take.
+fn kept(folder: &std::path::Path, options: DiskOptions) -> (u64, u64) {
+    let oldest = options.open().expect("a log").counts().oldest;
+    let size = |path: &std::path::PathBuf| std::fs::metadata(path).expect("a file").len();
+    (oldest, ["seg", "idx"].iter().flat_map(|ending| files(folder, ending)).map(|path| size(&path)).sum())
+}
+
+#[test]
+fn in_bytes_presence_has_a_tenth_besides_and_pushes_no_event_out_within_it() {
+    let folder = folder();
+    let options = || {
+        let options = DiskEngine::options(folder.path()).durability(Durability::Os);
+        options.history_bytes(4 * 1024 * 1024).segment_bytes(128 * 1024)
+    };
+    let hub = hub(options());
+    wait(hub.begin_presence(NAMESPACE)).expect("the disk takes it");
+    // Just under what is kept.
+    publish_all(&hub, (0..5_000).map(|_| to(&["a"], Event::new("x".repeat(700)))));
+    flood(&hub, 3_000);
+    assert_eq!(wait(hub.bounds()).expect("known").oldest, 1);
+    flood(&hub, 40_000);
+    drop(hub);
+    let (oldest, bytes) = kept(folder.path(), options());
+    assert!(oldest > 1, "more than a tenth is not kept besides");
+    assert!(bytes < 5 * 1024 * 1024, "{bytes} bytes");
+}
+
+/// A log of presence alone is not filled with it.
+#[test]
+fn files_of_presence_alone_go_once_it_has_more_than_its_tenth() {
+    let folder = folder();
+    let options = || {
+        let options = DiskEngine::options(folder.path()).durability(Durability::Os);
+        options.history_bytes(4 * 1024 * 1024).segment_bytes(128 * 1024)
+    };
+    let hub = hub(options());
+    wait(hub.begin_presence(NAMESPACE)).expect("the disk takes it");
+    flood(&hub, 30_000);
+    drop(hub);
+    let (oldest, bytes) = kept(folder.path(), options());
+    assert!(oldest > 1 && bytes < 1024 * 1024, "{bytes} bytes from {oldest} on");
+}
+
+/// Whoever resumes after a restart is served from memory, whatever presence stands behind the newest events.
+#[test]
+fn a_hub_that_starts_is_told_the_newest_events_and_not_presence_alone() {
+    let folder = folder();
+    let options = || small(folder.path()).warm_events(100);
+    {
+        let hub = hub(options());
+        wait(hub.begin_presence(NAMESPACE)).expect("the disk takes it");
+        publish_all(&hub, (0..50).map(|_| to(&["a"], Event::new("x"))));
+        flood(&hub, 500);
+    }
+    let hub = hub(options());
+    assert_eq!(hub.counts().log_entries, 50);
 }

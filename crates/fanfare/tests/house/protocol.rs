@@ -23,13 +23,30 @@ fn every_requirement_has_a_row_and_every_test_that_a_row_names_is_there() {
     let mut files = Vec::new();
     headers::rust_files(&root.join("crates"), &mut files);
     let code: String = files.iter().map(|path| fs::read_to_string(path).unwrap()).collect();
-    let named = rows.values().filter_map(|row| row.rsplit('|').nth(1)).flat_map(names);
+    let cells = || rows.values().filter_map(|row| row.rsplit('|').nth(1));
+    let named = cells().flat_map(names);
     let lost: Vec<&str> = named.filter(|name| !code.contains(&format!("fn {name}("))).collect();
     assert!(lost.is_empty(), "docs/mercure.md names tests that are not there: {lost:#?}");
+
+    let foreign = cells().flat_map(quoted).filter_map(|text| text.strip_prefix("tests/clients/run "));
+    let parts = fs::read_to_string(root.join("tests/clients/run")).unwrap();
+    let parts: Vec<&str> = parts.lines().flat_map(parts_of).collect();
+    let lost: Vec<&str> = foreign.filter(|part| !parts.contains(part)).collect();
+    assert!(lost.is_empty(), "docs/mercure.md names parts that tests/clients/run does not have: {lost:?}");
 }
 
 /// The names of tests in the last cell of a row: what stands in backticks and could be one.
 fn names(cell: &str) -> impl Iterator<Item = &str> {
-    let quoted = cell.split('`').skip(1).step_by(2);
-    quoted.filter(|text| text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_'))
+    quoted(cell)
+        .filter(|text| text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_'))
+}
+
+/// The parts that a line of `tests/clients/run` lists, if it does: `python=(httpx-sse mercure-python)`.
+fn parts_of(line: &str) -> impl Iterator<Item = &str> {
+    let list = line.strip_suffix(')').and_then(|line| line.split_once("=("));
+    list.into_iter().flat_map(|(_, parts)| parts.split(' '))
+}
+
+fn quoted(cell: &str) -> impl Iterator<Item = &str> {
+    cell.split('`').skip(1).step_by(2)
 }

@@ -2,7 +2,7 @@
 
 use std::net::Shutdown;
 use std::sync::mpsc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use fanfare_fanout::{Ended, Fanout, Settings, Terms};
 use fanfare_hub::{Hub, SubscriptionKey};
@@ -83,6 +83,23 @@ fn a_stream_ends_when_its_time_is_over() {
     assert_eq!(client.next(), Got::Retry);
     assert_eq!(client.next(), Got::End);
     assert_eq!(house.fanout.counts().ended(Ended::Expired), 1);
+}
+
+/// P7: the wall clock was set past the end of what may be read, which by the other one is far away; or back.
+#[test]
+fn a_stream_ends_by_whichever_of_the_two_clocks_comes_first() {
+    let (hour, now) = (Duration::from_secs(3_600), SystemTime::now());
+    let far = Instant::now() + hour;
+    for (ends_at, expires_at) in
+        [(far, now - Duration::from_secs(1)), (far, now - hour), (Instant::now(), now + hour)]
+    {
+        let house = house();
+        let terms = Terms { ends_at: Some(ends_at), expires_at: Some(expires_at), ..Terms::default() };
+        let mut client = house.adopt(house.hub.subscribe("a").bookmarks(false), terms);
+        assert_eq!(client.next(), Got::Retry);
+        assert_eq!(client.next(), Got::End);
+        assert_eq!(house.fanout.counts().ended(Ended::Expired), 1);
+    }
 }
 
 /// P7: not even what was published before the end, and had not gone out.

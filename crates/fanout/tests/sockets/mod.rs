@@ -2,11 +2,17 @@
 #![allow(clippy::unwrap_used)]
 
 mod behind;
+#[cfg(not(unix))]
 #[path = "../../../hub/tests/support/chunks.rs"]
 mod chunks;
 mod ends;
 mod faults;
 mod model;
+#[cfg(unix)]
+mod scenarios;
 mod slow;
 mod streams;
 mod support;
+
+#[cfg(unix)]
+use scenarios::support::chunks;

@@ -19,7 +19,7 @@ use super::chunks::Chunks;
 
 pub(crate) const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n";
 /// A test that waits for longer than this has found a bug; no test waits for it to pass.
-const HANGS: Duration = Duration::from_secs(60);
+pub(crate) const HANGS: Duration = Duration::from_secs(60);
 
 /// Settings for one worker, which writes as this test program is there to show.
 pub(crate) fn settings() -> Settings {

@@ -9,7 +9,8 @@ use http::request::Parts;
 use crate::Mercure;
 use crate::access::bearer::{self, Way};
 use crate::access::{Denied, Origins, Payloads, Rights, origin};
-use crate::patterns::{self, CompileError};
+use crate::mercure::Settings;
+use crate::patterns::CompileError;
 use crate::revocation::{Bearer, Licence, Revocations};
 use crate::token::{Claims, Role, TopicMatcher, Verifier};
 
@@ -127,7 +128,7 @@ impl TokenAccess {
             revocations.check(&bearer)?;
             licence = Some(Licence { revocations: revocations.clone(), bearer: bearer.into() });
         }
-        Ok(Rights { licence, ..rights(claims, &settings.patterns).await? })
+        Ok(Rights { licence, ..rights(claims, settings).await? })
     }
 }
 
@@ -143,14 +144,15 @@ impl fmt::Debug for TokenAccess {
 }
 
 /// Turns what a token says into what its bearer may do.
-async fn rights(claims: Claims, patterns: &patterns::Patterns) -> Result<Rights, Denied> {
+async fn rights(mut claims: Claims, settings: &Settings) -> Result<Rights, Denied> {
     let (mut publish, mut read, mut payloads) = (Vec::new(), Vec::new(), Payloads::default());
+    let topics = claims.details.iter_mut().map(|detail| std::mem::take(&mut detail.topics)).collect();
+    let by_detail = matchers(topics, settings).await?;
     let who = who(&claims);
     // The payload of an older token is its own, whatever it may read (M-204).
     let of_legacy = claims.details.iter().find(|detail| claims.legacy && detail.subscribe);
     let of_legacy = of_legacy.and_then(|detail| detail.payload.clone());
-    for detail in claims.details {
-        let matchers = matchers(detail.topics, patterns).await?;
+    for (detail, matchers) in claims.details.into_iter().zip(by_detail) {
         if detail.publish {
             publish.extend(matchers.iter().cloned());
         }
@@ -174,29 +176,42 @@ async fn rights(claims: Claims, patterns: &patterns::Patterns) -> Result<Rights,
     })
 }
 
-/// Whoever may issue tokens for one name may do so for others of theirs, never for those of another issuer.
+/// Whoever may issue tokens for one name may do so for others of theirs, never for those of another issuer. What a token of the
+/// older protocol says of its issuer was held against nothing, so its names are apart from all others.
 fn who(claims: &Claims) -> Option<std::sync::Arc<str>> {
     let (issuer, subject) = (claims.issuer.as_deref(), claims.subject.as_deref());
-    (issuer.is_some() || subject.is_some())
-        .then(|| format!("{}\n{}", issuer.unwrap_or_default(), subject.unwrap_or_default()).into())
+    let protocol = if claims.legacy { "legacy" } else { "modern" };
+    (issuer.is_some() || subject.is_some()).then(|| {
+        format!("{protocol}\n{}\n{}", issuer.unwrap_or_default(), subject.unwrap_or_default()).into()
+    })
 }
 
-/// Compiles the matchers of a token; one that does not compile makes the token invalid (M-112).
-async fn matchers(topics: Vec<TopicMatcher>, patterns: &patterns::Patterns) -> Result<Vec<Matcher>, Denied> {
+/// Compiles the matchers of a token, by detail, within one budget; one that does not compile makes the token invalid (M-112), and
+/// so do those that cost too much together (M-117).
+async fn matchers(topics: Vec<Vec<TopicMatcher>>, settings: &Settings) -> Result<Vec<Vec<Matcher>>, Denied> {
     let invalid = |error: fanfare_hub::MatcherError| Denied::Invalid(error.into());
-    let mut matchers = Vec::with_capacity(topics.len());
-    let mut sources = Vec::new();
-    for TopicMatcher { language, text } in topics {
-        if language.has_to_compile(&text) {
-            sources.push((language, text));
-        } else {
-            matchers.push(Matcher::exact(&text).map_err(invalid)?);
+    let mut by_detail = Vec::with_capacity(topics.len());
+    let (mut sources, mut belong_to) = (Vec::new(), Vec::new());
+    for (detail, topics) in topics.into_iter().enumerate() {
+        let mut matchers = Vec::with_capacity(topics.len());
+        for TopicMatcher { language, text } in topics {
+            if language.has_to_compile(&text) {
+                sources.push((language, text));
+                belong_to.push(detail);
+            } else {
+                matchers.push(Matcher::exact(&text).map_err(invalid)?);
+            }
         }
+        by_detail.push(matchers);
     }
-    match patterns.matchers(sources).await {
-        Ok(compiled) => matchers.extend(compiled),
+    match settings.patterns.matchers(sources, settings.limits.patterns).await {
+        Ok(compiled) => {
+            for (matcher, detail) in compiled.into_iter().zip(belong_to) {
+                by_detail[detail].push(matcher);
+            }
+        }
         Err(CompileError::Matcher(error)) => return Err(invalid(error)),
         Err(CompileError::Busy) => return Err(Denied::Unavailable),
     }
-    Ok(matchers)
+    Ok(by_detail)
 }

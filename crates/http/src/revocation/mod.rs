@@ -10,6 +10,7 @@ mod rule;
 mod streams;
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -65,12 +66,16 @@ struct Inner {
     /// Held by whoever writes into the log: what is written again must not be what somebody lifts meanwhile.
     writing: tokio::sync::Mutex<()>,
     progress: watch::Sender<Progress>,
+    /// How many requests were refused because their token is revoked.
+    refused: AtomicU64,
 }
 
 #[derive(Default)]
 struct State {
     list: List,
     streams: Streams,
+    /// How many streams were cut, also by what has been lifted since.
+    streams_cut: u64,
 }
 
 /// By what token a request does what it does, where it can be revoked.
@@ -123,6 +128,18 @@ pub struct HeldRevocation {
     pub streams_cut: u64,
 }
 
+/// What has come of revocations in this process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RevocationCounts {
+    /// How many hold now.
+    pub held: u64,
+    /// Streams that were cut since the start.
+    pub streams_cut: u64,
+    /// Requests that were refused since the start, because their token is revoked.
+    pub requests_refused: u64,
+}
+
 impl Revocations {
     /// How many may hold at a time.
     pub const MAX: usize = 100_000;
@@ -152,6 +169,7 @@ impl Revocations {
             state: Mutex::default(),
             writing: tokio::sync::Mutex::default(),
             progress: watch::Sender::new(Progress::default()),
+            refused: AtomicU64::new(0),
         }))
     }
 
@@ -172,7 +190,7 @@ impl Revocations {
     /// # Errors
     /// [`Denied::Invalid`] if it is revoked, [`Denied::Unavailable`] as long as that cannot be known.
     pub fn honours(&self, claims: &Claims) -> Result<(), Denied> {
-        Ok(self.check(&Bearer::of(claims))?)
+        Ok(self.judge(&Bearer::of(claims))?)
     }
 
     /// Revokes tokens: when it returns, this is in the log with the engine's durability, those tokens are refused here, and
@@ -236,6 +254,18 @@ impl Revocations {
             .collect()
     }
 
+    /// What has been counted. It costs a look at all that hold.
+    #[must_use]
+    pub fn counts(&self) -> RevocationCounts {
+        let now = SystemTime::now();
+        let state = self.state();
+        RevocationCounts {
+            held: state.list.iter().filter(|kept| !kept.rule.is_over(now)).count() as u64,
+            streams_cut: state.streams_cut,
+            requests_refused: self.0.refused.load(Ordering::Relaxed),
+        }
+    }
+
     /// How many streams live by a token.
     #[must_use]
     pub fn streams(&self) -> usize {
@@ -263,14 +293,14 @@ impl Revocations {
     /// A subscription to the topic from the oldest entry that is kept.
     fn subscription(&self) -> Subscription {
         let grant = Grant::from_iter([Matcher::from(self.0.topic.clone())]);
-        self.0.hub.subscribe(self.0.topic.clone()).grant(&grant).after(following::earliest())
+        self.0.hub.subscribe_with(self.0.topic.clone(), &grant).after(following::earliest())
     }
 
     /// Does what an entry of the log says: refuses, ends streams, lifts.
     fn apply(&self, notice: &Notice, now: SystemTime) -> usize {
         let (cut, rules) = {
             let mut state = self.state();
-            let State { list, streams } = &mut *state;
+            let State { list, streams, streams_cut } = &mut *state;
             let mut changed = false;
             for rule in notice.revoked().filter(|rule| !rule.is_over(now)) {
                 changed |= list.add(rule);
@@ -287,6 +317,7 @@ impl Revocations {
                     cutting.extend(by);
                     by.is_some()
                 });
+                *streams_cut += cutting.len() as u64;
                 for id in cutting {
                     list.count_cut(id);
                 }
@@ -297,8 +328,18 @@ impl Revocations {
         rules
     }
 
-    /// Whether a token is honoured.
+    /// Whether the token of a request is honoured.
     pub(crate) fn check(&self, bearer: &Bearer) -> Result<(), RevokedToken> {
+        self.judge(bearer).inspect_err(|revoked| self.count(revoked))
+    }
+
+    fn count(&self, revoked: &RevokedToken) {
+        if matches!(revoked, RevokedToken::By(_)) {
+            self.0.refused.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn judge(&self, bearer: &Bearer) -> Result<(), RevokedToken> {
         if !self.is_caught_up() {
             return Err(RevokedToken::Unknown);
         }
@@ -317,7 +358,9 @@ impl Revocations {
         let (number, cut) = {
             let mut state = self.state();
             if let Some(id) = state.list.revoking(bearer, SystemTime::now()) {
-                return Err(RevokedToken::By(id));
+                let revoked = RevokedToken::By(id);
+                self.count(&revoked);
+                return Err(revoked);
             }
             let trace = state.list.trace(bearer);
             state.streams.add(trace)

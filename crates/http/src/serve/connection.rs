@@ -25,12 +25,13 @@ use tokio::time::{Instant, Sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::arrival::{Arrival, Socket, arrive};
+use super::counts::OpenConnection;
 use super::handover::Handover;
 #[cfg(feature = "tls")]
 use super::io;
 use super::kept::kept;
 use super::lent::{Lent, lend};
-use super::places::{Places, Standing};
+use super::places::{Place, Places, Standing};
 use super::requests::Requests;
 use super::streams::{self, StreamTasks};
 #[cfg(feature = "tls")]
@@ -38,7 +39,7 @@ use super::tls;
 use super::trusted::TrustedProxies;
 use super::unread::Unread;
 use super::version::{self, Version};
-use super::visit::Visit;
+use super::visit::{Excess, Visit};
 use super::worded::Worded;
 use super::{ConnectionLimits, ServeCounts};
 use crate::{Drain, Origins};
@@ -58,6 +59,34 @@ pub(crate) struct House {
     #[cfg(feature = "tls")]
     pub(crate) tls: Option<tls::Tls>,
     pub(crate) protocols: Protocols,
+}
+
+/// A connection that was accepted.
+pub(crate) struct Caller {
+    socket: TcpStream,
+    peer: SocketAddr,
+    /// How it stood with all connections, counting this one.
+    in_all: Standing,
+    _open: OpenConnection,
+}
+
+impl House {
+    /// Lets a connection in, unless there are far too many.
+    pub(crate) fn let_in(&self, socket: TcpStream, peer: SocketAddr) -> Option<Caller> {
+        let open = self.counts.open();
+        let in_all = self.standing();
+        if in_all == Standing::FarOver {
+            self.counts.refused_as_full();
+            tracing::debug!(%peer, "closed a connection: there are far more than there may be");
+            return None;
+        }
+        Some(Caller { socket, peer, in_all, _open: open })
+    }
+
+    /// How it stands with all connections.
+    pub(crate) fn standing(&self) -> Standing {
+        self.limits.standing(self.counts.connections_open())
+    }
 }
 
 /// hyper, set up.
@@ -86,8 +115,8 @@ impl Protocols {
 }
 
 /// Serves one connection until the client leaves, a limit is passed, the drain has emptied it, or the fan-out has it.
-pub(crate) async fn run(socket: TcpStream, peer: SocketAddr, house: Arc<House>) {
-    let _open = house.counts.open();
+pub(crate) async fn run(caller: Caller, house: Arc<House>) {
+    let Caller { socket, peer, in_all, _open } = caller;
     let arriving = tokio::time::timeout(house.limits.handshake_timeout, arrive(socket, peer, &house));
     let arrived = tokio::select! {
         arrived = arriving => arrived,
@@ -98,9 +127,14 @@ pub(crate) async fn run(socket: TcpStream, peer: SocketAddr, house: Arc<House>) 
         return tracing::debug!(%peer, "cut a connection that did not come to the end of its handshake");
     };
     let Some(Arrival { socket, origin, place }) = arrived else { return };
-    let is_refused = place.as_ref().is_some_and(|place| place.standing() > Standing::Within);
+    let of_client = place.as_ref().map_or(Standing::Within, Place::standing);
+    let excess = match (of_client, in_all) {
+        (Standing::Within, Standing::Within) => None,
+        (Standing::Within, _) => Some(Excess::InAll),
+        _ => Some(Excess::OfClient),
+    };
     let spoken = Arc::new(AtomicBool::new(false));
-    let visit = Arc::new(Visit { house: house.clone(), origin, is_refused, spoken });
+    let visit = Arc::new(Visit { house: house.clone(), origin, excess, spoken });
     // hyper's own head timeout ends with the first request's, and knows nothing of who never asks.
     let silence = Box::pin(tokio::time::sleep(house.limits.head_timeout));
     match socket {

@@ -18,6 +18,7 @@ struct Totals {
     accept_failures: AtomicU64,
     handshake_failures: AtomicU64,
     refused: AtomicU64,
+    refused_full: AtomicU64,
     fanout: OnceLock<Fanout>,
 }
 
@@ -75,6 +76,12 @@ impl ServeCounts {
         self.0.refused.load(Ordering::Relaxed)
     }
 
+    /// How many requests, or connections without one, were refused because there were as many connections as there may be in all.
+    #[must_use]
+    pub fn refused_full(&self) -> u64 {
+        self.0.refused_full.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn open(&self) -> OpenConnection {
         self.0.opened.fetch_add(1, Ordering::AcqRel);
         OpenConnection(self.clone())
@@ -95,6 +102,10 @@ impl ServeCounts {
 
     pub(crate) fn refused(&self) {
         self.0.refused.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn refused_as_full(&self) {
+        self.0.refused_full.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn accept_failed(&self) {

@@ -104,7 +104,8 @@ impl Handover {
         let mut head = head(framing, &shaped);
         framing.put(parts.opening.as_ref().map_or(&[], |opening| opening.as_bytes()), &mut head);
         let keep_alive = parts.keep_alive.interval().map(|after| (after, parts.keep_alive.to_frame()));
-        let terms = Terms { keep_alive, ends_at: deadline.ends_at().map(Instant::into_std), framing };
+        let ends_at = deadline.ends_at().map(Instant::into_std);
+        let terms = Terms { keep_alive, ends_at, expires_at: deadline.expires_at(), framing };
         self.0.socket.await_flush();
         *self.stream() = Some(Stream { head, subscription, terms, guest, ticket: deadline.into_ticket() });
         None

@@ -3,6 +3,8 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use super::places::Standing;
+
 /// What one connection may use before it is refused or cut. Nobody else is touched by that.
 ///
 /// ```
@@ -42,11 +44,23 @@ pub struct ConnectionLimits {
     /// for whoever accepts an event stream an empty one that says when to come back, because `EventSource` gives up for good
     /// after any other status. Twice as many: closed without an answer.
     pub per_client_max: Option<NonZeroUsize>,
+    /// How many connections there may be in all, those that the fan-out has included. Default: `None`, no limit but the
+    /// system's, and whoever comes when the process has no file descriptor left waits until one ends.
+    ///
+    /// More: refused like a client's that has too many, for as long as it is so. A sixteenth more, and 16 at least: closed
+    /// without an answer, so leave room for that.
+    pub connections_max: Option<NonZeroUsize>,
 }
 
 impl ConnectionLimits {
     /// hyper refuses to work with a smaller buffer.
     const HEAD_BYTES_LEAST: usize = 8 * 1024;
+
+    /// How it stands with so many connections.
+    pub(crate) fn standing(&self, connections: u64) -> Standing {
+        let most = self.connections_max.map_or(u64::MAX, |most| most.get() as u64);
+        Standing::of(connections, most, most.saturating_add((most / 16).max(16)))
+    }
 
     pub(crate) fn head_buffer_bytes(&self) -> usize {
         self.head_bytes_max.max(Self::HEAD_BYTES_LEAST)
@@ -65,6 +79,7 @@ impl Default for ConnectionLimits {
             http2_ping_timeout: Duration::from_secs(30),
             drain_grace: Duration::from_secs(5),
             per_client_max: None,
+            connections_max: None,
         }
     }
 }

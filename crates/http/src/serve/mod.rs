@@ -228,7 +228,10 @@ impl Serve {
             tokio::select! {
                 () = drain.begun() => break,
                 (socket, peer) = accept.next() => {
-                    connections.spawn(connection::run(socket, peer, house.clone()));
+                    // Judged here, for tasks that have not begun hold file descriptors, too.
+                    if let Some(caller) = house.let_in(socket, peer) {
+                        connections.spawn(connection::run(caller, house.clone()));
+                    }
                 }
                 Some(ended) = connections.join_next() => log_panic(ended),
             }

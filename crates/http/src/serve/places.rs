@@ -24,15 +24,26 @@ pub(crate) struct Place {
     standing: Standing,
 }
 
-/// How a client stood when it took a place.
+/// How a client, or all together, stood when a place was taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Standing {
-    /// It has no more than it may.
+    /// There are no more than there may be.
     Within,
-    /// It has more; it may be told.
+    /// There are more; who has come may be told.
     Over,
-    /// It has more than twice as many; telling it would be another way to be held up by it.
+    /// There are far more; telling them would be another way to be held up by them.
     FarOver,
+}
+
+impl Standing {
+    /// With `count` places, where there may be `most`, and above `far` nobody is told.
+    pub(crate) fn of(count: u64, most: u64, far: u64) -> Self {
+        match count {
+            count if count <= most => Self::Within,
+            count if count <= far => Self::Over,
+            _ => Self::FarOver,
+        }
+    }
 }
 
 impl Places {
@@ -51,11 +62,8 @@ impl Places {
         let mut taken = self.taken();
         let count = taken.entry(client).or_default();
         *count += 1;
-        let standing = match *count {
-            count if count <= self.most => Standing::Within,
-            count if count <= self.most.saturating_mul(2) => Standing::Over,
-            _ => Standing::FarOver,
-        };
+        let most = self.most as u64;
+        let standing = Standing::of(*count as u64, most, most.saturating_mul(2));
         drop(taken);
         Place { places: self.clone(), client, standing }
     }

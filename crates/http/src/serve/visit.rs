@@ -1,4 +1,4 @@
-//! Answers the requests of one connection: says whose each is, and refuses those of a client that has too many.
+//! Answers the requests of one connection: says whose each is, and refuses those of a client that has too many, or of all.
 //!
 //! What is answered to the others is the application's matter.
 
@@ -21,10 +21,19 @@ use crate::{jitter, stream};
 pub(crate) struct Visit {
     pub(crate) house: Arc<House>,
     pub(crate) origin: Origin,
-    /// Whether the client has too many connections already, counting this one.
-    pub(crate) is_refused: bool,
+    /// Of what there were too many when the connection began, counting this one.
+    pub(crate) excess: Option<Excess>,
     /// Whether a handler was called.
     pub(crate) spoken: Arc<AtomicBool>,
+}
+
+/// Of what there are too many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Excess {
+    /// Of the client's connections.
+    OfClient,
+    /// Of connections, whosever.
+    InAll,
 }
 
 impl Visit {
@@ -41,16 +50,21 @@ impl Visit {
         if client.address != self.origin.address || client.address != client.peer.ip().to_canonical() {
             guest.address = Some(client.address);
         }
-        let mut is_refused = self.is_refused;
+        // A connection over HTTP/2 is left open, and may find room later.
+        let is_over =
+            |excess: &Excess| *excess == Excess::OfClient || self.house.standing() > Standing::Within;
+        let mut excess = self.excess.filter(is_over);
         if self.counts_requests(&client, request.version())
             && let Some(places) = &self.house.places
         {
             let place = places.take(client.address);
-            is_refused |= place.standing() > Standing::Within;
+            if place.standing() > Standing::Within {
+                excess = Some(Excess::OfClient);
+            }
             guest.place = Some(place);
         }
-        if is_refused {
-            let refused = self.refuse(&client, &request);
+        if let Some(excess) = excess {
+            let refused = self.refuse(excess, &client, &request);
             return (self.house.cors.let_read(&request, refused).await, guest);
         }
         request.extensions_mut().insert(client);
@@ -68,16 +82,25 @@ impl Visit {
         version == Version::HTTP_2
     }
 
-    fn refuse(&self, client: &ClientInfo, request: &Request<Body>) -> Response {
-        self.house.counts.refused();
-        tracing::debug!(address = %client.address, "refused a request of a client that has too many");
-        let most = self.house.places.as_ref().map_or(0, |places| places.most());
-        let mut response = stream::sent_away(request.headers()).unwrap_or_else(|| {
-            let sentence = format!("One client may have {most} connections at a time.");
-            Refusal::too_many(sentence, jitter::reconnection_time()).into_response()
-        });
+    fn refuse(&self, excess: Excess, client: &ClientInfo, request: &Request<Body>) -> Response {
+        let (house, address) = (&self.house, client.address);
+        let sentence = match excess {
+            Excess::OfClient => {
+                house.counts.refused();
+                tracing::debug!(%address, "refused a request of a client that has too many");
+                let most = house.places.as_ref().map_or(0, |places| places.most());
+                format!("One client may have {most} connections at a time.")
+            }
+            Excess::InAll => {
+                house.counts.refused_as_full();
+                tracing::debug!(%address, "refused a request: there are too many connections");
+                "There are as many connections as there may be.".to_owned()
+            }
+        };
+        let mut response = stream::sent_away(request.headers())
+            .unwrap_or_else(|| Refusal::too_many(sentence, jitter::reconnection_time()).into_response());
         // The connection is the one that is too much, unless it is a proxy's. HTTP/2 has no such header.
-        if self.is_refused && request.version() < Version::HTTP_2 {
+        if self.excess.is_some() && request.version() < Version::HTTP_2 {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         response

@@ -23,6 +23,7 @@ pub(crate) use api::routes;
 pub(crate) use document::AsAsked;
 
 use crate::Payloads;
+use crate::refusal::Refusal;
 use crate::token::Language;
 use document::{Around, Subscriber, Subscription};
 use registry::{Change, Registry};
@@ -74,9 +75,29 @@ impl Subscriptions {
         self.begun.get_or_try_init(|| hub.begin_presence(&namespace)).await.copied()
     }
 
+    /// Whether each matcher can be told of: its topic, with the subscriber in it, may be too long for one.
+    ///
+    /// # Errors
+    /// 400, for the first that is: nobody subscribes unseen.
+    pub(crate) fn check(&self, asked: &[AsAsked]) -> Result<(), Refusal> {
+        let is_told = |asked: &AsAsked| {
+            let subscription = Subscription { asked: asked.clone(), payload: None };
+            Topic::parse(subscription.path(&self.hub_path, NOBODY)).is_ok()
+        };
+        match asked.iter().find(|asked| !is_told(asked)) {
+            Some(AsAsked { text, .. }) => Err(Refusal::bad(format!(
+                "The matcher of {} bytes is too long: this hub lists its active subscriptions under topics of at most {} \
+                 bytes, which hold the matcher percent-encoded.",
+                text.len(),
+                Topic::BYTES_MAX
+            ))),
+            None => Ok(()),
+        }
+    }
+
     /// Has a subscriber's coming announced, and its going when `subscription` ends.
     ///
-    /// A matcher that is asked for twice counts once (M-028); one whose topic would be too long to publish is left out.
+    /// A matcher that is asked for twice counts once (M-028).
     pub(crate) fn attend(
         self: &Arc<Self>,
         hub: &Hub,
@@ -209,6 +230,9 @@ fn is_for_good(error: &PublishError) -> bool {
 }
 
 /// Draws a subscriber's id: a random UUID, of nothing that the client has any say in (M-147).
+/// As long as every subscriber's id.
+const NOBODY: &str = "urn:uuid:00000000-0000-4000-8000-000000000000";
+
 fn subscriber_id() -> Result<String, getrandom::Error> {
     let mut random = [0; 16];
     getrandom::fill(&mut random)?;

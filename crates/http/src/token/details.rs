@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use fanfare_hub::{Matcher, MatcherError, forbidden_character};
+use fanfare_hub::{CompileBudget, Matcher, MatcherError, forbidden_character};
 use serde_json::Value;
 use url::Url;
 
@@ -194,10 +194,23 @@ impl Language {
     /// # Errors
     /// It is malformed, or too large.
     pub fn matcher(self, text: &str, hub_url: &Url) -> Result<Matcher, MatcherError> {
+        self.matcher_within(text, hub_url, &mut CompileBudget::default())
+    }
+
+    /// The same, at the cost of a budget that others share.
+    ///
+    /// # Errors
+    /// It is malformed, too large, or more than is left of the budget.
+    pub fn matcher_within(
+        self,
+        text: &str,
+        hub_url: &Url,
+        budget: &mut CompileBudget,
+    ) -> Result<Matcher, MatcherError> {
         match self {
             Self::Exact => Matcher::exact(text),
-            Self::UrlPattern => Matcher::url_pattern(text, hub_url.as_str()),
-            Self::Selector => Matcher::topic_selector(text),
+            Self::UrlPattern => Matcher::url_pattern_within(text, hub_url.as_str(), budget),
+            Self::Selector => Matcher::topic_selector_within(text, budget),
         }
     }
 }

@@ -1,10 +1,13 @@
 //! Why a token is refused, for whoever runs the hub.
 //!
 //! The sentences go to debug logs and to whoever explains a token; whoever sent it hears `invalid_token` and no more
-//! (M-104). None of them quotes the token, a key or the text of a claim.
+//! (M-104). None of them quotes the token, a key or the text of a claim, but for a matcher
+//! that an [`Explanation`](super::Explanation) finds fault with.
 
 use std::fmt;
 use std::time::Duration;
+
+use fanfare_hub::MatcherError;
 
 use super::algorithm::Algorithm;
 use super::details::DetailFault;
@@ -124,6 +127,9 @@ pub enum TokenError {
         /// What is wrong with it.
         fault: DetailFault,
     },
+    /// A matcher does not compile, or costs too much with the others of the token. A verifier does not look; an
+    /// [`Explanation`](super::Explanation) does, as the hub does.
+    Matcher(MatcherError),
 }
 
 /// A part of a token that holds JSON.
@@ -202,11 +208,19 @@ impl fmt::Display for TokenError {
             Self::Detail { index, fault } => write!(f, "entry {index} of \"authorization_details\": {fault}"),
             Self::TooMany { what, limit } => write!(f, "the token has more than {limit} {what}"),
             Self::LegacyMatcher { fault } => write!(f, "a matcher of the claim \"mercure\": {fault}"),
+            Self::Matcher(_) => f.write_str("the hub cannot use the topics that it grants"),
         }
     }
 }
 
-impl std::error::Error for TokenError {}
+impl std::error::Error for TokenError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Matcher(error) => Some(error),
+            _ => None,
+        }
+    }
+}
 
 /// Writes `items` with commas between, or `none`.
 fn join(f: &mut fmt::Formatter<'_>, items: &[impl fmt::Display], none: &str) -> fmt::Result {

@@ -1,13 +1,14 @@
 //! Tells a person what a token says, and why the hub would refuse it.
 //!
-//! What is shown is what somebody wrote, believed or not; only the verdicts come from [`Verifier::verify`]. It is for
+//! What is shown is what somebody wrote, believed or not; only the verdicts come from [`Verifier::verify`] and from what compiles. It is for
 //! whoever runs the hub, never for whoever sent the token (M-104).
 
 use std::fmt;
 use std::time::SystemTime;
 
-use fanfare_hub::forbidden_character;
+use fanfare_hub::{CompileBudget, forbidden_character};
 use serde_json::Value;
+use url::Url;
 
 use super::claims::{self, Claims};
 use super::details::{self, Detail};
@@ -18,6 +19,8 @@ use super::legacy;
 use super::limits::TokenLimits;
 use super::span::rounded;
 use super::verifier::{Role, Verifier};
+use crate::causes::Causes;
+use crate::mercure::DEFAULT_HUB_URL;
 
 /// What a token says. Its `Display` is a page of text, in which nothing can move a terminal's cursor.
 ///
@@ -36,7 +39,7 @@ use super::verifier::{Role, Verifier};
 pub struct Explanation {
     /// The header and the claims as they were sent, or why they cannot be read.
     pub parts: Result<Parts, TokenError>,
-    /// What [`Verifier::verify`] answers for each role. Empty if there was none to ask.
+    /// What [`Verifier::verify`] answers for each role, and whether a hub could use what is granted. Empty if there was none to ask.
     pub verdicts: Vec<(Role, Result<Claims, TokenError>)>,
     /// Whom the verifier trusts.
     pub trusted_issuers: Vec<String>,
@@ -63,7 +66,8 @@ impl Explanation {
         let mut verdicts = Vec::new();
         for role in [Role::Publisher, Role::Subscriber] {
             if let Some(verifier) = verifier {
-                verdicts.push((role, verifier.verify(token, role, now).await));
+                let genuine = verifier.verify(token, role, now).await;
+                verdicts.push((role, genuine.and_then(|claims| usable(claims, verifier))));
             }
         }
         let mut trusted_issuers: Vec<String> =
@@ -71,6 +75,21 @@ impl Explanation {
         trusted_issuers.sort();
         Self { parts: Parts::read(token), verdicts, trusted_issuers, now }
     }
+}
+
+/// Compiles what is granted as the hub does, with its default limits.
+fn usable(claims: Claims, verifier: &Verifier) -> Result<Claims, TokenError> {
+    // Relative patterns stand for whatever is beside the hub.
+    let hub_url = verifier.audience().and_then(|audience| Url::parse(audience).ok());
+    let hub_url = hub_url.or_else(|| Url::parse(DEFAULT_HUB_URL).ok());
+    let mut budget = CompileBudget::default();
+    for topic in claims.details.iter().flat_map(|detail| &detail.topics) {
+        if let Some(hub_url) = &hub_url {
+            let compiled = topic.language.matcher_within(&topic.text, hub_url, &mut budget);
+            compiled.map_err(TokenError::Matcher)?;
+        }
+    }
+    Ok(claims)
 }
 
 impl Parts {
@@ -93,7 +112,7 @@ impl fmt::Display for Explanation {
         for (role, verdict) in &self.verdicts {
             match verdict {
                 Ok(_) => writeln!(f, "As {role}: accepted.")?,
-                Err(error) => writeln!(f, "As {role}: refused; {error}.")?,
+                Err(error) => writeln!(f, "As {role}: refused; {}.", Causes(error))?,
             }
         }
         if self.verdicts.iter().any(|(_, verdict)| *verdict == Err(TokenError::UnknownIssuer)) {

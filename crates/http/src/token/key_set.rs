@@ -41,6 +41,8 @@ struct Reading {
     json: Vec<u8>,
     /// When a token asked for a key that was not there.
     asked: Option<Instant>,
+    /// When what was read last is to be read again.
+    due: Option<Instant>,
 }
 
 /// A token that names a key which is not there makes us read the set again, but not more often than this.
@@ -106,6 +108,11 @@ impl KeySet {
     pub(super) async fn keep_fresh(self) {
         if matches!(self.shared.source, Source::Inline) {
             return;
+        }
+        // What was read a moment ago, before the hub began to serve, need not be fetched twice.
+        let due = self.shared.reading.lock().await.due;
+        if let Some(due) = due {
+            tokio::time::sleep_until(due).await;
         }
         let mut retry = RETRY;
         loop {
@@ -186,6 +193,7 @@ impl KeySet {
             *self.shared.keys.write().unwrap_or_else(PoisonError::into_inner) = keys.into();
             reading.json = json;
         }
+        reading.due = Instant::now().checked_add(pause);
         Ok(pause)
     }
 

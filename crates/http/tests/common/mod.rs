@@ -3,6 +3,7 @@
 
 #[path = "../../../hub/tests/support/chunks.rs"]
 mod chunks;
+pub(crate) mod failing;
 pub(crate) mod socket;
 
 use std::time::Duration;

@@ -82,3 +82,27 @@ fn a_page_can_be_made_without_any_key_and_moves_no_cursor() {
         page.chars().find(|c| *c != '\n' && fanfare_hub::forbidden_character(&c.to_string()).is_some());
     assert_eq!(moving, None, "{page:?}");
 }
+
+#[test]
+fn a_page_tells_when_the_hub_could_not_use_what_a_genuine_token_grants_m112_m117() {
+    let grants = |texts: &[&str]| {
+        let topics: Vec<_> =
+            texts.iter().map(|text| json!({ "match": text, "match_type": "urlpattern" })).collect();
+        let detail = json!({
+            "type": "https://mercure.rocks/authorization-detail",
+            "actions": ["publish"],
+            "topics": topics,
+        });
+        page(&token(&with("authorization_details", json!([detail]))), Some(modern()))
+    };
+    assert!(grants(&["/a/:id"]).contains("As publisher: accepted."));
+    let refused = "As publisher: refused; the hub cannot use the topics that it grants: ";
+    let malformed = grants(&["/a/:id", "/(x"]);
+    assert!(malformed.contains(&format!("{refused}invalid topic matcher pattern \"/(x\".")), "{malformed}");
+    let costly = format!("/((?i){})", "\\PL".repeat(200));
+    let costly = grants(&[&costly]);
+    assert!(
+        costly.contains(&format!("{refused}the patterns take too much work to compile; use fewer")),
+        "{costly}"
+    );
+}

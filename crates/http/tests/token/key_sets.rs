@@ -103,6 +103,23 @@ async fn a_file_that_changes_is_followed_and_a_bad_one_changes_nothing_m106() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_set_that_was_read_at_the_start_is_read_again_when_it_is_due_m106() {
+    let (_folder, path) = file(&set(&["ed25519"]));
+    let hub = trusting(KeySet::from_file(&path));
+    assert!(hub.load().await.is_empty());
+    std::fs::write(&path, set(&["p256"])).expect("a file");
+    let keeping = {
+        let hub = hub.clone();
+        tokio::spawn(async move { hub.keep_fresh().await })
+    };
+    tokio::time::sleep(Duration::from_secs(9)).await;
+    assert_eq!(verify(&hub, &token("ed25519")).await, Ok(()));
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(verify(&hub, &token("ed25519")).await, Err(TokenError::UnknownKeyId));
+    keeping.abort();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_made_up_kid_makes_us_read_once_in_half_a_minute_m106() {
     let (_folder, path) = file(&set(&["p256"]));
     let hub = trusting(KeySet::from_file(&path));

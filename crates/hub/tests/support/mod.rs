@@ -1,7 +1,8 @@
-//! What the hub's tests share: a clock to turn by hand, a waker that remembers, and an engine that misbehaves.
+//! What the hub's tests share: a clock to turn by hand, a waker that remembers, readers, and engines that misbehave.
 #![allow(dead_code, clippy::missing_panics_doc, clippy::must_use_candidate, missing_docs, unreachable_pub)]
 
 pub mod chunks;
+pub mod polled;
 pub mod puppet;
 pub mod shelf;
 pub mod toy;
@@ -14,7 +15,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant, SystemTime};
 
-use fanfare_hub::{Clock, Delivery, Entry, Gap, SubscribeError, Subscription, Topic};
+use fanfare_hub::{Clock, Delivery, GapReason, Hub, Position, Resume, SubscribeError, Subscription, Topic};
 use fanfare_wire::{EventId, EventName};
 use futures_core::Stream;
 
@@ -82,61 +83,163 @@ pub fn name(text: &str) -> EventName {
     EventName::parse(text).expect("a name")
 }
 
-/// Polls until something comes, or nothing is ready and nobody rang in between.
-pub fn poll(subscription: &mut Subscription) -> Poll<Option<Result<Delivery, SubscribeError>>> {
-    let bell = Arc::new(Bell::default());
-    loop {
-        let polled = Pin::new(&mut *subscription).poll_next(&mut Context::from_waker(&bell.waker()));
-        if polled.is_ready() || !bell.was_rung() {
-            return polled;
+/// What a reader got, as far as its client can tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Got {
+    pub what: What,
+    pub id: EventId,
+    /// Where in the log it stands, which nobody tells the client of a socket.
+    pub position: Option<Position>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum What {
+    /// An event with one line of data.
+    Event {
+        data: String,
+    },
+    Bookmark,
+    Gap {
+        reason: GapReason,
+        after: Option<EventId>,
+    },
+}
+
+impl Got {
+    pub fn data(&self) -> &str {
+        match &self.what {
+            What::Event { data } => data,
+            other => panic!("expected an event, got {other:?}"),
+        }
+    }
+
+    pub fn reason(&self) -> GapReason {
+        match self.what {
+            What::Gap { reason, .. } => reason,
+            ref other => panic!("expected a gap, got {other:?}"),
+        }
+    }
+
+    pub fn after(&self) -> Option<&EventId> {
+        match &self.what {
+            What::Gap { after, .. } => after.as_ref(),
+            other => panic!("expected a gap, got {other:?}"),
         }
     }
 }
 
-pub fn next(subscription: &mut Subscription) -> Delivery {
-    match poll(subscription) {
-        Poll::Ready(Some(Ok(delivery))) => delivery,
-        other => panic!("expected a delivery, got {other:?}"),
+impl From<Delivery> for Got {
+    fn from(delivery: Delivery) -> Self {
+        let what = match &delivery {
+            Delivery::Event(entry) => {
+                let text = String::from_utf8(entry.frame().as_bytes().to_vec()).expect("UTF-8");
+                let data = text.lines().find_map(|line| line.strip_prefix("data: ")).expect("a data line");
+                What::Event { data: data.to_owned() }
+            }
+            Delivery::Bookmark(_) => What::Bookmark,
+            Delivery::Gap(gap) => What::Gap { reason: gap.reason(), after: gap.after().cloned() },
+            other => panic!("no such delivery is known here: {other:?}"),
+        };
+        Self { what, id: delivery.id().clone(), position: Some(delivery.position()) }
     }
 }
 
-pub fn next_event(subscription: &mut Subscription) -> Arc<Entry> {
-    match next(subscription) {
-        Delivery::Event(entry) => entry,
-        other => panic!("expected an event, got {other:?}"),
+/// Somebody who reads: a subscription that is polled, or the client of a socket.
+///
+/// A polled one takes what there is at that moment and nothing before. Whoever serves sockets does nothing but while
+/// one of them is asked for something; then it does all it can, for all of them.
+pub trait Read {
+    /// Whether it is the client of a socket, which is not told why its stream ended.
+    const IS_SERVED: bool;
+
+    /// Takes what comes next, and has `bell` rung once there is something, or once it should be asked again.
+    fn take(&mut self, bell: &Arc<Bell>) -> Poll<Option<Result<Got, SubscribeError>>>;
+
+    /// It is not asked again soon, and nothing is to be kept for it.
+    fn pause(&mut self) {}
+
+    /// Takes what comes next, unless nothing is ready and nobody rang in between.
+    fn take_ready(&mut self) -> Poll<Option<Result<Got, SubscribeError>>> {
+        let bell = Arc::new(Bell::default());
+        loop {
+            let taken = self.take(&bell);
+            if taken.is_ready() || !bell.was_rung() {
+                return taken;
+            }
+        }
     }
 }
 
-pub fn next_gap(subscription: &mut Subscription) -> Gap {
-    match next(subscription) {
-        Delivery::Gap(gap) => gap,
-        other => panic!("expected a gap, got {other:?}"),
+impl Read for Subscription {
+    const IS_SERVED: bool = false;
+
+    fn take(&mut self, bell: &Arc<Bell>) -> Poll<Option<Result<Got, SubscribeError>>> {
+        Pin::new(self).poll_next(&mut Context::from_waker(&bell.waker())).map_ok(Got::from)
+    }
+
+    fn pause(&mut self) {
+        Subscription::pause(self);
     }
 }
 
-pub fn assert_waiting(subscription: &mut Subscription) {
-    let polled = poll(subscription);
-    assert!(polled.is_pending(), "expected nothing, got {polled:?}");
+pub fn next(reader: &mut impl Read) -> Got {
+    match reader.take_ready() {
+        Poll::Ready(Some(Ok(got))) => got,
+        other => panic!("expected something, got {other:?}"),
+    }
 }
 
-/// The `data` of an event with one line of it.
-pub fn data(entry: &Entry) -> String {
-    let text = String::from_utf8(entry.frame().as_bytes().to_vec()).expect("UTF-8");
-    let data = text.lines().find_map(|line| line.strip_prefix("data: ")).expect("a data line");
-    data.to_owned()
+pub fn next_event(reader: &mut impl Read) -> Got {
+    let got = next(reader);
+    got.data();
+    got
 }
 
-/// The `data` of every event that is ready, bookmarks left out.
-pub fn ready_data(subscription: &mut Subscription) -> Vec<String> {
+pub fn next_gap(reader: &mut impl Read) -> Got {
+    let got = next(reader);
+    got.reason();
+    got
+}
+
+pub fn assert_waiting(reader: &mut impl Read) {
+    let taken = reader.take_ready();
+    assert!(taken.is_pending(), "expected nothing, got {taken:?}");
+}
+
+pub fn assert_ended(reader: &mut impl Read) {
+    let taken = reader.take_ready();
+    assert!(matches!(taken, Poll::Ready(None)), "expected the end, got {taken:?}");
+}
+
+/// It ends, for a reason that whoever is polled tells.
+pub fn assert_failed<R: Read>(reader: &mut R, is_expected: impl Fn(&SubscribeError) -> bool) {
+    if !R::IS_SERVED {
+        match reader.take_ready() {
+            Poll::Ready(Some(Err(error))) if is_expected(&error) => {}
+            other => panic!("expected another failure, got {other:?}"),
+        }
+    }
+    assert_ended(reader);
+}
+
+/// The data of every event that is ready, bookmarks left out.
+pub fn ready_data(reader: &mut impl Read) -> Vec<String> {
     let mut all = Vec::new();
-    while let Poll::Ready(Some(delivery)) = poll(subscription) {
-        match delivery.expect("no error") {
-            Delivery::Event(entry) => all.push(data(&entry)),
-            Delivery::Bookmark(_) => {}
-            other => panic!("expected events, got {other:?}"),
+    while let Poll::Ready(Some(got)) = reader.take_ready() {
+        let got = got.expect("no error");
+        if got.what != What::Bookmark {
+            all.push(got.data().to_owned());
         }
     }
     all
+}
+
+/// Where in a log in memory an id stands.
+pub fn position_of(hub: &Hub, id: &EventId) -> Position {
+    match now(hub.subscribe("what nobody publishes").after(id.clone()).opened()) {
+        Ok(Resume::Resumed { after }) => *after,
+        other => panic!("{id:?} is not where somebody stands: {other:?}"),
+    }
 }
 
 /// Runs a future that needs nobody else's help.

@@ -73,6 +73,11 @@ pub fn id_of(place: Place) -> EventId {
     key().encipher(place)
 }
 
+/// Where an id that it made stands.
+pub fn position_of(id: &EventId) -> Position {
+    key().decipher(id).expect("an id of the puppet's").position
+}
+
 fn origin(epoch: u32, from: Position) -> Origin {
     let check_before = if from <= 1 { Check::START } else { check(from - 1) };
     Origin { epoch, key: key(), from, next: from, check_before }

@@ -70,6 +70,11 @@ impl Toy {
         IdKey::new(*b"a toy's own key!")
     }
 
+    /// Where an id that its hub made stands.
+    pub fn position_of(id: &EventId) -> Position {
+        Self::key().decipher(id).expect("an id of the toy's").position
+    }
+
     pub fn answer_next(&self, answer: NextAnswer) {
         locked(&self.state).next_answer = answer;
     }

@@ -31,6 +31,7 @@ use self::command::CONFIG;
 use self::layers::Layers;
 use self::variables::Variables;
 use crate::flags::{self, Flags, Init, Serve};
+use crate::revoke::Revoke;
 use crate::token::Token;
 
 /// The flag with which there is HTTPS.
@@ -45,6 +46,7 @@ pub(crate) enum Ask {
     Check(Box<Config>),
     Init(Init),
     Token(Box<Token>),
+    Revoke(Box<Revoke>),
 }
 
 /// All settings, and where they come from.
@@ -128,6 +130,7 @@ fn ask(matches: &ArgMatches, Found { file, set, issuers, notes }: Found) -> Resu
         flags::Command::Check(serve) => Ask::Check(config(serve)),
         flags::Command::Config(flags::Config::Init(init)) => Ask::Init(init),
         flags::Command::Token(token) => Ask::Token(Box::new(token)),
+        flags::Command::Revoke(revoke) => Ask::Revoke(revoke),
     })
 }
 

@@ -2,10 +2,14 @@
 //!
 //! An event is as old as the program has seen it become, and never older than one before it.
 
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use crate::common::{Hub, PATIENCE};
+use fanfare_http::token::{Algorithm, Language, Mint, SigningKey, TopicMatcher};
+
+use crate::common::{HUB, Hub, PATIENCE};
 use crate::disk::Disk;
 use crate::history::{Answer, Sent, check, kept, publish, publish_with};
 
@@ -106,5 +110,50 @@ fn what_is_too_old_goes_in_time_though_the_clock_was_set_back() {
     let since = Instant::now();
     while hub.get("/metrics").2.contains("fanfare_disk_oldest_position{hub=\"default\"} 1\n") {
         assert!(since.elapsed() < PATIENCE, "an event of two seconds is kept for an hour");
+    }
+}
+
+/// A token for the keys of `--dev`, good for half an hour.
+fn token() -> String {
+    let all = [TopicMatcher::new(Language::UrlPattern, "*").unwrap()];
+    let key = SigningKey::secret(Algorithm::Hs256, "!ChangeThisMercureHubJWTSecretKey!").unwrap();
+    let mint = Mint::modern("https://localhost", "https://localhost/.well-known/mercure").subscribe(all);
+    mint.lifetime(Duration::from_secs(1_800)).sign(&key, SystemTime::now()).unwrap()
+}
+
+/// A stream that curl reads, once it has begun.
+fn stream(hub: &Hub, arguments: &[&str]) -> (Child, BufReader<std::process::ChildStdout>) {
+    let mut curl = Command::new("curl");
+    curl.args(["--silent", "--no-buffer", "--noproxy", "*", "--max-time", "60"]).args(arguments);
+    curl.arg(format!("http://{}{HUB}?match=a", hub.address()));
+    let mut curl = curl.stdout(Stdio::piped()).spawn().expect("curl runs");
+    let mut read = BufReader::new(curl.stdout.take().unwrap());
+    let mut line = String::new();
+    read.read_line(&mut line).unwrap();
+    assert_eq!(line, ":\n");
+    (curl, read)
+}
+
+/// Goal: nobody reads on behind the end of a token because the clock was wrong when the stream began (P7); and nobody else is sent away.
+/// Method: a stream that the fan-out writes and one that hyper does, with tokens that are good for half an hour; then it is an hour later.
+#[test]
+fn a_clock_that_is_set_past_the_end_of_a_token_ends_its_streams_and_no_others_m060() {
+    let Some(disk) = Disk::new() else { return };
+    let hub = disk.start(&[]);
+    let with_token = format!("Authorization: Bearer {}", token());
+    let anonymous = ["--http1.1", "--http2-prior-knowledge"].map(|version| stream(&hub, &[version]));
+    let streams = ["--http1.1", "--http2-prior-knowledge"]
+        .map(|version| stream(&hub, &[version, "--header", &with_token]));
+    disk.set_clock(HOUR);
+    for (mut curl, mut read) in streams {
+        let mut rest = String::new();
+        read.read_to_string(&mut rest).unwrap();
+        assert!(curl.wait().unwrap().success(), "it ends in order: {rest}");
+    }
+    assert_eq!(hub.publish("topic=a&data=still+there").0, 200);
+    for (mut curl, read) in anonymous {
+        assert!(read.lines().any(|line| line.unwrap() == "data: still there"));
+        curl.kill().unwrap();
+        curl.wait().unwrap();
     }
 }

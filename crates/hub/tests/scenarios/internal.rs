@@ -1,12 +1,12 @@
 //! What the hub tells itself reaches nobody else, live or replayed, whatever they ask for and may read (P7).
 
-mod support;
-
 use std::task::Waker;
 
 use fanfare_hub::{Due, Framing, Grant, Hub, Look, Matcher, Publication, Selection, Subscription, Topic};
 use fanfare_wire::Event;
-use support::{assert_waiting, id, now, ready_data, topic};
+
+use super::reader::read;
+use super::support::{assert_waiting, id, now, ready_data, topic};
 
 fn internal() -> Topic {
     Topic::internal("x")
@@ -26,7 +26,7 @@ fn publish(hub: &Hub) {
 }
 
 /// Everything that can be asked for, and everything that others can be granted.
-#[cfg_attr(not(any(feature = "urlpattern", feature = "uri-template")), allow(unused_mut))]
+#[allow(unused_mut)] // Without patterns nothing is added.
 fn widest() -> Vec<Matcher> {
     let mut matchers = vec![Matcher::any()];
     #[cfg(feature = "urlpattern")]
@@ -70,7 +70,7 @@ fn nobody_is_sent_what_is_internal_while_it_happens_p7() {
     let hub = hub();
     let mut others: Vec<_> = terms()
         .into_iter()
-        .map(|terms| (hub.subscribe(terms.0.clone()).grant(&terms.1).bookmarks(false), terms))
+        .map(|terms| (read(hub.subscribe(terms.0.clone()).grant(&terms.1).bookmarks(false)), terms))
         .collect();
     let mut own = own(&hub);
     for (subscription, _) in &mut others {
@@ -91,7 +91,7 @@ fn nobody_is_sent_what_is_internal_from_the_log_p7() {
     publish(&hub);
     for terms in terms() {
         let subscription = hub.subscribe(terms.0.clone()).grant(&terms.1).bookmarks(false);
-        check(&ready_data(&mut subscription.after(id("earliest"))), &terms);
+        check(&ready_data(&mut read(subscription.after(id("earliest")))), &terms);
     }
     assert_eq!(ready_data(&mut own(&hub).after(id("earliest"))), ["internal"]);
 }
@@ -123,7 +123,7 @@ fn no_member_of_a_crowd_is_due_what_is_internal_p7() {
 fn a_grant_of_everything_may_hold_what_is_internal_besides_p7() {
     let hub = hub();
     let grant = Grant::from_iter([Matcher::any(), Matcher::from(internal())]);
-    let mut all = hub.subscribe(Matcher::any()).grant(&grant).bookmarks(false);
+    let mut all = read(hub.subscribe(Matcher::any()).grant(&grant).bookmarks(false));
     publish(&hub);
     assert_eq!(ready_data(&mut all), ["public", "private", "internal"]);
 }

@@ -1,13 +1,15 @@
 //! A subscriber that comes back: P2 (no silent gap), P3 (no duplicate), P6 (a rewound log is noticed).
 
-mod support;
-
 use std::sync::Arc;
 use std::time::Duration;
 
-use fanfare_hub::{Delivery, GapReason, Grant, Hub, Matcher, Publication, Resume, Selection, UnknownId};
+use fanfare_hub::{GapReason, Grant, Hub, Matcher, Publication, Resume, Selection, UnknownId};
 use fanfare_wire::{Event, EventId};
-use support::{TestClock, assert_waiting, data, id, next, next_event, next_gap, now, ready_data, topic};
+
+use super::reader::read;
+use super::support::{
+    TestClock, What, assert_waiting, id, next, next_event, next_gap, now, ready_data, topic,
+};
 
 fn publish(hub: &Hub, to: &str, text: &str) -> EventId {
     now(hub.publish(to, Event::new(text.to_owned()))).expect("published").id
@@ -21,15 +23,15 @@ fn small_hub(events: usize) -> Hub {
 #[test]
 fn a_client_that_returns_gets_what_it_missed_once_and_in_order() {
     let hub = small_hub(100);
-    let mut before = hub.subscribe("a").bookmarks(false);
+    let mut before = read(hub.subscribe("a").bookmarks(false));
     publish(&hub, "a", "1");
-    let seen = next_event(&mut before).id().clone();
+    let seen = next_event(&mut before).id;
     drop(before);
     for text in ["2", "3"] {
         publish(&hub, "a", text);
         publish(&hub, "b", "not asked for");
     }
-    let mut after = hub.subscribe("a").after(seen.clone());
+    let mut after = read(hub.subscribe("a").after(seen.clone()));
     assert_eq!(now(after.opened()).expect("open"), &Resume::Resumed { after: 1 });
     assert_eq!(ready_data(&mut after), ["2", "3"]);
     publish(&hub, "a", "4");
@@ -41,38 +43,38 @@ fn a_client_that_returns_gets_what_it_missed_once_and_in_order() {
 fn a_bookmark_is_as_good_a_cursor_as_an_event() {
     let hub = small_hub(100);
     publish(&hub, "other", "x");
-    let mut before = hub.subscribe("a");
-    let Delivery::Bookmark(bookmark) = next(&mut before) else { panic!("no bookmark at the start") };
+    let mut before = read(hub.subscribe("a"));
+    let bookmark = next(&mut before);
+    assert_eq!(bookmark.what, What::Bookmark);
     drop(before);
     publish(&hub, "a", "missed");
-    let mut after = hub.subscribe("a").after(bookmark.id().clone());
+    let mut after = read(hub.subscribe("a").after(bookmark.id));
     assert_eq!(ready_data(&mut after), ["missed"]);
+}
+
+#[test]
+fn where_a_new_subscriber_stands_is_told_and_counted_once() {
+    let hub = small_hub(100);
+    publish(&hub, "other", "x");
+    let mut reader = read(hub.subscribe("a"));
+    assert_eq!(next(&mut reader).what, What::Bookmark);
+    for text in ["1", "2"] {
+        publish(&hub, "other", "x");
+        publish(&hub, "a", text);
+        publish(&hub, "other", "x");
+        assert_eq!(next_event(&mut reader).data(), text);
+        assert_waiting(&mut reader);
+    }
+    assert_eq!((hub.counts().bookmarks, hub.counts().deliveries), (1, 2));
 }
 
 #[test]
 fn an_empty_log_has_a_place_to_come_back_to_m140() {
     let hub = small_hub(100);
-    let mut before = hub.subscribe("a");
-    let cursor = next(&mut before).id().clone();
+    let mut before = read(hub.subscribe("a"));
+    let cursor = next(&mut before).id;
     publish(&hub, "a", "first");
-    assert_eq!(ready_data(&mut hub.subscribe("a").after(cursor)), ["first"]);
-}
-
-#[test]
-fn a_bookmark_follows_only_when_the_log_has_moved_on_and_it_was_quiet() {
-    let clock = Arc::new(TestClock::default());
-    let hub = Hub::builder().clock(clock.clone()).build().expect("a hub");
-    let mut subscription = hub.subscribe("a");
-    assert!(matches!(next(&mut subscription), Delivery::Bookmark(_)));
-    clock.advance(Duration::from_secs(60));
-    assert_waiting(&mut subscription);
-    publish(&hub, "b", "not asked for");
-    let Delivery::Bookmark(bookmark) = next(&mut subscription) else {
-        panic!("no bookmark after a quiet minute")
-    };
-    assert_eq!(bookmark.position(), 1);
-    publish(&hub, "b", "not asked for");
-    assert_waiting(&mut subscription);
+    assert_eq!(ready_data(&mut read(hub.subscribe("a").after(cursor))), ["first"]);
 }
 
 #[test]
@@ -81,7 +83,7 @@ fn earliest_asks_for_everything_kept() {
     for text in ["1", "2", "3", "4"] {
         publish(&hub, "a", text);
     }
-    let mut subscription = hub.subscribe("a").after(id("earliest"));
+    let mut subscription = read(hub.subscribe("a").after(id("earliest")));
     assert_eq!(now(subscription.opened()).expect("open"), &Resume::Earliest);
     assert_eq!(ready_data(&mut subscription), ["2", "3", "4"]);
 }
@@ -94,14 +96,14 @@ fn a_cursor_older_than_what_is_kept_gets_one_gap_and_then_the_rest_m139() {
     for text in ["2", "3", "4"] {
         publish(&hub, "a", text);
     }
-    let mut subscription = hub.subscribe("a").after(cursor.clone());
+    let mut subscription = read(hub.subscribe("a").after(cursor.clone()));
     assert_eq!(now(subscription.opened()).expect("open"), &Resume::Gap { reason: GapReason::Trimmed });
     let gap = next_gap(&mut subscription);
     assert_eq!((gap.reason(), gap.after()), (GapReason::Trimmed, Some(&cursor)));
     assert_eq!(ready_data(&mut subscription), ["3", "4"]);
 
     // Who drops right after the gap and comes back with its id is not told twice.
-    assert_eq!(ready_data(&mut hub.subscribe("a").after(gap.id().clone())), ["3", "4"]);
+    assert_eq!(ready_data(&mut read(hub.subscribe("a").after(gap.id))), ["3", "4"]);
 }
 
 /// The table of trimmed positions is by hash, so a few of many quiet topics may share a bucket with the busy one.
@@ -113,7 +115,7 @@ fn subscribers_of_quiet_topics_are_spared_gaps_that_are_none() {
         publish(&hub, "busy", text);
     }
     let spared = (1..=64).filter(|n| {
-        let mut subscription = hub.subscribe(format!("quiet {n}")).after(cursor.clone());
+        let mut subscription = read(hub.subscribe(format!("quiet {n}")).after(cursor.clone()));
         matches!(now(subscription.opened()), Ok(Resume::Resumed { after: 1 }))
     });
     assert!(spared.count() > 56);
@@ -123,9 +125,9 @@ fn subscribers_of_quiet_topics_are_spared_gaps_that_are_none() {
 #[test]
 fn a_subscriber_that_lags_behind_retention_is_told_in_band() {
     let hub = small_hub(2);
-    let mut subscription = hub.subscribe("a").bookmarks(false);
+    let mut subscription = read(hub.subscribe("a").bookmarks(false));
     publish(&hub, "a", "1");
-    assert_eq!(data(&next_event(&mut subscription)), "1");
+    assert_eq!(next_event(&mut subscription).data(), "1");
     for text in ["2", "3", "4", "5"] {
         publish(&hub, "a", text);
     }
@@ -141,7 +143,7 @@ fn an_id_of_another_log_never_resumes_in_this_one() {
     let foreign = publish(&other, "a", "1");
     let hub = small_hub(10);
     publish(&hub, "a", "old");
-    let mut subscription = hub.subscribe("a").after(foreign.clone());
+    let mut subscription = read(hub.subscribe("a").after(foreign.clone()));
     assert_eq!(now(subscription.opened()).expect("open"), &Resume::Gap { reason: GapReason::Rewound });
     let gap = next_gap(&mut subscription);
     assert_eq!((gap.reason(), gap.after()), (GapReason::Rewound, Some(&foreign)));
@@ -153,10 +155,10 @@ fn an_id_of_another_log_never_resumes_in_this_one() {
 fn an_unknown_id_goes_on_live_or_from_the_oldest_as_set() {
     let hub = small_hub(10);
     publish(&hub, "a", "kept");
-    let mut live = hub.subscribe("a").after(id("urn:nobody"));
+    let mut live = read(hub.subscribe("a").after(id("urn:nobody")));
     assert_eq!(next_gap(&mut live).reason(), GapReason::Unknown);
     assert_eq!(ready_data(&mut live), [""; 0]);
-    let mut oldest = hub.subscribe("a").after(id("urn:nobody")).unknown_id(UnknownId::Oldest);
+    let mut oldest = read(hub.subscribe("a").after(id("urn:nobody")).unknown_id(UnknownId::Oldest));
     assert_eq!(next_gap(&mut oldest).reason(), GapReason::Unknown);
     assert_eq!(ready_data(&mut oldest), ["kept"]);
 }
@@ -169,7 +171,7 @@ fn a_publishers_id_that_was_used_twice_means_the_earlier_one_m078_m134() {
         let chosen = if text == "2" { id("other") } else { id("twice") };
         now(hub.publish("a", Event::new(text).id(chosen))).expect("published");
     }
-    assert_eq!(ready_data(&mut hub.subscribe("a").after(id("twice"))), ["2", "3"]);
+    assert_eq!(ready_data(&mut read(hub.subscribe("a").after(id("twice")))), ["2", "3"]);
 }
 
 /// P7: whether an id exists is not told to who may not read its entry.
@@ -178,10 +180,10 @@ fn the_id_of_an_unreadable_entry_is_answered_like_an_unknown_one_m137() {
     let hub = small_hub(10);
     let secret = Publication::to([topic("secret")]).private(Event::new("x").id(id("urn:secret")));
     now(hub.publish_all(secret)).expect("published");
-    let mut outsider = hub.subscribe("a").after(id("urn:secret"));
+    let mut outsider = read(hub.subscribe("a").after(id("urn:secret")));
     assert_eq!(now(outsider.opened()).expect("open"), &Resume::Gap { reason: GapReason::Unknown });
     let grant: Grant = [Matcher::from(topic("secret"))].into_iter().collect();
-    let mut insider = hub.subscribe("a").grant(&grant).after(id("urn:secret"));
+    let mut insider = read(hub.subscribe("a").grant(&grant).after(id("urn:secret")));
     assert_eq!(now(insider.opened()).expect("open"), &Resume::Resumed { after: 1 });
 }
 
@@ -193,10 +195,10 @@ fn entries_over_age_are_not_replayed() {
     publish(&hub, "a", "old");
     clock.advance(Duration::from_secs(61));
     publish(&hub, "a", "new");
-    assert_eq!(ready_data(&mut hub.subscribe("a").after(id("earliest"))), ["new"]);
+    assert_eq!(ready_data(&mut read(hub.subscribe("a").after(id("earliest")))), ["new"]);
 
     clock.advance(Duration::from_secs(61));
-    let mut nothing_published_since = hub.subscribe("a").after(id("earliest"));
+    let mut nothing_published_since = read(hub.subscribe("a").after(id("earliest")));
     assert_eq!(ready_data(&mut nothing_published_since), [""; 0]);
 }
 
@@ -204,7 +206,7 @@ fn entries_over_age_are_not_replayed() {
 fn an_event_that_several_matchers_match_arrives_once_m029_m030() {
     let hub = small_hub(10);
     let selection: Selection = ["a", "b"].map(|text| Matcher::from(topic(text))).into_iter().collect();
-    let mut subscription = hub.subscribe(selection).bookmarks(false);
+    let mut subscription = read(hub.subscribe(selection).bookmarks(false));
     now(hub.publish_all(Publication::to([topic("a"), topic("b")]).event(Event::new("once"))))
         .expect("published");
     assert_eq!(ready_data(&mut subscription), ["once"]);
@@ -223,10 +225,10 @@ fn a_private_event_needs_a_matcher_and_a_grant_but_not_for_the_same_topic_m124()
     for (asked, granted, expected) in cases {
         let hub = small_hub(10);
         let grant: Grant = granted.map(|text| Matcher::from(topic(text))).into_iter().collect();
-        let mut live = hub.subscribe(asked).grant(&grant).bookmarks(false);
+        let mut live = read(hub.subscribe(asked).grant(&grant).bookmarks(false));
         let private = Publication::to([topic("a"), topic("b")]).private(Event::new("private"));
         now(hub.publish_all(private)).expect("published");
-        let mut replayed = hub.subscribe(asked).grant(&grant).after(id("earliest"));
+        let mut replayed = read(hub.subscribe(asked).grant(&grant).after(id("earliest")));
         let expected: &[&str] = if expected { &["private"] } else { &[] };
         assert_eq!(ready_data(&mut live), expected, "live, {asked} with {granted:?}");
         assert_eq!(ready_data(&mut replayed), expected, "replayed, {asked} with {granted:?}");

@@ -3,17 +3,16 @@
 
 use std::sync::Arc;
 
-use fanfare_hub::{Delivery, GapReason, Position, Subscription};
+use fanfare_hub::{GapReason, Position};
 use fanfare_wire::EventId;
 
 use super::publishing::Accepted;
 use super::steps::ClientPlan;
-use super::{World, index};
-use crate::support::{Bell, data};
+use super::{Bell, Got, Reader, What, World, index};
 
 pub struct Client {
     pub plan: ClientPlan,
-    pub subscription: Option<Subscription>,
+    pub reader: Option<Reader>,
     pub last_event_id: Option<EventId>,
     /// Everything up to here, in the log of that epoch, is accounted for.
     pub frontier: Option<(u32, Position)>,
@@ -67,37 +66,37 @@ impl World {
         (from.max(self.oldest())..self.told()).any(|position| known.wants(&self.log[index(position)]))
     }
 
-    pub fn account(&mut self, client: usize, delivery: &Delivery) {
+    pub fn account(&mut self, client: usize, got: &Got) {
         let (oldest, epoch) = (self.oldest(), self.epoch);
         self.forget_the_place_of_a_reused_id(client);
-        self.check_secrecy(client, delivery);
+        self.check_secrecy(client, got);
         if let Some(reason) = self.certain_gap(client) {
-            let is_told = matches!(delivery, Delivery::Gap(gap) if gap.reason() == reason);
-            assert!(is_told, "P6: the id is {reason:?}, but {delivery:?} comes");
+            let is_told = matches!(got.what, What::Gap { reason: told, .. } if told == reason);
+            assert!(is_told, "P6: the id is {reason:?}, but {got:?} comes");
         }
         let known = &self.clients[client];
-        let to = delivery.position();
+        let to = self.position(got);
         let same_log = known.frontier.filter(|(of, _)| *of == epoch).map(|(_, position)| position);
         let wanted = |from: Position, to: Position| {
             (from..to).filter(|&position| known.wants(&self.log[index(position)])).collect::<Vec<_>>()
         };
-        match delivery {
-            Delivery::Event(entry) => {
+        match &got.what {
+            What::Event { data } => {
                 let accepted = &self.log[index(to)];
                 assert!(known.wants(accepted), "P7: {to} was not asked for, or may not be read");
                 if let Some(id) = accepted.id.as_ref().or(accepted.chosen.as_ref()) {
-                    assert_eq!(entry.id(), id, "{to} has another id than its publisher was told");
+                    assert_eq!(&got.id, id, "{to} has another id than its publisher was told");
                 }
-                assert_eq!(data(entry), accepted.data, "{to} is not what was published");
+                assert_eq!(data, &accepted.data, "{to} is not what was published");
                 Self::check_nothing_left_out(known, same_log, oldest, to, wanted);
             }
-            Delivery::Bookmark(_) => {
+            What::Bookmark => {
                 assert!(known.plan.bookmarks);
                 Self::check_nothing_left_out(known, same_log, oldest, to + 1, wanted);
             }
-            Delivery::Gap(gap) => {
+            What::Gap { reason, .. } => {
                 let rewound = known.frontier.is_some_and(|(of, _)| of != epoch) || known.came_to.0 != epoch;
-                match gap.reason() {
+                match reason {
                     GapReason::Trimmed => {
                         let behind = same_log.unwrap_or(0) + 1;
                         assert!(
@@ -117,26 +116,25 @@ impl World {
                     assert!(lost.is_empty(), "P2: {lost:?} came after the client, but the gap swallows them");
                 }
             }
-            _ => panic!("no such delivery is known here"),
         }
         let known = &mut self.clients[client];
         known.is_new = false;
         known.excuse = None;
         known.frontier = Some((epoch, to));
-        known.last_event_id = Some(delivery.id().clone());
-        known.seen.push((delivery.id().clone(), known.frontier));
+        known.last_event_id = Some(got.id.clone());
+        known.seen.push((got.id.clone(), known.frontier));
     }
 
     /// P7: nobody resumes from a publisher's id whose entry they may not read.
-    pub fn check_secrecy(&self, client: usize, delivery: &Delivery) {
+    pub fn check_secrecy(&self, client: usize, got: &Got) {
         let known = &self.clients[client];
         let Some(last) = known.last_event_id.as_ref().filter(|_| known.is_new) else { return };
         let mut entries =
             self.log.iter().filter(|accepted| accepted.chosen.as_ref() == Some(last)).peekable();
         let is_secret = entries.peek().is_some() && !entries.any(|accepted| known.may_read(accepted));
         if is_secret && known.came_to.0 == self.epoch {
-            let is_unknown = matches!(delivery, Delivery::Gap(gap) if gap.reason() == GapReason::Unknown);
-            assert!(is_unknown, "P7: {last:?} is of an entry that may not be read, but {delivery:?} comes");
+            let is_unknown = matches!(got.what, What::Gap { reason: GapReason::Unknown, .. });
+            assert!(is_unknown, "P7: {last:?} is of an entry that may not be read, but {got:?} comes");
         }
     }
 

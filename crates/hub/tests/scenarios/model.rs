@@ -1,16 +1,12 @@
 //! The hub against a simple model, over the engine in memory and over one that misbehaves.
 
-#![allow(missing_docs, unreachable_pub)]
-
-#[path = "../support/mod.rs"]
-mod support;
-mod world;
-
 use proptest::prelude::*;
-use world::{Below, CLIENTS, check, client_plan, op};
+
+use super::CASES;
+use super::world::{Below, CLIENTS, check, client_plan, op};
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 512, max_shrink_iters: 20_000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: CASES, max_shrink_iters: 20_000, ..ProptestConfig::default() })]
 
     #[test]
     fn every_client_of_a_hub_in_memory_can_account_for_every_event(

@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 
+use super::super::support::toy::NextAnswer;
 use super::CLIENTS;
-use crate::support::toy::NextAnswer;
 
 #[derive(Clone, Debug)]
 pub enum Op {

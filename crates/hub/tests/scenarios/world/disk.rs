@@ -7,9 +7,9 @@ use std::sync::Arc;
 use fanfare_hub::engine::Engine;
 use fanfare_hub::{Hub, Position};
 
+use super::TestClock;
 use super::steps::Op;
 use super::{World, build, index};
-use crate::support::TestClock;
 
 /// A log that outlives the hub. Its answers come from other threads.
 pub trait Disk {
@@ -37,7 +37,7 @@ impl World {
     pub fn close(&mut self) -> Option<Box<dyn Disk>> {
         let mut disk = self.disk.take()?;
         for client in &mut self.clients {
-            client.subscription = None;
+            client.reader = None;
         }
         self.hub = Hub::builder().build().expect("a hub");
         disk.close();

@@ -12,7 +12,7 @@ mod steps;
 
 use std::collections::{HashMap, HashSet};
 use std::future::Future;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -20,10 +20,10 @@ use std::time::Duration;
 use fanfare_hub::engine::Engine;
 use fanfare_hub::{GapReason, Grant, Hub, IdempotencyKey, Matcher, Position, Selection, UnknownId};
 use fanfare_wire::{Event, EventId};
-use futures_core::Stream;
 
-use crate::support::toy::Toy;
-use crate::support::{Bell, TestClock, id, topic};
+use super::reader::{Reader, read, rest};
+use super::support::toy::Toy;
+use super::support::{Bell, Got, Read, TestClock, What, id, position_of, topic};
 use accounts::Client;
 #[allow(unused_imports)] // The tests of one engine do not run over another.
 pub use disk::Disk;
@@ -116,7 +116,7 @@ impl World {
         };
         let clients = plans.into_iter().map(|plan| Client {
             plan,
-            subscription: None,
+            reader: None,
             last_event_id: None,
             frontier: None,
             seen: Vec::new(),
@@ -186,6 +186,10 @@ impl World {
                 self.publish(attempt);
             }
             Op::Connect { client, cursor } => self.connect(client, &cursor),
+            // Whoever serves sockets serves all of them.
+            Op::Read { .. } if Reader::IS_SERVED => {
+                (0..CLIENTS).for_each(|client| while self.read(client) {});
+            }
             Op::Read { client, count } => {
                 for _ in 0..count {
                     if !self.read(client) {
@@ -194,7 +198,7 @@ impl World {
                 }
             }
             Op::Disconnect { client } => {
-                self.clients[client].subscription = None;
+                self.clients[client].reader = None;
                 self.clients[client].waiting = false;
             }
             Op::Advance { seconds } => self.clock.advance(Duration::from_secs(seconds)),
@@ -238,7 +242,7 @@ impl World {
     fn connect(&mut self, client: usize, cursor: &With) {
         let told = self.told();
         let known = &mut self.clients[client];
-        known.subscription = None;
+        known.reader = None;
         known.excuse = None;
         known.asked_earliest = false;
         let last = match cursor {
@@ -297,7 +301,7 @@ impl World {
         let unknown = if known.plan.unknown_is_oldest { UnknownId::Oldest } else { UnknownId::Live };
         let subscription = self.hub.subscribe(matchers.into_iter().collect::<Selection>());
         let subscription = subscription.grant(&grant).bookmarks(known.plan.bookmarks).unknown_id(unknown);
-        known.subscription = Some(subscription.after(last.clone()));
+        known.reader = Some(read(subscription.after(last.clone())));
         known.last_event_id = last;
         known.waiting = false;
         known.is_new = true;
@@ -305,29 +309,44 @@ impl World {
         known.bell.was_rung();
     }
 
-    /// Takes one delivery; `false` if there is none.
+    /// Where something that comes now stands.
+    fn position(&self, got: &Got) -> Position {
+        if let Some(position) = got.position {
+            return position;
+        }
+        match &got.what {
+            // Its id may be its publisher's, and others may have it too.
+            What::Event { data } => {
+                let at = self.log.iter().position(|accepted| &accepted.data == data);
+                at.expect("it was published") as Position + 1
+            }
+            _ if self.toy.is_some() => Toy::position_of(&got.id),
+            _ => position_of(&self.hub, &got.id),
+        }
+    }
+
+    /// Takes what comes next; `false` if there is nothing.
     fn read(&mut self, client: usize) -> bool {
         self.forget_the_place_of_a_reused_id(client);
         let is_owed = self.disk.is_some() && self.is_owed(client);
         let known = &mut self.clients[client];
-        let Some(subscription) = &mut known.subscription else { return false };
-        let delivery = loop {
-            let waker = known.bell.waker();
-            match Pin::new(&mut *subscription).poll_next(&mut Context::from_waker(&waker)) {
-                Poll::Ready(Some(delivery)) => break delivery.expect("no error"),
+        let Some(reader) = &mut known.reader else { return false };
+        let got = loop {
+            match reader.take(&known.bell) {
+                Poll::Ready(Some(got)) => break got.expect("no error"),
                 Poll::Ready(None) => panic!("the subscription ended"),
                 Poll::Pending if known.bell.was_rung() => {}
                 Poll::Pending if is_owed => known.bell.wait(NEVER),
                 Poll::Pending => {
-                    known.waiting = true;
+                    known.waiting = !Reader::IS_SERVED;
                     // It is not polled again soon, whoever wakes it.
-                    subscription.pause();
+                    reader.pause();
                     return false;
                 }
             }
         };
         known.waiting = false;
-        self.account(client, &delivery);
+        self.account(client, &got);
         true
     }
 
@@ -357,7 +376,7 @@ impl World {
             self.forget_the_place_of_a_reused_id(client);
             let (epoch, oldest) = (self.epoch, self.oldest());
             let known = &self.clients[client];
-            if let (Some(_), Some((of, frontier))) = (&known.subscription, known.frontier) {
+            if let (Some(_), Some((of, frontier))) = (&known.reader, known.frontier) {
                 if of != epoch && self.log.is_empty() {
                     continue;
                 }
@@ -384,6 +403,7 @@ pub fn check(history: usize, plans: Vec<ClientPlan>, ops: Vec<Op>, below: Below)
     world.settle();
     // P5: nothing is held for subscribers that are gone.
     world.clients.clear();
+    rest();
     let counts = world.hub.counts();
     assert_eq!((counts.subscribers, counts.readerships), (0, 0));
     assert!(counts.log_entries <= history as u64);

@@ -1,19 +1,22 @@
 //! Presence stands in the one order of the log and is kept apart: a flood of it costs nobody's history (P2, P5, P7).
 
-mod support;
-
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
 use fanfare_hub::{
-    Crowd, Delivery, Due, Framing, Gap, GapReason, Grant, Hub, Look, Matcher, Position, Publication,
-    Published, Selection, Subscription,
+    Crowd, Due, Framing, GapReason, Grant, Hub, Look, Matcher, Position, Publication, Published, Selection,
 };
+
 use fanfare_wire::{Event, EventId};
 use proptest::prelude::*;
-use support::{TestClock, assert_waiting, next_gap, now, poll, ready_data, topic};
+
+use super::CASES;
+use super::reader::{Reader, read};
+use super::support::{
+    Got, Read, TestClock, What, assert_waiting, next, next_gap, now, position_of, ready_data, topic,
+};
 
 const NAMESPACE: &str = "/hub/subscriptions/";
 
@@ -32,11 +35,11 @@ fn announce(hub: &Hub, of: &str, what: &str) -> Published {
     now(hub.announce(to.private(Event::new(what.to_owned())))).expect("announced")
 }
 
-fn resumed(hub: &Hub, selection: impl Into<Selection>, grant: &Grant, after: &EventId) -> Subscription {
-    hub.subscribe(selection.into()).grant(grant).after(after.clone()).bookmarks(false)
+fn resumed(hub: &Hub, selection: impl Into<Selection>, grant: &Grant, after: &EventId) -> Reader {
+    read(hub.subscribe(selection.into()).grant(grant).after(after.clone()).bookmarks(false))
 }
 
-fn expect_gap(subscription: &mut Subscription) -> Gap {
+fn expect_gap(subscription: &mut impl Read) -> Got {
     let gap = next_gap(subscription);
     assert_eq!(gap.reason(), GapReason::Trimmed);
     gap
@@ -45,7 +48,7 @@ fn expect_gap(subscription: &mut Subscription) -> Gap {
 #[test]
 fn presence_and_events_arrive_in_one_order_m142() {
     let hub = hub(100);
-    let mut all = hub.subscribe(Matcher::any()).grant(&Grant::everything()).bookmarks(false);
+    let mut all = read(hub.subscribe(Matcher::any()).grant(&Grant::everything()).bookmarks(false));
     for number in 0..5 {
         publish(&hub, "a", &format!("event {number}"));
         announce(&hub, "x", &format!("presence {number}"));
@@ -60,9 +63,9 @@ fn presence_and_events_arrive_in_one_order_m142() {
 #[test]
 fn nobody_reads_presence_without_a_grant() {
     let hub = hub(100);
-    let mut all = hub.subscribe(Matcher::any()).bookmarks(false);
+    let mut all = read(hub.subscribe(Matcher::any()).bookmarks(false));
     let granted: Grant = [Matcher::from(topic("a"))].into_iter().collect();
-    let mut other = hub.subscribe(Matcher::any()).grant(&granted).bookmarks(false);
+    let mut other = read(hub.subscribe(Matcher::any()).grant(&granted).bookmarks(false));
     announce(&hub, "x", "presence");
     assert_waiting(&mut all);
     assert_waiting(&mut other);
@@ -119,7 +122,7 @@ fn who_reads_presence_and_comes_from_before_what_is_kept_gets_a_gap_and_all_ther
     expected.extend(["event 8", "presence 8", "event 9", "presence 9"].map(str::to_owned));
     assert_eq!(ready_data(&mut all), expected);
     // The gap's id is a cursor: it leads to the same place.
-    let mut again = resumed(&hub, Matcher::any(), &Grant::everything(), gap.id());
+    let mut again = resumed(&hub, Matcher::any(), &Grant::everything(), &gap.id);
     expect_gap(&mut again);
     assert_eq!(ready_data(&mut again), expected);
     let mut alone = resumed(&hub, topic(&format!("{NAMESPACE}x")), &Grant::everything(), &first);
@@ -169,8 +172,8 @@ fn presence_goes_with_the_events_around_it_and_with_age() {
     assert_eq!((hub.counts().log_entries, hub.counts().log_presence_entries), (20, 0));
     let last = announce(&hub, "x", "presence");
     clock.advance(Duration::from_secs(61));
-    let mut fresh = hub.subscribe(Matcher::any()).grant(&Grant::everything());
-    assert!(matches!(poll(&mut fresh), Poll::Ready(Some(Ok(Delivery::Bookmark(_))))));
+    let mut fresh = read(hub.subscribe(Matcher::any()).grant(&Grant::everything()));
+    assert_eq!(next(&mut fresh).what, What::Bookmark);
     assert_eq!((hub.counts().log_entries, hub.counts().log_presence_entries), (0, 0));
     assert_eq!(hub.bookmark(), Some(last.id.clone()));
     assert_waiting(&mut resumed(&hub, Matcher::any(), &Grant::everything(), &last.id));
@@ -273,7 +276,7 @@ struct Accepted {
 }
 
 struct Client {
-    subscription: Subscription,
+    reader: Reader,
     frontier: Position,
     /// What a gap has accounted for.
     excused: HashSet<Position>,
@@ -321,31 +324,37 @@ impl World {
     fn read(&mut self, client: usize, count: usize) {
         for _ in 0..count {
             let Some(state) = &mut self.clients[client] else { return };
-            match poll(&mut state.subscription) {
-                Poll::Ready(Some(Ok(Delivery::Event(entry)))) => {
-                    let position = entry.position();
+            let got = match state.reader.take_ready() {
+                Poll::Ready(Some(Ok(got))) => got,
+                Poll::Ready(other) => panic!("client {client} got {other:?}"),
+                Poll::Pending => return,
+            };
+            let position = got.position.unwrap_or_else(|| position_of(&self.hub, &got.id));
+            match got.what {
+                What::Event { .. } => {
                     assert!(position > state.frontier, "client {client} got {position} again");
                     let known = self.accepted.iter().find(|known| known.position == position);
                     assert!(Self::sees(client, known.expect("it was accepted")), "P7");
                     self.account(client, position);
-                    self.last[client] = Some((entry.id().clone(), position));
                 }
-                Poll::Ready(Some(Ok(Delivery::Bookmark(bookmark)))) => {
-                    self.account(client, bookmark.position() + 1);
+                What::Bookmark => {
+                    self.account(client, position + 1);
                     if let Some(state) = &mut self.clients[client] {
-                        state.frontier = bookmark.position();
+                        state.frontier = position;
                     }
-                    self.last[client] = Some((bookmark.id().clone(), bookmark.position()));
                 }
-                Poll::Ready(Some(Ok(Delivery::Gap(gap)))) => self.gap(client, &gap),
-                Poll::Ready(other) => panic!("client {client} got {other:?}"),
-                Poll::Pending => return,
+                What::Gap { reason, .. } => self.gap(client, reason, position),
             }
+            self.last[client] = Some((got.id, position));
         }
     }
 
-    fn gap(&mut self, client: usize, gap: &Gap) {
-        assert_eq!(gap.reason(), GapReason::Trimmed);
+    fn read_all(&mut self) {
+        (0..CLIENTS).for_each(|client| self.read(client, usize::MAX));
+    }
+
+    fn gap(&mut self, client: usize, reason: GapReason, up_to: Position) {
+        assert_eq!(reason, GapReason::Trimmed);
         let Some(frontier) = self.clients[client].as_ref().map(|state| state.frontier) else { return };
         let due: Vec<_> = self
             .accepted
@@ -362,11 +371,10 @@ impl World {
             .collect();
         let Some(state) = &mut self.clients[client] else { return };
         state.excused.extend(excused);
-        self.account(client, gap.position() + 1);
+        self.account(client, up_to + 1);
         if let Some(state) = &mut self.clients[client] {
-            state.frontier = gap.position().max(frontier);
+            state.frontier = up_to.max(frontier);
         }
-        self.last[client] = Some((gap.id().clone(), gap.position()));
     }
 
     fn connect(&mut self, client: usize, cursor: &Cursor) {
@@ -382,13 +390,13 @@ impl World {
             }
         };
         let frontier = after.as_ref().map_or(end, |(_, position)| *position);
-        let subscription = self.hub.subscribe(selection).grant(&grant).after(after.map(|(id, _)| id));
-        self.clients[client] = Some(Client { subscription, frontier, excused: HashSet::new() });
+        let reader = read(self.hub.subscribe(selection).grant(&grant).after(after.map(|(id, _)| id)));
+        self.clients[client] = Some(Client { reader, frontier, excused: HashSet::new() });
     }
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: CASES, ..ProptestConfig::default() })]
 
     /// Goal: whoever reads what can account for every entry, of presence or not, and hears of no gap that is none.
     /// Method: a random history; each client knows its frontier, and what a gap has excused.
@@ -412,11 +420,13 @@ proptest! {
                     world.add(published, &format!("{NAMESPACE}x"), true);
                 },
                 Op::Connect { client, cursor } => world.connect(client, &cursor),
+                // Whoever serves sockets serves all of them.
+                Op::Read { .. } if Reader::IS_SERVED => world.read_all(),
                 Op::Read { client, count } => world.read(client, count),
             }
         }
+        world.read_all();
         for client in 0..CLIENTS {
-            world.read(client, usize::MAX);
             world.account(client, Position::MAX);
         }
         let counts = world.hub.counts();
