@@ -1,24 +1,23 @@
 //! Sends everybody away without a stampede: the signal, and the stream that obeys it.
 //!
 //! It never closes a connection; that is for whoever serves it (see [`serve`](crate::serve())). A stream ends by itself, at
-//! a moment of its own within the window, with a `retry` of its own, and its client resumes where it was. One whose time is
-//! limited ends then, drain or not, and so does one whose token is revoked.
+//! a moment of its own within the window, with a `retry` of its own, and its client resumes where it was. One that has a
+//! deadline ends then, drain or not ([`lease`](crate::lease)).
 
 use std::fmt;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use fanfare_wire::Frame;
 use futures_core::Stream;
 use pin_project_lite::pin_project;
-use tokio::time::{Instant, Sleep};
+use tokio::time::Sleep;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-use crate::expiry::Expiry;
 use crate::jitter;
-use crate::revocation::Ticket;
+use crate::lease::{Deadline, Lease, Watch};
 
 /// A signal that the streams of a hub are to end, spread over a window of time.
 ///
@@ -83,18 +82,13 @@ impl fmt::Debug for Drain {
 }
 
 pin_project! {
-    /// Yields the frames of `S` until the drain ends it, or its time is over.
+    /// Yields the frames of `S` until the drain ends it, or its deadline has passed.
     pub(crate) struct UntilDrained<S> {
-        #[pin]
-        frames: S,
+        lease: Arc<Lease<S>>,
         drain: Drain,
         #[pin]
         phase: Phase,
-        ends_at: Option<Instant>,
-        #[pin]
-        end: Option<Sleep>,
-        expiry: Option<Expiry>,
-        ticket: Option<Ticket>,
+        watch: Option<Watch>,
     }
 }
 
@@ -108,39 +102,29 @@ pin_project! {
 }
 
 impl<S> UntilDrained<S> {
-    pub(crate) fn new(frames: S, drain: Drain) -> Self {
+    pub(crate) fn new(frames: S, deadline: Deadline, drain: Drain) -> Self {
         let begun = drain.0.begun.clone().cancelled_owned();
-        let phase = Phase::Serving { begun };
-        Self { frames, drain, phase, ends_at: None, end: None, expiry: None, ticket: None }
+        let lease = Arc::new(Lease::new(frames, deadline));
+        Self { lease, drain, phase: Phase::Serving { begun }, watch: None }
     }
 
-    /// Ends at `ends_at`, if that is not never.
-    pub(crate) fn ending(mut self, ends_at: Option<Instant>) -> Self {
-        self.ends_at = ends_at;
-        self
+    pub(crate) fn lease(&self) -> &Arc<Lease<S>> {
+        &self.lease
     }
 
-    /// Ends also when the wall clock says so.
-    pub(crate) fn expiring(mut self, expiry: Option<Expiry>) -> Self {
-        self.expiry = expiry;
-        self
-    }
-
-    /// Ends when the token is revoked that the stream lives by, if it lives by one.
-    pub(crate) fn living_by(mut self, ticket: Option<Ticket>) -> Self {
-        self.ticket = ticket;
-        self
-    }
-
-    /// The frames, when they end by either clock, and by what they live, for whoever ends them by means of its own.
-    pub(crate) fn into_inner(self) -> (S, Option<Instant>, Option<SystemTime>, Option<Ticket>) {
-        (self.frames, self.ends_at, self.expiry.map(|expiry| expiry.at()), self.ticket)
+    /// The frames and their deadline, for whoever ends them by means of its own.
+    ///
+    /// # Errors
+    /// They were taken away already.
+    #[allow(clippy::result_large_err)] // It is what the caller had before.
+    pub(crate) fn into_inner(self) -> Result<(S, Deadline), Self> {
+        self.lease.take().ok_or(self)
     }
 }
 
 impl<S, T, E> Stream for UntilDrained<S>
 where
-    S: Stream<Item = Result<T, E>>,
+    S: Stream<Item = Result<T, E>> + Send + Unpin + 'static,
     T: Into<Frame>,
 {
     type Item = Result<Frame, E>;
@@ -158,21 +142,15 @@ where
             PhaseProjection::Leaving { at } => at.poll(cx).is_ready(),
             PhaseProjection::Ended => return Poll::Ready(None),
         };
-        // Only a stream that is served here needs a timer.
-        if let Some(at) = this.ends_at.take() {
-            this.end.set(Some(tokio::time::sleep_until(at)));
-        }
-        let is_revoked = this.ticket.as_mut().is_some_and(|ticket| ticket.poll_cut(cx).is_ready());
-        let is_expired = this.expiry.as_mut().is_some_and(|expiry| expiry.poll_over(cx).is_ready());
-        if is_revoked || is_expired || this.end.as_pin_mut().is_some_and(|end| end.poll(cx).is_ready()) {
-            this.phase.set(Phase::Ended);
-            return Poll::Ready(None);
-        }
         if leave {
             this.phase.set(Phase::Ended);
             return Poll::Ready(Some(Ok(jitter::come_back())));
         }
-        let next = std::task::ready!(this.frames.poll_next(cx));
+        // Only a stream that is served here, and not by our server, which watches it already.
+        if this.watch.is_none() {
+            *this.watch = this.lease.watch(None);
+        }
+        let next = std::task::ready!(this.lease.poll_next(cx));
         if next.is_none() {
             this.phase.set(Phase::Ended);
         }
@@ -183,7 +161,7 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::expiry::WallClock;
+    use crate::expiry::{Expiry, WallClock};
     use fanfare_wire::Event;
     use futures_util::{StreamExt, stream};
     use std::convert::Infallible;
@@ -195,7 +173,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_stream_ends_within_the_window_with_a_retry() {
         let drain = Drain::new();
-        let mut frames = Box::pin(UntilDrained::new(endless(), drain.clone()));
+        let mut frames = Box::pin(UntilDrained::new(endless(), Deadline::default(), drain.clone()));
         assert_eq!(frames.next().await.expect("a frame").expect("fine"), b"data: first\n\n"[..]);
         drain.begin(Duration::from_secs(10));
         let begun = tokio::time::Instant::now();
@@ -213,7 +191,7 @@ mod tests {
         let mut moments = std::collections::HashSet::new();
         for _ in 0..20 {
             let begun = tokio::time::Instant::now();
-            UntilDrained::new(endless(), drain.clone()).collect::<Vec<_>>().await;
+            UntilDrained::new(endless(), Deadline::default(), drain.clone()).collect::<Vec<_>>().await;
             moments.insert(begun.elapsed());
         }
         assert!(moments.len() > 10, "{moments:?}");
@@ -222,8 +200,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_stream_whose_time_is_limited_ends_then_and_stays_ended_m060() {
         let minute = Duration::from_secs(60);
-        let begun = Instant::now();
-        let mut frames = Box::pin(UntilDrained::new(endless(), Drain::new()).ending(Some(begun + minute)));
+        let begun = tokio::time::Instant::now();
+        let mut frames =
+            Box::pin(UntilDrained::new(endless(), Deadline::at(Some(begun + minute)), Drain::new()));
         assert_eq!(frames.next().await.expect("a frame").expect("fine"), b"data: first\n\n"[..]);
         assert!(frames.next().await.is_none());
         assert_eq!(begun.elapsed().as_secs(), 60);
@@ -234,12 +213,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_quiet_stream_ends_when_the_wall_clock_is_set_past_its_end_m060() {
         let hour = Duration::from_secs(3_600);
-        let (wall, now) = (SystemTime::now(), Instant::now());
+        let (wall, now) = (std::time::SystemTime::now(), tokio::time::Instant::now());
         let clock = Arc::new(WallClock::default());
         clock.look(wall, now);
         let expiry = Expiry::new(wall + hour, clock.clone());
-        let frames =
-            UntilDrained::new(endless(), Drain::new()).ending(Some(now + hour)).expiring(Some(expiry));
+        let deadline = Deadline::at(Some(now + hour)).expiring(Some(expiry));
+        let frames = UntilDrained::new(endless(), deadline, Drain::new());
         let left = tokio::spawn(frames.collect::<Vec<_>>());
         tokio::task::yield_now().await;
         clock.look(wall + 2 * hour, now);
@@ -251,7 +230,7 @@ mod tests {
     async fn events_still_arrive_while_the_stream_waits_for_its_end() {
         let drain = Drain::new();
         drain.begin(Duration::from_secs(10));
-        let mut frames = Box::pin(UntilDrained::new(endless(), drain));
+        let mut frames = Box::pin(UntilDrained::new(endless(), Deadline::default(), drain));
         // The window is ten seconds wide: that this stream leaves in its first millisecond is one in ten thousand.
         let first = frames.next().await.expect("a frame").expect("fine");
         assert!(first == b"data: first\n\n"[..] || first.as_bytes().starts_with(b"retry: "));

@@ -82,6 +82,7 @@ impl Drop for Watcher {
 }
 
 /// When a stream is over by the wall clock.
+#[derive(Debug)]
 pub(crate) struct Expiry {
     at: SystemTime,
     clock: Arc<WallClock>,
@@ -95,6 +96,11 @@ impl Expiry {
 
     pub(crate) fn at(&self) -> SystemTime {
         self.at
+    }
+
+    /// Whether the clock was seen to have passed the end.
+    pub(crate) fn is_over(&self) -> bool {
+        self.clock.lock().seen.is_some_and(|seen| seen >= self.at)
     }
 
     /// Ready when the clock was seen to have passed the end.
@@ -111,6 +117,13 @@ impl Expiry {
             }
             self.leap = Some(Box::pin(state.leap.clone().cancelled_owned()));
         }
+    }
+}
+
+impl Clone for Expiry {
+    /// The same end, for whoever else waits for it.
+    fn clone(&self) -> Self {
+        Self::new(self.at, self.clock.clone())
     }
 }
 

@@ -15,6 +15,7 @@ mod expiry;
 mod form;
 mod idempotency;
 mod jitter;
+mod lease;
 mod lifetime;
 mod limits;
 mod mercure;

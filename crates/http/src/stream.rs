@@ -17,6 +17,7 @@ use crate::access::{Denied, Rights};
 use crate::cursor::LAST_EVENT_ID;
 use crate::drain::UntilDrained;
 use crate::expiry::Expiry;
+use crate::lease::{Deadline, Leased};
 use crate::patterns::CompileError;
 use crate::refusal::Refusal;
 use crate::subscribe::Asked;
@@ -66,8 +67,9 @@ pub(crate) async fn open(
         None => (subscription, None),
     };
     let expiry = rights.until.map(|until| Expiry::new(until, settings.wall_clock.clone()));
-    let frames = UntilDrained::new(subscription, settings.drain.clone());
-    let frames = frames.ending(ends_at).expiring(expiry).living_by(ticket);
+    let deadline = Deadline::at(ends_at).expiring(expiry).living_by(ticket);
+    let frames = UntilDrained::new(subscription, deadline, settings.drain.clone());
+    let leased = Leased::of(frames.lease());
     let keep_alive = settings.keep_alive.map_or_else(KeepAlive::off, KeepAlive::every);
     let mut response = Sse::new(frames)
         // Some clients and proxies hold everything back until the first byte of a body (M-053).
@@ -76,6 +78,7 @@ pub(crate) async fn open(
         // The client finds a clean end and comes back with its last event ID, whatever went wrong here.
         .on_error(|error| tracing::warn!(%error, "a stream ended early"))
         .into_response();
+    response.extensions_mut().insert(leased);
     let response_headers = response.headers_mut();
     response_headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(NEVER_KEPT));
     response_headers.insert(header::PRAGMA, HeaderValue::from_static("no-cache"));

@@ -3,14 +3,17 @@
 
 mod common;
 
+use std::time::{Duration, SystemTime};
+
 use axum::Router;
 use axum::body::Body;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use common::{Answer, FORM, HUB, Stream, hub, send, subscription};
 use fanfare_http::token::{Algorithm, Issuer, Key, Language, Mint, SigningKey, TopicMatcher, Verifier};
-use fanfare_http::{Access, Mercure, Origins, PublishRate, TokenAccess};
-use fanfare_hub::Hub;
+use fanfare_http::{Access, Authorize, Denied, Mercure, Origins, PublishRate, Rights, Role, TokenAccess};
+use fanfare_hub::{Grant, Hub};
+use http::request::Parts;
 use http::{Method, Request};
 use url::Url;
 
@@ -328,6 +331,30 @@ async fn out_of_the_box_nobody_publishes_over_http_and_everybody_reads_what_is_p
     stream.until("data: x\n\n").await;
 }
 
+/// P7: a body may take its time, and the token's may be over meanwhile.
+#[tokio::test]
+async fn a_publication_is_refused_whose_publisher_s_time_is_over_when_it_has_come_m105() {
+    for (left, expected) in [(Duration::ZERO, 401), (Duration::from_secs(3600), 200)] {
+        let hub = hub();
+        let until = SystemTime::now() + left;
+        let app = Mercure::new(hub.clone()).access(Access::by(Until(until))).router();
+        let answer = publish(&app, With::Nothing, "topic=a&data=x").await;
+        assert_eq!(answer.status, expected);
+        assert_eq!(hub.counts().publications, u64::from(expected == 200));
+        let challenge = answer.headers.get("www-authenticate").map(|value| value.to_str().unwrap());
+        assert_eq!(challenge, (expected == 401).then_some("Bearer error=\"invalid_token\""));
+    }
+}
+
+/// Everybody may publish until then, which nobody looks at before the body has come.
+struct Until(SystemTime);
+
+impl Authorize for Until {
+    fn authorize<'a>(&'a self, _: &'a Parts, _: Role) -> fanfare_http::Answer<'a, Result<Rights, Denied>> {
+        Box::pin(async { Ok(Rights::nothing().publish(Grant::everything()).until(self.0)) })
+    }
+}
+
 #[tokio::test]
 async fn who_publishes_more_often_than_it_may_is_told_when_to_come_back() {
     let hub = hub();
@@ -401,7 +428,7 @@ impl http_body::Body for NeverRead {
 
 #[tokio::test(start_paused = true)]
 async fn a_stream_ends_after_its_longest_life_and_the_client_may_come_back_m061() {
-    let app = mercure(&hub(), tokens().anonymous(true)).lifetime(std::time::Duration::from_secs(10)).router();
+    let app = mercure(&hub(), tokens().anonymous(true)).lifetime(Duration::from_secs(10)).router();
     let begun = tokio::time::Instant::now();
     let left = open(&app, With::Nothing, "match=a").await.rest().await;
     assert!((8..=10).contains(&begun.elapsed().as_secs()), "{left:?}");

@@ -10,7 +10,7 @@ use axum::routing::get;
 use axum::{Extension, Router};
 use common::socket::{Client, Server};
 use common::{HUB, PATIENCE, app, hub, until};
-use fanfare_http::{ClientInfo, ConnectionLimits, Drain, TrustedProxies};
+use fanfare_http::{ClientInfo, ConnectionLimits, Drain, Origins, TrustedProxies};
 use fanfare_wire::Event;
 use http_body_util::{BodyExt, Empty};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -180,6 +180,32 @@ async fn a_client_with_too_many_connections_is_429_or_sent_away_for_a_while_m033
         }
     };
     tokio::time::timeout(PATIENCE, third).await.expect("room");
+}
+
+/// Without these headers `EventSource` gives up for good, whatever the answer.
+#[tokio::test]
+async fn a_page_of_another_origin_may_read_that_its_client_has_too_many_connections_m122() {
+    let hub = hub();
+    let origins = Origins::parse(["https://app.test"]).unwrap();
+    let server = Server::start_with(app(&hub), at_most(1), Drain::new(), |serve| serve.cors(origins));
+    let _first = subscriber(&server, "").await;
+    for accept in ["text/event-stream", "*/*"] {
+        let mut fields = format!("Accept: {accept}\r\n");
+        let answer = refused(&server, &fields).await;
+        assert!(!answer.contains("access-control-allow"), "{answer}");
+        fields.push_str("Origin: https://app.test\r\n");
+        let answer = refused(&server, &fields).await;
+        assert!(answer.contains("retry"), "{answer}");
+        for line in [
+            "access-control-allow-origin: https://app.test",
+            "access-control-allow-credentials: true",
+            "vary: origin",
+        ] {
+            assert!(answer.contains(&format!("\r\n{line}")), "{line} in {answer}");
+        }
+        let answer = refused(&server, "Origin: https://evil.test\r\n").await;
+        assert!(!answer.contains("access-control-allow-origin"), "{answer}");
+    }
 }
 
 #[tokio::test]

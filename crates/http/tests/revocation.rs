@@ -9,7 +9,7 @@ use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
 use common::socket::{Client, Server};
-use common::{FORM, HUB, hub};
+use common::{FORM, HUB, PATIENCE, hub, until};
 use fanfare_http::token::{Algorithm, Issuer, Key, Language, Mint, SigningKey, TopicMatcher, Verifier};
 use fanfare_http::{Access, ConnectionLimits, Drain, Mercure, Revocation, Revocations, TokenAccess};
 use fanfare_hub::{Hub, Publication, Topic};
@@ -49,7 +49,10 @@ struct House {
 
 impl House {
     async fn open() -> Self {
-        let hub = hub();
+        Self::open_over(hub()).await
+    }
+
+    async fn open_over(hub: Hub) -> Self {
         let revocations = Revocations::new(&hub);
         let following = revocations.clone();
         tokio::spawn(async move { following.follow().await });
@@ -112,6 +115,13 @@ impl House {
         assert_eq!(is_refused(&publishing), is_refused(&subscribing));
         is_refused(&publishing)
     }
+}
+
+/// More than the buffers of the kernel hold.
+const LARGE: usize = 20 * 1024 * 1024;
+
+fn hub_of_large_events() -> Hub {
+    Hub::builder().event_bytes_max(2 * LARGE).history_bytes(4 * LARGE).build().unwrap()
 }
 
 fn app(hub: &Hub, revocations: &Revocations) -> Router {
@@ -240,14 +250,71 @@ async fn over_http2_a_revoked_stream_ends_and_the_others_of_its_connection_go_on
     let done = house.revocations.revoke(Revocation::of_subject("alice")).await.unwrap();
     assert_eq!(done.streams_cut, 1);
     // An end in order, not a reset.
-    tokio::time::timeout(common::PATIENCE, alice.collect()).await.expect("an end").unwrap();
+    tokio::time::timeout(PATIENCE, alice.collect()).await.expect("an end").unwrap();
     assert_eq!(house.revocations.streams(), 1);
     house.publish("after").await;
     let mut read = String::new();
     while !read.contains("data: after\n\n") {
-        let frame = tokio::time::timeout(common::PATIENCE, bob.frame()).await.expect("it goes on");
+        let frame = tokio::time::timeout(PATIENCE, bob.frame()).await.expect("it goes on");
         read.push_str(&String::from_utf8_lossy(frame.unwrap().unwrap().data_ref().unwrap()));
     }
+}
+
+/// Goal: a client cannot keep what was revoked by taking nothing.
+/// Method: grant a window of ten bytes, and open it no further.
+#[tokio::test]
+async fn over_http2_a_revoked_stream_that_its_client_does_not_take_is_reset_and_no_other_p7() {
+    let house = House::open().await;
+    let sender = house.server.connect_http2(10).await;
+    let subscribe = async |token: String| {
+        let request = http::Request::get(format!("http://localhost{HUB}?match=a"))
+            .header("authorization", format!("Bearer {token}"));
+        let mut sender = sender.clone().ready().await.unwrap();
+        let (response, _) = sender.send_request(request.body(()).unwrap(), true).unwrap();
+        response.await.unwrap().into_body()
+    };
+    let mut alice = subscribe(token("alice")).await;
+    let mut bob = subscribe(token("bob")).await;
+    house.publish("what alice may not read when she is revoked").await;
+    let mut taken = Vec::new();
+    while taken.len() < 10 {
+        taken.extend(alice.data().await.expect("more").unwrap());
+    }
+    assert_eq!(house.revocations.revoke(Revocation::of_subject("alice")).await.unwrap().streams_cut, 1);
+    until(|| house.revocations.streams() == 1 && house.hub.counts().subscribers == 1).await;
+    let reset = tokio::time::timeout(PATIENCE, alice.data()).await.expect("an end").expect("no end in order");
+    assert_eq!(reset.unwrap_err().reason(), Some(h2::Reason::CANCEL));
+    house.publish("after").await;
+    let mut read = String::new();
+    while !read.contains("data: after\n\n") {
+        let data = tokio::time::timeout(PATIENCE, bob.data()).await.expect("it goes on").unwrap().unwrap();
+        bob.flow_control().release_capacity(data.len()).unwrap();
+        read.push_str(&String::from_utf8_lossy(&data));
+    }
+}
+
+/// Goal: over HTTP/1, too, a client cannot keep what was revoked by taking little.
+/// Method: an event that no buffers of the kernel hold, and a request that keeps its stream with hyper, for its body is to come.
+#[tokio::test]
+async fn a_revoked_stream_that_its_client_does_not_take_is_cut_p7() {
+    let house = House::open_over(hub_of_large_events()).await;
+    let mut client = house.server.connect().await;
+    client
+        .send(format!(
+            "GET {HUB}?match=a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\nAuthorization: Bearer {}\r\n\r\n",
+            token("alice")
+        ))
+        .await;
+    client.head().await;
+    let large = Event::new("x".repeat(LARGE));
+    house.hub.publish("a", large).await.unwrap();
+    client.until("data: xxx").await;
+    assert_eq!(house.server.counts.connections_on_http(), 1);
+    assert_eq!(house.revocations.revoke(Revocation::of_subject("alice")).await.unwrap().streams_cut, 1);
+    until(|| house.revocations.streams() == 0 && house.hub.counts().subscribers == 0).await;
+    until(|| house.server.counts.connections_open() == 0).await;
+    let rest = client.rest().await;
+    assert!(rest.len() < LARGE && !client.has_whole_body(), "{} bytes", rest.len());
 }
 
 /// Goal: nobody slips through who is revoked after the stream was registered and before the fan-out has it.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use fanfare_http::ClientInfo;
+use fanfare_http::{ClientInfo, Origins};
 use http::uri::{Authority, Scheme};
 use http::{Method, StatusCode, header};
 use url::Url;
@@ -57,12 +57,16 @@ fn is_host_of(url: &Url, host: &str) -> bool {
     asked.is_ok_and(|asked| asked.host() == url.host() && asked.port() == url.port())
 }
 
-/// Refuses what does not come to, or from, this machine.
-pub(crate) async fn check(State(guard): State<Guard>, request: Request, next: Next) -> Response {
+/// Refuses what does not come to, or from, this machine, or is meant for another. Pages of `cors` may read that.
+pub(crate) async fn check(
+    State((guard, cors)): State<(Guard, Origins)>,
+    request: Request,
+    next: Next,
+) -> Response {
     match refusal(&guard, &request) {
         Some((status, sentence)) => {
             tracing::debug!(status = status.as_u16(), "{sentence}");
-            (status, format!("{sentence}\n")).into_response()
+            cors.let_read(&request, (status, format!("{sentence}\n")).into_response()).await
         }
         None => next.run(request).await,
     }

@@ -13,7 +13,7 @@ use axum::{Router, middleware};
 use fanfare_engine::disk::OpenError;
 use fanfare_fanout::{Fanout, NoIoUring, Settings};
 use fanfare_http::token::Verifier;
-use fanfare_http::{ConnectionLimits, Drain, Revocations, ServeCounts, Tls, listen, serve};
+use fanfare_http::{ConnectionLimits, Drain, Origins, Revocations, ServeCounts, Tls, listen, serve};
 use fanfare_hub::{BuildError, Hub};
 use http::StatusCode;
 use tokio::net::TcpListener;
@@ -222,18 +222,17 @@ async fn run_until_signalled(flags: &Serve, access: &Access, prepared: Prepared)
 
     // Operators are let in also when clients have taken all places.
     let unlimited = ConnectionLimits { per_client_max: None, connections_max: None, ..limits };
-    let limited = |listeners: Vec<TcpListener>, app, limits, counts, guard| {
-        serve(listeners, finish(app, guard))
-            .limits(limits)
-            .drain(drain.clone())
-            .counts(counts)
-            .fanout(fanout.clone())
+    let limited = |listeners: Vec<TcpListener>, app, limits, counts| {
+        serve(listeners, app).limits(limits).drain(drain.clone()).counts(counts).fanout(fanout.clone())
     };
     let (scheme, tls) = (network.scheme(), network.tls.clone());
-    let public = network.applied_to(limited(listeners, app, limits, counts.clone(), guard)).into_future();
+    let cors = &access.cors_origins;
+    let public = limited(listeners, finish(app, guard, cors.clone()), limits, counts.clone());
+    let public = network.applied_to(public.cors(cors.clone())).into_future();
     // With a token it does not matter by what name operators ask.
     let guard = if access.admin_token.is_some() { Guard::public(&[]) } else { loopback };
-    let private = limited(admin_listeners, admin, unlimited, ServeCounts::default(), guard).into_future();
+    let admin = finish(admin, guard, Origins::none());
+    let private = limited(admin_listeners, admin, unlimited, ServeCounts::default()).into_future();
     let mut serving = std::pin::pin!(async { tokio::try_join!(public, private) });
     // Caught at once: whoever is told that we listen may send it.
     let mut hang_ups = HangUps::catch().map_err(Failure::System)?;
@@ -305,7 +304,7 @@ fn open(addresses: &[SocketAddr]) -> Result<(Vec<TcpListener>, Vec<SocketAddr>),
     Ok(opened)
 }
 
-fn finish(app: Router, guard: Guard) -> Router {
+fn finish(app: Router, guard: Guard, cors: Origins) -> Router {
     app.fallback(|| async { (StatusCode::NOT_FOUND, "There is nothing at this URL.\n") })
         .method_not_allowed_fallback(|| async {
             (
@@ -313,7 +312,7 @@ fn finish(app: Router, guard: Guard) -> Router {
                 "This URL does not take that method; the header Allow says which it takes.\n",
             )
         })
-        .layer(middleware::from_fn_with_state(guard, guard::check))
+        .layer(middleware::from_fn_with_state((guard, cors), guard::check))
 }
 
 /// Says where we are, for scripts that wait for it and for people who try it out.

@@ -6,7 +6,7 @@ mod common;
 use std::io::Read;
 use std::process::Command;
 
-use common::{HUB, Hub, read_until};
+use common::{HUB, Hub, fanfare, read_until};
 
 #[test]
 fn health_and_readiness_are_told() {
@@ -59,6 +59,34 @@ fn what_happens_is_counted() {
     assert_eq!((status, listed.matches("\"address\":\"127.0.0.1:").count()), (200, 1), "{listed}");
     drop((first, second));
     while metric("subscribers{hub=\"default\"}") > 0 {}
+}
+
+#[test]
+fn a_page_of_another_origin_may_read_that_the_hub_is_not_the_one_of_that_name_m122() {
+    let hub = Hub::of(
+        fanfare(&[
+            "serve",
+            "--listen",
+            "127.0.0.1:0",
+            "--publisher-jwt-key",
+            "a secret of more than thirty-two bytes",
+            "--trusted-issuers",
+            "https://shop.test",
+            "--anonymous",
+            "--public-url",
+            "http://push.test/.well-known/mercure",
+            "--cors-origin",
+            "https://app.test",
+        ]),
+        1,
+    );
+    let asked = |origin: &str| {
+        let headers = format!("Host: other.test\r\nOrigin: {origin}\r\n");
+        let (status, head, _) = hub.request("GET", HUB, &headers, "");
+        assert_eq!(status, 421);
+        head.to_ascii_lowercase().contains(&format!("access-control-allow-origin: {origin}"))
+    };
+    assert!(asked("https://app.test") && !asked("https://evil.test"));
 }
 
 #[test]

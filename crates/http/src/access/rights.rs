@@ -62,7 +62,7 @@ impl Rights {
         self
     }
 
-    /// Ends its streams by then, by the wall clock.
+    /// Ends its streams by then, by the wall clock, and takes no publication whose body comes later.
     #[must_use]
     pub fn until(mut self, end: impl Into<Option<SystemTime>>) -> Self {
         self.until = end.into();
@@ -84,8 +84,11 @@ impl Rights {
     /// Whether it still holds, for who has taken a while since it was judged.
     ///
     /// # Errors
-    /// Its token was revoked.
+    /// Its time is over, or its token was revoked.
     pub(crate) fn check_again(&self) -> Result<(), Denied> {
+        if self.until.is_some_and(|until| until <= SystemTime::now()) {
+            return Err(Denied::Invalid("it expired while the request came".into()));
+        }
         match &self.licence {
             Some(Licence { revocations, bearer }) => Ok(revocations.check(bearer)?),
             None => Ok(()),

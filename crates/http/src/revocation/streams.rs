@@ -4,13 +4,10 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 
 use fanfare_fanout::Fanout;
 use fanfare_hub::{Hub, SubscriptionKey};
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tokio_util::sync::CancellationToken;
 
 use super::Revocations;
 use super::list::Trace;
@@ -32,7 +29,7 @@ struct Stream {
 
 /// Who writes a stream.
 enum Held {
-    /// hyper, which asks for the next frame and finds that there is none.
+    /// hyper, or another HTTP library: what watches its lease takes it away.
     ByServer(CancellationToken),
     ByFanout(Fanout),
 }
@@ -115,20 +112,26 @@ impl Cut {
 
 /// A stream's place among those that live by a token; whoever writes the stream has it. The place is given back when the
 /// subscription ends, not when this is dropped.
+#[derive(Clone)]
 pub(crate) struct Ticket {
     revocations: Revocations,
     number: u64,
-    cut: Pin<Box<WaitForCancellationFutureOwned>>,
+    cut: CancellationToken,
 }
 
 impl Ticket {
     pub(super) fn new(revocations: Revocations, number: u64, cut: CancellationToken) -> Self {
-        Self { revocations, number, cut: Box::pin(cut.cancelled_owned()) }
+        Self { revocations, number, cut }
     }
 
-    /// Ready when the token was revoked; wakes the task if it is later.
-    pub(crate) fn poll_cut(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.cut.as_mut().poll(cx)
+    /// Waits until the token is revoked.
+    pub(crate) async fn cut(&self) {
+        self.cut.cancelled().await;
+    }
+
+    /// Whether the token was revoked.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.cut.is_cancelled()
     }
 
     /// Says that `fanout` has adopted the stream. Whatever was revoked before this is ended by it, whatever is revoked later by

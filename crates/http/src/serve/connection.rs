@@ -18,25 +18,31 @@ use http::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::{HttpService, service_fn};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
+use tokio_util::sync::CancellationToken;
 
 use super::arrival::{Arrival, Socket, arrive};
 use super::counts::OpenConnection;
 use super::handover::Handover;
+#[cfg(feature = "tls")]
+use super::io;
+use super::kept::kept;
 use super::lent::{Lent, lend};
 use super::places::{Place, Places, Standing};
+use super::requests::Requests;
+use super::streams::{self, StreamTasks};
 #[cfg(feature = "tls")]
 use super::tls;
 use super::trusted::TrustedProxies;
 use super::unread::Unread;
 use super::version::{self, Version};
-use super::visit::{Excess, Visit, counted};
+use super::visit::{Excess, Visit};
 use super::worded::Worded;
 use super::{ConnectionLimits, ServeCounts};
-use crate::Drain;
+use crate::{Drain, Origins};
 
 /// What all connections of a serve loop have in common.
 pub(crate) struct House {
@@ -46,6 +52,8 @@ pub(crate) struct House {
     pub(crate) counts: ServeCounts,
     pub(crate) fanout: Fanout,
     pub(crate) trusted: TrustedProxies,
+    /// Whose pages may read what is refused here.
+    pub(crate) cors: Origins,
     /// How many connections each client has, if that is limited.
     pub(crate) places: Option<Arc<Places>>,
     #[cfg(feature = "tls")]
@@ -84,7 +92,7 @@ impl House {
 /// hyper, set up.
 pub(crate) struct Protocols {
     http1: http1::Builder,
-    http2: http2::Builder<TokioExecutor>,
+    http2: http2::Builder<StreamTasks>,
 }
 
 impl Protocols {
@@ -95,7 +103,7 @@ impl Protocols {
             .header_read_timeout(limits.head_timeout)
             .max_buf_size(limits.head_buffer_bytes())
             .max_headers(limits.head_fields_max);
-        let mut http2 = http2::Builder::new(TokioExecutor::new());
+        let mut http2 = http2::Builder::new(StreamTasks);
         http2
             .timer(TokioTimer::new())
             .keep_alive_interval(limits.http2_ping_timeout)
@@ -134,9 +142,11 @@ pub(crate) async fn run(caller: Caller, house: Arc<House>) {
             let Some((version, first)) = begin(&mut socket, &house).await else { return };
             let (lent, owner) = lend(socket, first);
             let handover = Handover::new(owner);
-            if speak(lent, version, Some(&handover), &visit, silence).await == Driven::Taken {
+            match speak(lent, version, Some(&handover), &visit, silence).await {
                 // What hyper still holds it has dropped without having written anything of the response.
-                handover.finish(&house.fanout, place);
+                Driven::Taken => handover.finish(&house.fanout, place),
+                Driven::Cut => handover.reset(),
+                Driven::Ended => {}
             }
         }
         #[cfg(feature = "tls")]
@@ -148,11 +158,13 @@ pub(crate) async fn run(caller: Caller, house: Arc<House>) {
             };
             let Some((version, first)) = begun else { return tls::leave(socket).await };
             let (lent, owner) = lend(socket, first);
-            speak(lent, version, None, &visit, silence).await;
-            // However it ended, the client can tell it from an end that somebody on the way has made.
-            if let Some(socket) = owner.take() {
-                tls::leave(socket).await;
+            let driven = speak(lent, version, None, &visit, silence).await;
+            let Some(socket) = owner.take() else { return };
+            if driven == Driven::Cut {
+                return io::reset_on_drop(socket.get_ref().0.get_ref());
             }
+            // However it ended, the client can tell it from an end that somebody on the way has made.
+            tls::leave(socket).await;
         }
     }
 }
@@ -184,21 +196,23 @@ where
 {
     let io = TokioIo::new(Worded::new(lent, visit.spoken.clone()));
     let protocols = &visit.house.protocols;
+    // The connection, and with HTTP/1 the response that it is busy with.
+    let cut = CancellationToken::new();
     match version {
         Version::Http1 => {
             let service = service_fn({
-                let (visit, handover) = (visit.clone(), handover.cloned());
+                let (visit, handover, cut) = (visit.clone(), handover.cloned(), cut.clone());
                 move |request: Request<Incoming>| {
-                    let (visit, handover) = (visit.clone(), handover.clone());
+                    let (visit, handover, cut) = (visit.clone(), handover.clone(), cut.clone());
                     let (asked, request) = Handover::look(request);
                     async move {
                         let (response, guest) = visit.answer(request).await;
-                        let kept = match &handover {
+                        let stays = match &handover {
                             Some(handover) => handover.take(&asked, response, guest),
                             None => Some((response, guest)),
                         };
-                        match kept {
-                            Some((response, guest)) => Ok::<_, Infallible>(counted(response, guest)),
+                        match stays {
+                            Some((response, guest)) => Ok::<_, Infallible>(kept(response, guest, None, &cut)),
                             None => std::future::pending().await,
                         }
                     }
@@ -206,22 +220,25 @@ where
             });
             let connection = protocols.http1.serve_connection(io, service).with_upgrades();
             let mut connection = Box::pin(connection);
-            drive(connection.as_mut(), handover, visit, silence).await
+            let ends = Ends { handover, cut: &cut, requests: None };
+            drive(connection.as_mut(), &ends, visit, silence).await
         }
         Version::Http2 => {
+            let requests = Requests::new();
             let service = service_fn({
-                let visit = visit.clone();
+                let (visit, requests) = (visit.clone(), requests.clone());
                 move |request: Request<Incoming>| {
-                    let visit = visit.clone();
+                    let (visit, open) = (visit.clone(), requests.begin());
                     async move {
                         let (response, guest) =
                             visit.answer(request.map(|body| Body::new(Unread::of(body)))).await;
-                        Ok::<_, Infallible>(counted(response, guest))
+                        Ok::<_, Infallible>(kept(response, guest, Some(open), &streams::cut()))
                     }
                 }
             });
             let mut connection = Box::pin(protocols.http2.serve_connection(io, service));
-            drive(connection.as_mut(), None, visit, silence).await
+            let ends = Ends { handover: None, cut: &cut, requests: Some(&requests) };
+            drive(connection.as_mut(), &ends, visit, silence).await
         }
     }
 }
@@ -235,6 +252,8 @@ enum Driven {
     Ended,
     /// The fan-out goes on with it.
     Taken,
+    /// Nothing more of what waits for its client may be read.
+    Cut,
 }
 
 /// A connection of either version.
@@ -253,7 +272,7 @@ where
     }
 }
 
-impl<IO, S> Connection for http2::Connection<Io<IO>, S, TokioExecutor>
+impl<IO, S> Connection for http2::Connection<Io<IO>, S, StreamTasks>
 where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     S: HttpService<
@@ -268,15 +287,25 @@ where
     }
 }
 
+/// What ends a connection besides its client and the drain.
+struct Ends<'a> {
+    handover: Option<&'a Handover>,
+    cut: &'a CancellationToken,
+    /// Those that keep it from being idle, where hyper does not look after that.
+    requests: Option<&'a Requests>,
+}
+
 async fn drive<C: Connection>(
     mut connection: Pin<&mut C>,
-    handover: Option<&Handover>,
+    ends: &Ends<'_>,
     visit: &Visit,
     mut silence: Pin<Box<Sleep>>,
 ) -> Driven {
+    let Ends { handover, cut, requests } = *ends;
+    let limits = &visit.house.limits;
     let begun = visit.house.drain.begun();
     tokio::pin!(begun);
-    let (mut listening, mut draining) = (true, false);
+    let (mut listening, mut draining, mut idle) = (true, false, false);
     loop {
         let mut step = poll_fn(|cx| {
             let mut polled = connection.as_mut().poll(cx);
@@ -284,26 +313,38 @@ async fn drive<C: Connection>(
             if polled.is_pending() && handover.is_some_and(|each| each.has_begun() && !each.is_due()) {
                 polled = connection.as_mut().poll(cx);
             }
-            match polled {
-                Poll::Ready(ended) => Poll::Ready(Some(ended)),
-                Poll::Pending if handover.is_some_and(Handover::is_due) => Poll::Ready(None),
-                Poll::Pending => Poll::Pending,
-            }
-        });
-        tokio::select! {
-            step = &mut step => {
-                let Some(ended) = step else { return Driven::Taken };
+            if let Poll::Ready(ended) = polled {
                 if let Err(error) = ended {
                     // Clients leave in the middle all the time; only somebody who looks for it wants to know.
                     tracing::debug!(%error, "a connection ended early");
                 }
-                return Driven::Ended;
+                return Poll::Ready(Driven::Ended);
             }
+            if handover.is_some_and(Handover::is_due) { Poll::Ready(Driven::Taken) } else { Poll::Pending }
+        });
+        tokio::select! {
+            driven = &mut step => return driven,
+            () = cut.cancelled() => return Driven::Cut,
             () = &mut silence, if listening => {
-                listening = false;
                 if !visit.spoken.load(Ordering::Relaxed) {
                     tracing::debug!("cut a connection that sent no request");
                     return Driven::Ended;
+                }
+                let Some(requests) = requests else {
+                    listening = false;
+                    continue;
+                };
+                let now = Instant::now();
+                let due = requests.idle_since().unwrap_or(now) + limits.head_timeout;
+                if due > now {
+                    silence.as_mut().reset(due);
+                } else if idle {
+                    tracing::debug!("cut a connection that was to end");
+                    return Driven::Ended;
+                } else {
+                    idle = true;
+                    connection.as_mut().finish();
+                    silence.as_mut().reset(now + limits.drain_grace);
                 }
             }
             () = &mut begun, if !draining => {

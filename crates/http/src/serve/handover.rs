@@ -23,10 +23,11 @@ use hyper::body::Incoming;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-use super::io::Impatient;
+use super::io::{self, Impatient};
 use super::lent::Owner;
 use super::places::Place;
 use crate::drain::UntilDrained;
+use crate::lease::Deadline;
 use crate::revocation::Ticket;
 
 /// What hands one connection over, for its service and for whoever drives it.
@@ -91,7 +92,7 @@ impl Handover {
             return Some((response, guest));
         };
         let Some(sse) = offer.take() else { return Some((response, guest)) };
-        let Taken { subscription, ends_at, expires_at, ticket, parts } = match subscription(sse) {
+        let Taken { subscription, deadline, parts } = match subscription(sse) {
             Ok(taken) => taken,
             Err(sse) => {
                 offer.give_back(sse);
@@ -103,10 +104,10 @@ impl Handover {
         let mut head = head(framing, &shaped);
         framing.put(parts.opening.as_ref().map_or(&[], |opening| opening.as_bytes()), &mut head);
         let keep_alive = parts.keep_alive.interval().map(|after| (after, parts.keep_alive.to_frame()));
-        let ends_at = ends_at.map(Instant::into_std);
-        let terms = Terms { keep_alive, ends_at, expires_at, framing };
+        let ends_at = deadline.ends_at().map(Instant::into_std);
+        let terms = Terms { keep_alive, ends_at, expires_at: deadline.expires_at(), framing };
         self.0.socket.await_flush();
-        *self.stream() = Some(Stream { head, subscription, terms, guest, ticket });
+        *self.stream() = Some(Stream { head, subscription, terms, guest, ticket: deadline.into_ticket() });
         None
     }
 
@@ -118,6 +119,13 @@ impl Handover {
     /// Whether hyper has nothing left to write. It begins with no request before that, but does not promise so.
     pub(crate) fn is_due(&self) -> bool {
         self.has_begun() && self.0.socket.was_flushed()
+    }
+
+    /// Closes the socket and throws away what waits in it.
+    pub(crate) fn reset(&self) {
+        if let Some(socket) = self.0.socket.take() {
+            io::reset_on_drop(&socket.into_inner());
+        }
     }
 
     /// Hands the socket over. What the client has sent behind its request and hyper has read is dropped, as everything
@@ -167,9 +175,7 @@ fn is_plain_stream(response: &Response) -> bool {
 /// A stream that is a subscription and nothing else.
 struct Taken {
     subscription: Subscription,
-    ends_at: Option<Instant>,
-    expires_at: Option<SystemTime>,
-    ticket: Option<Ticket>,
+    deadline: Deadline,
     parts: SseParts,
 }
 
@@ -179,21 +185,31 @@ fn subscription(sse: Sse) -> Result<Taken, Sse> {
     let sse = match sse.into_source::<UntilDrained<Subscription>>() {
         // The fan-out is drained by itself, and counts how its connections end.
         Ok((frames, parts)) => {
-            let (subscription, ends_at, expires_at, ticket) = frames.into_inner();
-            return Ok(Taken { subscription, ends_at, expires_at, ticket, parts });
+            return match frames.into_inner() {
+                Ok((subscription, deadline)) => Ok(Taken { subscription, deadline, parts }),
+                Err(frames) => Err(again(Sse::new(frames), parts)),
+            };
         }
         Err(sse) => sse,
     };
-    let (subscription, mut parts) = sse.into_source::<Subscription>()?;
-    let Some(on_error) = parts.on_error.take() else {
-        return Ok(Taken { subscription, ends_at: None, expires_at: None, ticket: None, parts });
-    };
-    // Somebody wants to hear of its errors.
-    let sse = Sse::new(subscription).keep_alive(parts.keep_alive).on_error(on_error);
-    Err(match parts.opening {
+    let (subscription, parts) = sse.into_source::<Subscription>()?;
+    if parts.on_error.is_some() {
+        // Somebody wants to hear of its errors.
+        return Err(again(Sse::new(subscription), parts));
+    }
+    Ok(Taken { subscription, deadline: Deadline::default(), parts })
+}
+
+/// The stream as it was before it was taken apart.
+fn again(mut sse: Sse, parts: SseParts) -> Sse {
+    sse = sse.keep_alive(parts.keep_alive);
+    if let Some(on_error) = parts.on_error {
+        sse = sse.on_error(on_error);
+    }
+    match parts.opening {
         Some(opening) => sse.opening(opening),
         None => sse,
-    })
+    }
 }
 
 /// The head of a response after which the connection ends. HTTP/1.0 knows no chunks.

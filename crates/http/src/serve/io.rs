@@ -10,6 +10,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
 use super::ServeCounts;
@@ -106,6 +107,12 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Impatient<IO> {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.io).poll_shutdown(cx)
     }
+}
+
+/// Has the end of a connection throw away what its peer has not taken.
+pub(crate) fn reset_on_drop(socket: &TcpStream) {
+    // One that refuses is a dead one.
+    let _ = socket2::SockRef::from(socket).set_linger(Some(Duration::ZERO));
 }
 
 #[cfg(test)]

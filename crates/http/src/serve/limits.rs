@@ -16,8 +16,8 @@ use super::places::Standing;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConnectionLimits {
-    /// How long a request's head may take to arrive, and how long a connection may idle between two requests.
-    /// Default: 30 s. Longer: cut.
+    /// How long a request's head may take to arrive, and how long a connection may idle between two requests; over HTTP/2,
+    /// without one that is being answered. Default: 30 s. Longer: cut.
     pub head_timeout: Duration,
     /// How long the handshake of TLS may take, with the header of the PROXY protocol before it. Default: 10 s. Longer: cut.
     pub handshake_timeout: Duration,

@@ -11,10 +11,13 @@ mod counts;
 mod forwarded;
 mod handover;
 mod io;
+mod kept;
 mod lent;
 mod limits;
 mod places;
 mod proxy_protocol;
+mod requests;
+mod streams;
 #[cfg(feature = "tls")]
 mod tls;
 mod trusted;
@@ -44,7 +47,7 @@ pub use limits::ConnectionLimits;
 pub use tls::{Tls, TlsError};
 pub use trusted::{ForwardedHeaders, TrustedProxies, TrustedProxiesError};
 
-use crate::Drain;
+use crate::{Drain, Origins};
 
 /// How many connections the kernel may hold for us between two accepts.
 const BACKLOG: u32 = 4_096;
@@ -95,6 +98,7 @@ pub fn serve(listeners: impl Into<Listeners>, router: Router) -> Serve {
         counts: ServeCounts::default(),
         fanout: None,
         trusted: TrustedProxies::default(),
+        cors: Origins::none(),
         #[cfg(feature = "tls")]
         tls: None,
     }
@@ -135,6 +139,7 @@ pub struct Serve {
     counts: ServeCounts,
     fanout: Option<Fanout>,
     trusted: TrustedProxies,
+    cors: Origins,
     #[cfg(feature = "tls")]
     tls: Option<Tls>,
 }
@@ -180,8 +185,17 @@ impl Serve {
         self
     }
 
+    /// Lets pages of these origins read what is refused before the router is asked, as is what a client asks that has too many
+    /// connections: an `EventSource` of theirs would give up otherwise. Default: none.
+    ///
+    /// The router's own answers are its own matter; for a hub's see [`Mercure::cors`](crate::Mercure::cors).
+    pub fn cors(mut self, origins: Origins) -> Self {
+        self.cors = origins;
+        self
+    }
+
     async fn run(self) -> std_io::Result<()> {
-        let Self { listeners, router, limits, drain, counts, fanout, trusted, .. } = self;
+        let Self { listeners, router, limits, drain, counts, fanout, trusted, cors, .. } = self;
         let fanout = match fanout {
             Some(fanout) => fanout,
             None => Fanout::start(&Settings { write_timeout: limits.write_timeout, ..Settings::default() })?,
@@ -203,6 +217,7 @@ impl Serve {
             counts,
             fanout: fanout.clone(),
             trusted,
+            cors,
             places: limits.per_client_max.map(Places::new),
             #[cfg(feature = "tls")]
             tls: self.tls,

@@ -2,16 +2,12 @@
 //!
 //! What is answered to the others is the application's matter.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
 use http::{HeaderValue, Request, Version, header};
-use http_body::{Frame, SizeHint};
 use tower::Service;
 
 use super::client::{ClientInfo, Origin};
@@ -47,7 +43,8 @@ impl Visit {
         let client = ClientInfo::of(&self.origin, request.uri(), request.headers(), &self.house.trusted);
         let Ok(client) = client else {
             let sentence = "The header Forwarded that came through a trusted proxy is not well-formed.";
-            return (Refusal::bad(sentence).into_response(), Guest::default());
+            let refused = Refusal::bad(sentence).into_response();
+            return (self.house.cors.let_read(&request, refused).await, Guest::default());
         };
         let mut guest = Guest::default();
         if client.address != self.origin.address || client.address != client.peer.ip().to_canonical() {
@@ -67,7 +64,8 @@ impl Visit {
             guest.place = Some(place);
         }
         if let Some(excess) = excess {
-            return (self.refuse(excess, &client, &request), guest);
+            let refused = self.refuse(excess, &client, &request);
+            return (self.house.cors.let_read(&request, refused).await, guest);
         }
         request.extensions_mut().insert(client);
         // A router is always ready, and never fails.
@@ -106,38 +104,5 @@ impl Visit {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         response
-    }
-}
-
-/// Keeps whatever counts a request until its response has gone.
-pub(crate) fn counted(response: Response, guest: Guest) -> Response {
-    match guest.place {
-        Some(place) => response.map(|body| Body::new(Counted { body, _place: place })),
-        None => response,
-    }
-}
-
-struct Counted<P> {
-    body: Body,
-    _place: P,
-}
-
-impl<P: Unpin> http_body::Body for Counted<P> {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }

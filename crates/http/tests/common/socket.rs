@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 
 use axum::Router;
+use axum::body::Bytes;
 use fanfare_http::{ConnectionLimits, Drain, Serve, ServeCounts, listen, serve};
+use h2::client::SendRequest;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
@@ -41,6 +43,16 @@ impl Server {
 
     pub(crate) async fn connect(&self) -> Client {
         Client::on(TcpStream::connect(self.address).await.expect("a connection"))
+    }
+
+    /// A client of HTTP/2 that takes so many bytes of each stream, and more only as they are released.
+    pub(crate) async fn connect_http2(&self, window: u32) -> SendRequest<Bytes> {
+        let socket = TcpStream::connect(self.address).await.expect("a connection");
+        let mut client = h2::client::Builder::new();
+        let (sender, connection) =
+            client.initial_window_size(window).handshake(socket).await.expect("HTTP/2");
+        tokio::spawn(connection);
+        sender
     }
 
     /// Sends `bytes` on a connection of its own and reads until the server closes it.

@@ -1,0 +1,66 @@
+//! What ends by itself, whatever a client takes or keeps open.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::time::Duration;
+
+use common::socket::Server;
+use common::{HUB, PATIENCE, hub, until};
+use fanfare_http::{Access, ConnectionLimits, Drain, Mercure};
+
+/// Goal: nobody is subscribed, or listed, for longer than they may be.
+/// Method: grant no window at all, so that hyper asks for nothing.
+#[tokio::test]
+async fn over_http2_a_stream_that_its_client_does_not_take_leaves_the_hub_when_its_time_is_over_m060() {
+    let hub = hub();
+    let lifetime = Duration::from_millis(200);
+    let app = Mercure::new(hub.clone()).access(Access::open()).lifetime(lifetime).router();
+    let server = Server::start(app, ConnectionLimits::default(), Drain::new());
+    let mut sender = server.connect_http2(0).await;
+    let request = http::Request::get(format!("http://localhost{HUB}?match=a")).body(()).unwrap();
+    let (response, _) = sender.send_request(request, true).unwrap();
+    let mut body = response.await.unwrap().into_body();
+    until(|| hub.counts().subscribers == 0).await;
+    let reset = tokio::time::timeout(PATIENCE, body.data()).await.expect("an end");
+    assert!(reset.expect("no end in order").is_err());
+}
+
+/// Goal: whoever has asked once does not keep a connection for ever by answering pings, and a stream keeps it.
+/// Method: a connection that is idle is opened after one with a stream, so it is idle for less long.
+#[tokio::test]
+async fn an_http2_connection_without_a_request_is_closed_after_a_while_and_one_with_a_stream_is_not_p5() {
+    let hub = hub();
+    let limits = ConnectionLimits { head_timeout: Duration::from_millis(200), ..ConnectionLimits::default() };
+    let app = Mercure::new(hub.clone()).access(Access::open()).router();
+    let server = Server::start(app, limits, Drain::new());
+    let ask = async |method: &str| {
+        let mut sender = server.connect_http2(65_535).await;
+        let request = http::Request::builder().method(method);
+        let request = request.uri(format!("http://localhost{HUB}?match=a")).body(()).unwrap();
+        let (response, _) = sender.send_request(request, true).unwrap();
+        (response.await.unwrap(), sender)
+    };
+    let (streaming, _sender) = ask("GET").await;
+    let (idle, mut sender) = ask("HEAD").await;
+    assert_eq!(idle.status(), 200);
+    let gone = async {
+        loop {
+            match sender.ready().await {
+                Ok(ready) => sender = ready,
+                Err(error) => return error,
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let error = tokio::time::timeout(PATIENCE, gone).await.expect("it is closed");
+    assert!(error.is_go_away() && error.reason() == Some(h2::Reason::NO_ERROR), "{error}");
+    until(|| server.counts.connections_open() == 1).await;
+    hub.publish("a", fanfare_wire::Event::new("still there")).await.unwrap();
+    let mut body = streaming.into_body();
+    let mut read = String::new();
+    while !read.contains("data: still there\n\n") {
+        let data = tokio::time::timeout(PATIENCE, body.data()).await.expect("it goes on").unwrap().unwrap();
+        read.push_str(&String::from_utf8_lossy(&data));
+    }
+}
