@@ -14,7 +14,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use fanfare_hub::{
-    Batch, Crowd, Due, Framing, Grant, Hub, Look, Matcher, Member, Publication, Selection, Subscription,
+    Batch, Crowd, Due, Framing, Grant, Hub, Look, Matcher, Member, Publication, Selection, Share,
+    Subscription,
 };
 use fanfare_wire::{Decoder, Event, EventId, Item};
 use futures_core::Stream;
@@ -343,6 +344,26 @@ fn member_of(hub: &Hub, crowd: &mut Crowd, to: &str, bookmarks: bool) -> Member 
     crowd.admit(subscription, Framing::Bare).expect("it is live")
 }
 
+fn member_in(framing: Framing, hub: &Hub, crowd: &mut Crowd) -> Member {
+    let mut subscription = hub.subscribe("a").bookmarks(false);
+    assert_waiting(&mut subscription);
+    crowd.admit(subscription, framing).expect("it is live")
+}
+
+/// What is made ready for all of them in one look, and how many bytes that took.
+fn shares_of<const N: usize>(
+    crowd: &mut Crowd,
+    batch: &mut Batch,
+    members: &mut [Member; N],
+) -> ([Share; N], usize) {
+    let mut reading = crowd.read(batch);
+    let shares = members.each_mut().map(|member| match reading.due(member, Look::News) {
+        Due::Write(share) => share,
+        other => panic!("{other:?}"),
+    });
+    (shares, reading.bytes())
+}
+
 fn publish(hub: &Hub, to: &str, text: &str) -> EventId {
     now(hub.publish(to, Event::new(text.to_owned()))).expect("published").id
 }
@@ -379,13 +400,7 @@ fn members_that_are_due_the_same_share_the_same_bytes() {
     publish(&hub, "a", "1");
     publish(&hub, "a", "2");
     let mut batch = Batch::new();
-    let mut reading = crowd.read(&mut batch);
-    let shares = members.each_mut().map(|member| match reading.due(member, Look::News) {
-        Due::Write(share) => share,
-        other => panic!("{other:?}"),
-    });
-    let made = reading.bytes();
-    drop(reading);
+    let (shares, made) = shares_of(&mut crowd, &mut batch, &mut members);
     for share in &shares {
         assert_eq!(batch.bytes(share).len(), made, "made once, for all of them");
         assert_eq!(batch.bytes(share).as_ptr(), batch.bytes(&shares[0]).as_ptr());
@@ -400,21 +415,11 @@ fn members_in_chunks_share_theirs_and_the_others_share_theirs() {
     let hub = Hub::builder().build().expect("a hub");
     let mut crowd = hub.crowd(Waker::noop().clone());
     let framings = [Framing::Bare, Framing::Chunked, Framing::Bare, Framing::Chunked];
-    let mut members = framings.map(|framing| {
-        let mut subscription = hub.subscribe("a").bookmarks(false);
-        assert_waiting(&mut subscription);
-        crowd.admit(subscription, framing).expect("it is live")
-    });
+    let mut members = framings.map(|framing| member_in(framing, &hub, &mut crowd));
     publish(&hub, "a", "1");
     publish(&hub, "a", "2");
     let mut batch = Batch::new();
-    let mut reading = crowd.read(&mut batch);
-    let shares = members.each_mut().map(|member| match reading.due(member, Look::News) {
-        Due::Write(share) => share,
-        other => panic!("{other:?}"),
-    });
-    let made = reading.bytes();
-    drop(reading);
+    let (shares, made) = shares_of(&mut crowd, &mut batch, &mut members);
     let bytes = shares.each_ref().map(|share| batch.bytes(share));
     assert_eq!(made, bytes[0].len() + bytes[1].len(), "made once in each framing");
     assert_eq!((bytes[0], bytes[1]), (bytes[2], bytes[3]));
@@ -446,12 +451,7 @@ fn members_with_topics_of_their_own_share_the_bytes_of_what_all_of_them_are_due(
     publish(&hub, "a", "2");
     publish(&hub, "z", "for the last alone");
     let mut batch = Batch::new();
-    let mut reading = crowd.read(&mut batch);
-    let shares = members.each_mut().map(|member| match reading.due(member, Look::News) {
-        Due::Write(share) => share,
-        other => panic!("{other:?}"),
-    });
-    drop(reading);
+    let (shares, _) = shares_of(&mut crowd, &mut batch, &mut members);
     let bytes = shares.each_ref().map(|share| batch.bytes(share));
     assert_eq!(bytes[0].as_ptr(), bytes[1].as_ptr(), "made once");
     assert_eq!(bytes[0], bytes[1]);
@@ -537,9 +537,7 @@ fn the_bookmark_that_is_due_after_catching_up_follows_the_events() {
 fn a_large_frame_is_made_ready_in_pieces() {
     let hub = Hub::builder().event_bytes_max(4 * 1024 * 1024).build().expect("a hub");
     let mut crowd = hub.crowd(Waker::noop().clone());
-    let mut subscription = hub.subscribe("a").bookmarks(false);
-    assert_waiting(&mut subscription);
-    let mut member = crowd.admit(subscription, Framing::Chunked).expect("it is live");
+    let mut member = member_in(Framing::Chunked, &hub, &mut crowd);
     let large = "x".repeat(3 * 1024 * 1024);
     publish(&hub, "a", &large);
     publish(&hub, "a", "small");
