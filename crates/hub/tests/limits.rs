@@ -5,6 +5,7 @@ mod support;
 use std::sync::Arc;
 use std::time::Duration;
 
+#[cfg(any(feature = "urlpattern", feature = "uri-template"))]
 use fanfare_hub::SubscribeError;
 use fanfare_hub::{BuildError, Health, Hub, IdempotencyKey, Publication, PublishError};
 use fanfare_wire::Event;
