@@ -38,18 +38,29 @@ struct Faulty {
     expected: usize,
     /// For how many turns it reads nothing.
     stalls_for: usize,
+    /// It has closed its side.
+    has_left: bool,
     connections: usize,
 }
 
 impl Faulty {
     fn new(house: &House, topic: String) -> Self {
         let client = connect(house, &topic, None);
-        Self { topic, client, last_event_id: None, expected: 0, stalls_for: 0, connections: 1 }
+        Self {
+            topic,
+            client,
+            last_event_id: None,
+            expected: 0,
+            stalls_for: 0,
+            has_left: false,
+            connections: 1,
+        }
     }
 
     fn come_back(&mut self, house: &House) {
         self.client = connect(house, &self.topic, self.last_event_id.as_deref());
         self.stalls_for = 0;
+        self.has_left = false;
         self.connections += 1;
     }
 
@@ -77,7 +88,10 @@ impl Faulty {
                 // With unread bytes it is a reset, otherwise a clean end.
                 self.come_back(house);
             }
-            1 => self.client.socket.shutdown(Shutdown::Write).unwrap_or_default(),
+            1 => {
+                self.client.socket.shutdown(Shutdown::Write).unwrap_or_default();
+                self.has_left = true;
+            }
             2 => {
                 let socket = socket2::SockRef::from(&self.client.socket);
                 let _ = socket.set_linger(Some(Duration::ZERO));
@@ -147,7 +161,11 @@ fn whatever_thousands_of_clients_do_each_gets_every_event_once_and_in_order() {
             }
         }
     }
-    // Everybody behaves from now on, and has everything in the end.
+    // Everybody behaves from now on, and has everything in the end. Whoever has closed its side may wait for the other one for ever:
+    // a reset is sent once, and a receiver without room drops it.
+    for client in clients.iter_mut().filter(|client| client.has_left) {
+        client.come_back(&house);
+    }
     while clients.iter().any(|client| client.expected < EVENTS) {
         for client in &mut clients {
             if client.expected < EVENTS {
