@@ -113,9 +113,13 @@ fn better_sse() -> Result<Contestant, String> {
 
 /// The hub over epoll, and over `io_uring` where its program has the choice.
 fn fanfare(program: &str, arguments: &str) -> (Contestant, Option<Contestant>) {
+    // Left alone it keeps some of its file descriptors for whom it turns away.
+    let room: &[&str] =
+        if has_option(program, "--max-connections") { &["--max-connections", "19900"] } else { &[] };
     let variant = |name: &str, more: &[&str]| {
         let fixed = ["serve", "--dev", "--listen", "127.0.0.1:0", "--shutdown-window", "0s"];
-        let words = std::iter::once(program).chain(fixed).chain(arguments.split_whitespace());
+        let words = std::iter::once(program).chain(fixed).chain(room.iter().copied());
+        let words = words.chain(arguments.split_whitespace());
         let command = words.chain(more.iter().copied()).map(str::to_owned).collect();
         Contestant { name: name.to_owned(), command, dialect: Dialect::mercure() }
     };
