@@ -14,7 +14,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use cap::Cap;
-use fanfare_hub::{Crowd, Hub, Matcher, Member, Topic};
+use fanfare_hub::{Crowd, Framing, Hub, Matcher, Member, Topic};
 use fanfare_wire::Event;
 use kinds::{KINDS, Kind};
 use report::{Report, Row};
@@ -138,7 +138,7 @@ impl<'a> Population<'a> {
         };
         for matcher in matchers {
             let subscription = this.hub.subscribe(matcher).bookmarks(false);
-            members.push(this.crowd.admit(subscription).unwrap_or_else(|_| panic!("refused")));
+            members.push(this.crowd.admit(subscription, Framing::Bare).unwrap_or_else(|_| panic!("refused")));
         }
         this.members = members;
         this.subscriber_bytes = (HEAP.allocated() - before) as f64 / count as f64;
