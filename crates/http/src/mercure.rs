@@ -70,9 +70,9 @@ pub struct Mercure {
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) hub_url: Url,
-    /// Those that subscribers ask for.
+    /// Those that strangers ask for.
     pub(crate) patterns: Patterns,
-    /// Those of tokens, which wait for no stranger's.
+    /// Those of tokens and of whoever has one, which wait for no stranger's.
     pub(crate) token_patterns: Patterns,
     pub(crate) bookmarks: Bookmarks,
     pub(crate) keep_alive: Option<Duration>,

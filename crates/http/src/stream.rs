@@ -40,7 +40,9 @@ pub(crate) async fn open(
     if let Some(subscriptions) = &settings.subscriptions {
         subscriptions.check(&asked.in_words)?;
     }
-    let patterns = match settings.patterns.matchers(asked.patterns, settings.limits.patterns).await {
+    // Whoever has shown a token waits for no stranger.
+    let compiling = if rights.anonymous { &settings.patterns } else { &settings.token_patterns };
+    let patterns = match compiling.matchers(asked.patterns, settings.limits.patterns).await {
         Ok(patterns) => patterns,
         Err(CompileError::Matcher(error)) => return Err(error.into()),
         Err(CompileError::Busy) => return overloaded(headers, "The hub has too many patterns to compile."),
@@ -108,7 +110,7 @@ fn refuse(error: SubscribeError, headers: &HeaderMap) -> Result<Response, Refusa
         SubscribeError::PatternsTooLarge { .. } => {
             overloaded(headers, "The patterns of the hub's subscribers take as much memory as they may.")
         }
-        SubscribeError::PatternsTooAlike { .. } => overloaded(
+        SubscribeError::PatternsTooAlike { .. } | SubscribeError::PatternsTooCostly => overloaded(
             headers,
             "The hub's subscribers use as many patterns of this kind as they may; one with more of its path written out may have room.",
         ),

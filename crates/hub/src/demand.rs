@@ -137,13 +137,13 @@ impl Demand {
         }
     }
 
-    /// What its regular expression takes, in bytes.
-    pub(crate) fn expression_bytes(&self) -> usize {
-        match self {
-            Self::Around {
-                between: Between::Expression(expression) | Between::Whole(expression), ..
-            } => expression.bytes(),
-            _ => 0,
+    /// What it takes to evaluate, as [`Expression::cost`] tells it: each step may go through all of a text, too.
+    pub(crate) fn cost(&self) -> usize {
+        let Self::Around { between, .. } = self else { return 0 };
+        match between {
+            Between::Wildcard(_) => 0,
+            Between::Steps(steps) => steps.bytes() / 4,
+            Between::Expression(expression) | Between::Whole(expression) => expression.cost(),
         }
     }
 

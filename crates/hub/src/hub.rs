@@ -263,6 +263,8 @@ impl Shared {
             Err(SubscribeError::PatternsTooLarge { limit: limit(self.patterns_bytes_max) })
         } else if prospect.alike > limit(self.patterns_alike_max) {
             Err(SubscribeError::PatternsTooAlike { limit: limit(self.patterns_alike_max) })
+        } else if prospect.overweight > limit(self.patterns_alike_max.saturating_mul(OVERWEIGHT)) {
+            Err(SubscribeError::PatternsTooCostly)
         } else {
             Ok(())
         };
@@ -270,6 +272,10 @@ impl Shared {
         checked
     }
 }
+
+/// How much what takes long to evaluate may weigh in all, beside what the same literals may find: whoever knows a topic can have
+/// patterns found by each of its beginnings and ends.
+const OVERWEIGHT: usize = 64;
 
 fn not_appended(error: AppendError) -> PublishError {
     match error {
@@ -469,7 +475,9 @@ impl HubBuilder {
     /// A publication is held against all of them whose topics have these. Looked at are the end of the host, or else its beginning,
     /// the beginning of what is behind it, the end of the path, and the longest literal of whole segments in its midst: of
     /// `/:lang/users/7/*` that is `/users/7/`. Patterns that have none of them are all alike: `/*`, `/:a/:b`. One with a regular
-    /// expression of its own counts once more for each 64 bytes that this compiles to, for it takes as much longer to evaluate.
+    /// expression of its own counts once more for each 64 bytes that this compiles to, or for each 32 if that looks for the ends of
+    /// words, for it takes as much longer to evaluate; a very long chain of wildcards counts for more, too. What all patterns count
+    /// for beyond one for each is at most 64 times this limit.
     pub fn patterns_alike_max(mut self, patterns: usize) -> Self {
         self.patterns_alike_max = patterns;
         self

@@ -430,16 +430,15 @@ impl Pattern {
         }
     }
 
-    /// How long it takes to evaluate on a topic of usual length, beside the others: one for most, and one more for each so many
-    /// bytes of a regular expression.
+    /// How long it takes to evaluate on a topic of usual length, beside the others: one for most.
     pub(crate) fn weight(&self) -> usize {
-        1 + self.test.expression_bytes() / 64
+        1 + self.test.cost() / 128
     }
 
     /// About how many microseconds it takes at the most to hold it against a topic of so many bytes: an expression goes through
     /// the topic once for each of its states (measured in a release build, 2026).
     pub(crate) fn evaluation_micros(&self, topic_bytes: usize) -> u64 {
-        1 + (self.test.expression_bytes() * topic_bytes / 6_500) as u64
+        1 + (self.test.cost() * topic_bytes / 6_500) as u64
     }
 
     /// Where it is to be found. Possibly less than could be said, never more.
@@ -459,13 +458,13 @@ impl Pattern {
 }
 
 impl Test {
-    /// What its regular expressions take, in bytes.
-    fn expression_bytes(&self) -> usize {
+    /// What it takes to evaluate: one for each microsecond with a topic of 6,500 bytes.
+    fn cost(&self) -> usize {
         match self {
             #[cfg(feature = "urlpattern")]
-            Self::Url(pattern) => pattern.expression_bytes(),
+            Self::Url(pattern) => pattern.cost(),
             #[cfg(feature = "uri-template")]
-            Self::Template(template) => template.bytes(),
+            Self::Template(template) => template.cost(),
             #[cfg(not(any(feature = "urlpattern", feature = "uri-template")))]
             Self::Never => 0,
         }

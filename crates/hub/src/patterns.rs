@@ -22,6 +22,8 @@ pub(crate) struct Patterns {
     bytes: usize,
     /// How many of them no literal finds.
     unfound: usize,
+    /// What they weigh beyond one for each.
+    overweight: usize,
     /// How often a pattern was held against an entry's topics.
     evaluations: Evaluations,
 }
@@ -50,6 +52,8 @@ pub(crate) struct Prospect {
     pub(crate) bytes: usize,
     /// What all those weigh that the same literals find, where that is most.
     pub(crate) alike: usize,
+    /// What all of them weigh beyond one for each, whatever finds them.
+    pub(crate) overweight: usize,
 }
 
 /// Who is looked for in [`Patterns::each_match`].
@@ -101,10 +105,12 @@ impl Patterns {
         let mut together = Candidates::default();
         for (slot, (matcher, pattern)) in (0..).zip(new) {
             if prospect.patterns == 0 {
-                prospect = Prospect { patterns: self.uses.len(), bytes: self.bytes, alike: 0 };
+                let (patterns, bytes, overweight) = (self.uses.len(), self.bytes, self.overweight);
+                prospect = Prospect { patterns, bytes, alike: 0, overweight };
             }
             prospect.patterns += 1;
             prospect.bytes += PatternUse::cost(matcher);
+            prospect.overweight += pattern.weight() - 1;
             together.insert(slot, pattern);
             let alike = self.candidates.weight_beside(pattern) + together.weight_beside(pattern);
             prospect.alike = prospect.alike.max(alike);
@@ -152,6 +158,7 @@ impl Patterns {
             if let Kind::Pattern(pattern) = &matcher.0 {
                 self.candidates.insert(slot, pattern);
                 self.unfound += usize::from(is_unfound(pattern));
+                self.overweight += pattern.weight() - 1;
             }
             slot
         })
@@ -164,6 +171,7 @@ impl Patterns {
             if let Kind::Pattern(pattern) = &matcher.0 {
                 self.candidates.remove(slot, pattern);
                 self.unfound -= usize::from(is_unfound(pattern));
+                self.overweight -= pattern.weight() - 1;
             }
         }
     }

@@ -91,6 +91,9 @@ pub enum SubscribeError {
         /// [`HubBuilder::patterns_alike_max`](crate::HubBuilder::patterns_alike_max).
         limit: usize,
     },
+    /// With its patterns, asked for or granted, a publication might take too long to be held against them all: those that take long by
+    /// themselves are bounded together, beside [`HubBuilder::patterns_alike_max`](crate::HubBuilder::patterns_alike_max).
+    PatternsTooCostly,
     /// What was asked for is no topic.
     Topic(crate::TopicError),
     /// The hub was closed.
@@ -113,6 +116,9 @@ impl fmt::Display for SubscribeError {
                 f,
                 "the hub is full: at most {limit} different patterns may have the same host and the same literals in their path"
             ),
+            Self::PatternsTooCostly => {
+                f.write_str("the hub is full: its subscribers' patterns take as long to evaluate as they may")
+            }
             Self::Topic(error) => fmt::Display::fmt(error, f),
             Self::Closed => f.write_str("the hub is closed"),
             Self::Log(_) => f.write_str("the log could not be read"),

@@ -70,6 +70,11 @@ impl UriTemplate {
     }
 
     /// What it takes in the heap, in bytes.
+    /// What it takes to evaluate, as [`Expression::cost`] tells it.
+    pub(crate) fn cost(&self) -> usize {
+        self.expression.cost()
+    }
+
     pub(crate) fn bytes(&self) -> usize {
         self.expression.bytes()
     }

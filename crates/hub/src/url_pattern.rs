@@ -139,8 +139,9 @@ impl UrlPattern {
     }
 
     /// What it takes in the heap, in bytes, but for the base, which is shared.
-    pub(crate) fn expression_bytes(&self) -> usize {
-        self.demands.iter().map(|(_, demand)| demand.expression_bytes()).sum()
+    /// What it takes to evaluate, as [`Demand::cost`] tells it.
+    pub(crate) fn cost(&self) -> usize {
+        self.demands.iter().map(|(_, demand)| demand.cost()).sum()
     }
 
     /// What it takes in the heap, in bytes.

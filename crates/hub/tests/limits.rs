@@ -162,6 +162,31 @@ fn a_hub_refuses_patterns_that_the_same_literals_find_beyond_its_limit_and_takes
     assert_eq!((hub.counts().patterns, hub.counts().patterns_unfound), (0, 0));
 }
 
+/// P5: whoever knows a topic can have patterns found by each of its beginnings, so what takes long is bounded in all, too.
+#[cfg(feature = "urlpattern")]
+#[test]
+fn what_all_patterns_take_to_evaluate_is_bounded_whatever_finds_them_m049() {
+    let hub = Hub::builder().patterns_alike_max(400).build().expect("a hub");
+    let subscribe_to = |hub: &Hub, text: &str| {
+        let pattern = fanfare_hub::Matcher::url_pattern(text, "https://hub.test/").expect("a pattern");
+        let mut subscription = hub.subscribe(pattern);
+        now(subscription.opened()).map(|_| ()).map(|()| subscription)
+    };
+    let subscribe = |text: &str| subscribe_to(&hub, text);
+    let many = (0..1_000).map(|n| subscribe(&format!("/{n}/:a({})", "x?".repeat(200))));
+    let taken: Vec<_> = many.map_while(Result::ok).collect();
+    assert!((5..200).contains(&taken.len()), "{} were taken", taken.len());
+    let refused = subscribe(&format!("/x/:a({})", "x?".repeat(200))).map(|_| ());
+    assert!(matches!(refused, Err(SubscribeError::PatternsTooCostly)), "{refused:?}");
+    assert!(subscribe("/x/:a").is_ok(), "an ordinary one weighs nothing");
+    drop(taken);
+    assert!(subscribe(&format!("/x/:a({})", "x?".repeat(200))).is_ok());
+    // Each of so many wildcards may go through all of a topic.
+    let hub = Hub::builder().patterns_alike_max(50).build().expect("a hub");
+    let chain = subscribe_to(&hub, &format!("https://*/{}#q", "*".repeat(4_000))).map(|_| ());
+    assert!(matches!(chain, Err(SubscribeError::PatternsTooAlike { .. })), "{chain:?}");
+}
+
 /// P5: with segments of its own in its midst a pattern costs those publications alone that have them.
 #[cfg(feature = "urlpattern")]
 #[test]
