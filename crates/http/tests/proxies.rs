@@ -272,6 +272,11 @@ async fn a_connection_over_http2_that_came_too_early_is_served_when_there_is_roo
         async { answer.await.unwrap().status().as_u16() }
     };
     assert_eq!(ask().await, 429);
+    let head =
+        http::Request::head(format!("http://localhost{HUB}")).body(Empty::<bytes::Bytes>::new()).unwrap();
+    let refused = sender.clone().send_request(head).await.unwrap();
+    assert_eq!(refused.status(), 429);
+    assert!(refused.into_body().collect().await.expect("no body").to_bytes().is_empty());
     drop(first);
     until(|| server.counts.connections_on_http() == 1).await;
     assert_eq!(ask().await, 400);

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderValue, Request, Version, header};
+use http::{HeaderValue, Method, Request, Version, header};
 use tower::Service;
 
 use super::client::{ClientInfo, Origin};
@@ -44,7 +44,7 @@ impl Visit {
         let Ok(client) = client else {
             let sentence = "The header Forwarded that came through a trusted proxy is not well-formed.";
             let refused = Refusal::bad(sentence).into_response();
-            return (self.house.cors.let_read(&request, refused).await, Guest::default());
+            return (self.told(&request, refused).await, Guest::default());
         };
         let mut guest = Guest::default();
         if client.address != self.origin.address || client.address != client.peer.ip().to_canonical() {
@@ -65,12 +65,27 @@ impl Visit {
         }
         if let Some(excess) = excess {
             let refused = self.refuse(excess, &client, &request);
-            return (self.house.cors.let_read(&request, refused).await, guest);
+            return (self.told(&request, refused).await, guest);
         }
         request.extensions_mut().insert(client);
         // A router is always ready, and never fails.
         let Ok(response) = self.house.router.clone().call(request).await;
         (response, guest)
+    }
+
+    /// What is refused before the router is asked, as the router would have it: with the headers for pages, and of a `HEAD` alone.
+    fn told(
+        &self,
+        request: &Request<Body>,
+        refused: Response,
+    ) -> impl Future<Output = Response> + Send + use<> {
+        let is_head = request.method() == Method::HEAD;
+        let reading = self.house.cors.let_read(request, refused);
+        async move {
+            let told = reading.await;
+            // Over HTTP/2 hyper would send it.
+            if is_head { told.map(|_| Body::empty()) } else { told }
+        }
     }
 
     /// Whether the connection's own place does not stand for this request.
