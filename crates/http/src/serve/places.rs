@@ -62,10 +62,19 @@ impl Places {
         let mut taken = self.taken();
         let count = taken.entry(client).or_default();
         *count += 1;
-        let most = self.most as u64;
-        let standing = Standing::of(*count as u64, most, most.saturating_mul(2));
+        let standing = self.standing_with(*count);
         drop(taken);
         Place { places: self.clone(), client, standing }
+    }
+
+    /// How the client at `address` stands now.
+    pub(crate) fn standing(&self, address: IpAddr) -> Standing {
+        self.standing_with(self.taken().get(&client(address)).copied().unwrap_or_default())
+    }
+
+    fn standing_with(&self, count: usize) -> Standing {
+        let most = self.most as u64;
+        Standing::of(count as u64, most, most.saturating_mul(2))
     }
 
     fn taken(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
@@ -119,6 +128,11 @@ mod tests {
         let third = take(&places, "192.0.2.1");
         assert_eq!(third.standing(), Standing::Over);
         assert_eq!(take(&places, "192.0.2.2").standing(), Standing::Within);
+        let client = "192.0.2.1".parse().expect("an address");
+        assert_eq!(places.standing(client), Standing::Over);
+        let [kept, gone] = kept;
+        drop(gone);
+        assert_eq!(places.standing(client), Standing::Within, "the third has room now");
         drop((kept, third));
         assert!(places.taken().is_empty(), "nobody is remembered who has none");
         assert_eq!(take(&places, "192.0.2.1").standing(), Standing::Within);

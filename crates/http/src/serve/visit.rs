@@ -51,8 +51,13 @@ impl Visit {
             guest.address = Some(client.address);
         }
         // A connection over HTTP/2 is left open, and may find room later.
-        let is_over =
-            |excess: &Excess| *excess == Excess::OfClient || self.house.standing() > Standing::Within;
+        let is_over = |excess: &Excess| match excess {
+            Excess::InAll => self.house.standing() > Standing::Within,
+            Excess::OfClient => {
+                let places = self.house.places.as_ref();
+                places.is_some_and(|places| places.standing(self.origin.address) > Standing::Within)
+            }
+        };
         let mut excess = self.excess.filter(is_over);
         if self.counts_requests(&client, request.version())
             && let Some(places) = &self.house.places
