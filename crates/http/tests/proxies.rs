@@ -260,10 +260,14 @@ async fn with_far_too_many_connections_in_all_who_comes_gets_no_answer() {
 /// Whoever stays connected over HTTP/2 is refused no longer than there are too many.
 #[tokio::test]
 async fn a_connection_over_http2_that_came_too_early_is_served_when_there_is_room() {
-    for limits in [at_most_in_all(1), at_most(1)] {
+    // A request counts beside its connection.
+    for (limits, others) in [(at_most_in_all(1), 1), (at_most(2), 2)] {
         let server = server(app(&hub()), limits, TrustedProxies::default());
-        let first = server.connect().await;
-        until(|| server.counts.connections_on_http() == 1).await;
+        let mut first = Vec::new();
+        for _ in 0..others {
+            first.push(server.connect().await);
+        }
+        until(|| server.counts.connections_on_http() == others).await;
         let io = TokioIo::new(TcpStream::connect(server.address).await.unwrap());
         let (sender, connection) =
             hyper::client::conn::http2::handshake(TokioExecutor::new(), io).await.unwrap();
