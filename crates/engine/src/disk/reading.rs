@@ -128,6 +128,14 @@ struct Stretch {
     through: Position,
 }
 
+/// Where an id was looked for.
+enum Looked {
+    /// And where it is, if it is there.
+    Everywhere(Option<Position>),
+    /// In everything that stands before this position, and it is not there.
+    Before(Position),
+}
+
 impl Shared {
     /// Answers a request of the hub's.
     pub(super) fn read(&self, request: &ReadRequest) -> Result<Batch, ReadError> {
@@ -200,11 +208,22 @@ impl Shared {
 
     fn earliest(&self, id: &EventId) -> Result<Option<Position>, DiskFault> {
         let hash = self.hasher.hash(Term::Id(id.as_str()));
-        let (sealed, oldest) = {
+        let mut looked_before = 0;
+        loop {
+            match self.earliest_behind(looked_before, id.as_str(), hash)? {
+                Looked::Everywhere(found) => return Ok(found),
+                Looked::Before(position) => looked_before = position,
+            }
+        }
+    }
+
+    /// Looks at what stands at `from` or behind it, which is where a segment begins.
+    fn earliest_behind(&self, from: Position, id: &str, hash: u64) -> Result<Looked, DiskFault> {
+        let (sealed, tail_first, oldest) = {
             let state = self.lock();
-            (state.sealed.iter().cloned().collect::<Vec<_>>(), state.oldest)
+            let sealed = state.sealed.iter().filter(|segment| segment.outline.first >= from);
+            (sealed.cloned().collect::<Vec<_>>(), state.tail.header.first, state.oldest)
         };
-        let id = id.as_str();
         for segment in sealed {
             let open = match Open::sealed(&segment, &self.hasher) {
                 Ok(open) => open,
@@ -215,17 +234,21 @@ impl Shared {
             let numbers = lookup.earliest(hash, SAME_ID_MAX).map_err(DiskFault::unreadable)?;
             let places = self.places(&open, numbers)?;
             if let Some(found) = open.first_with_id(&places, id, oldest)? {
-                return Ok(Some(found));
+                return Ok(Looked::Everywhere(Some(found)));
             }
         }
         let (open, places) = {
             let state = self.lock();
+            if state.tail.header.first != tail_first {
+                // Meanwhile it was completed, and is one of the others.
+                return Ok(Looked::Before(tail_first));
+            }
             let numbers = state.tail.index.all(hash).into_iter().take(SAME_ID_MAX);
             let places: Vec<_> =
                 numbers.filter_map(|number| Some((number, state.tail.index.offset(number)?))).collect();
             (Open::tail(&state, &self.hasher), places)
         };
-        open.first_with_id(&places, id, oldest)
+        open.first_with_id(&places, id, oldest).map(Looked::Everywhere)
     }
 
     /// The check of the entry at a position, if it can be read.

@@ -2,12 +2,13 @@
 
 use std::fs;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::thread;
 use std::time::{Duration, SystemTime};
 
 use fanfare_engine::DiskEngine;
 use fanfare_hub::engine::{Engine, ReadError, ReadRequest};
-use fanfare_hub::{Clock, Delivery, GapReason};
+use fanfare_hub::{Clock, Delivery, GapReason, Hub};
 use fanfare_wire::Event;
 
 use crate::support::{files, folder, hub, id, next, next_data, publish, publish_all, small, to, topic, wait};
@@ -174,4 +175,32 @@ fn what_claims_to_be_all_entries_is_all_of_them_also_behind_a_stretch_without_an
         }
         after = batch.through;
     }
+}
+
+/// P6: while segments are completed one after the other.
+#[test]
+fn an_id_is_found_whatever_becomes_of_its_segment_meanwhile() {
+    let folder = folder();
+    let engine = Arc::new(DiskEngine::options(folder.path()).segment_bytes(1_024).open().expect("a log"));
+    let hub = Hub::builder().clock(engine.clock()).engine(engine.clone()).build().expect("a hub");
+    let newest = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for number in 1..=1_500 {
+                let event = Event::new("x".repeat(100)).id(id(&format!("id-{number}")));
+                wait(hub.publish("a", event)).expect("published");
+                newest.store(number, Ordering::Release);
+            }
+        });
+        loop {
+            let number = newest.load(Ordering::Acquire);
+            if number > 0 {
+                let found = wait(engine.find(id(&format!("id-{number}")))).expect("searched");
+                assert_eq!(found, Some(number as u64), "an id that was acknowledged");
+            }
+            if number == 1_500 {
+                return;
+            }
+        }
+    });
 }
