@@ -37,9 +37,10 @@ pub(crate) async fn open(
 ) -> Result<Response, Refusal> {
     let (settings, headers) = (&mercure.settings, &head.headers);
     let bookmarks = settings.bookmarks.wanted_by(headers);
-    if let Some(subscriptions) = &settings.subscriptions {
-        subscriptions.check(&asked.in_words)?;
-    }
+    let subscriber = match &settings.subscriptions {
+        Some(subscriptions) => subscriptions.subscriber(asked.in_words, &rights.payloads)?,
+        None => None,
+    };
     // Whoever has shown a token waits for no stranger.
     let compiling = if rights.anonymous { &settings.patterns } else { &settings.token_patterns };
     let patterns = match compiling.matchers(asked.patterns, settings.limits.patterns).await {
@@ -59,8 +60,10 @@ pub(crate) async fn open(
         Err(_) => return overloaded(headers, "The log did not answer in time."),
     };
     // Of a `HEAD` there will be no stream.
-    if let Some(subscriptions) = settings.subscriptions.as_ref().filter(|_| head.method != Method::HEAD) {
-        subscription = subscriptions.attend(&mercure.hub, subscription, asked.in_words, &rights.payloads);
+    if let (Some(subscriptions), Some(subscriber)) = (&settings.subscriptions, subscriber)
+        && head.method != Method::HEAD
+    {
+        subscription = subscriptions.attend(&mercure.hub, subscription, subscriber);
     }
     let lives = lifetime::drawn(settings.lifetime, rights.until, SystemTime::now());
     let ends_at = lives.and_then(|lives| Instant::now().checked_add(lives));

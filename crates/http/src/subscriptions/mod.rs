@@ -75,58 +75,50 @@ impl Subscriptions {
         self.begun.get_or_try_init(|| hub.begin_presence(&namespace)).await.copied()
     }
 
-    /// Whether each matcher can be told of: its topic, with the subscriber in it, may be too long for one.
+    /// Who is there with these matchers, each once however often it is asked for (M-028). `None` if there are none, or no id can be
+    /// made.
     ///
     /// # Errors
-    /// 400, for the first that is: nobody subscribes unseen.
-    pub(crate) fn check(&self, asked: &[AsAsked]) -> Result<(), Refusal> {
-        let is_told = |asked: &AsAsked| {
-            let subscription = Subscription { asked: asked.clone(), payload: None };
-            Topic::parse(subscription.path(&self.hub_path, NOBODY)).is_ok()
-        };
-        match asked.iter().find(|asked| !is_told(asked)) {
-            Some(AsAsked { text, .. }) => Err(Refusal::bad(format!(
-                "The matcher of {} bytes is too long: this hub lists its active subscriptions under topics of at most {} \
-                 bytes, which hold the matcher percent-encoded.",
-                text.len(),
-                Topic::BYTES_MAX
-            ))),
-            None => Ok(()),
-        }
-    }
-
-    /// Has a subscriber's coming announced, and its going when `subscription` ends.
-    ///
-    /// A matcher that is asked for twice counts once (M-028).
-    pub(crate) fn attend(
-        self: &Arc<Self>,
-        hub: &Hub,
-        subscription: fanfare_hub::Subscription,
+    /// 400, for the first whose topic, with the subscriber in it, would be too long for one: nobody subscribes unseen.
+    pub(crate) fn subscriber(
+        &self,
         asked: Vec<AsAsked>,
         payloads: &Payloads,
-    ) -> fanfare_hub::Subscription {
-        let Some(subscriber) = self.subscriber(asked, payloads) else { return subscription };
-        let driver = Driver { subscriptions: self.clone(), hub: hub.clone(), runtime: Handle::current() };
-        let number = driver.change(|registry| registry.begin(Arc::new(subscriber)));
-        // It may be called in a thread of the fan-out, which has no runtime of its own.
-        subscription.on_end(move || driver.change(|registry| registry.end(number)))
-    }
-
-    fn subscriber(&self, asked: Vec<AsAsked>, payloads: &Payloads) -> Option<Subscriber> {
-        let id =
-            subscriber_id().inspect_err(|error| tracing::error!(%error, "made no subscriber id")).ok()?;
+    ) -> Result<Option<Subscriber>, Refusal> {
+        let made = subscriber_id().inspect_err(|error| tracing::error!(%error, "made no subscriber id"));
+        let Ok(id) = made else { return Ok(None) };
         let mut subscriptions: Vec<Subscription> = Vec::with_capacity(asked.len());
         for asked in asked {
             if subscriptions.iter().any(|known| known.asked == asked) {
                 continue;
             }
-            let payload = payloads.of(&asked.text);
-            let subscription = Subscription { asked, payload };
-            if Topic::parse(subscription.path(&self.hub_path, &id)).is_ok() {
-                subscriptions.push(subscription);
+            let mut subscription = Subscription { asked, payload: None };
+            let text = &subscription.asked.text;
+            if Topic::parse(subscription.path(&self.hub_path, &id)).is_err() {
+                return Err(Refusal::bad(format!(
+                    "The matcher of {} bytes is too long: this hub lists its active subscriptions under topics of at most {} \
+                     bytes, which hold the matcher percent-encoded.",
+                    text.len(),
+                    Topic::BYTES_MAX
+                )));
             }
+            subscription.payload = payloads.of(text);
+            subscriptions.push(subscription);
         }
-        (!subscriptions.is_empty()).then_some(Subscriber { id, subscriptions })
+        Ok((!subscriptions.is_empty()).then_some(Subscriber { id, subscriptions }))
+    }
+
+    /// Has a subscriber's coming announced, and its going when `subscription` ends.
+    pub(crate) fn attend(
+        self: &Arc<Self>,
+        hub: &Hub,
+        subscription: fanfare_hub::Subscription,
+        subscriber: Subscriber,
+    ) -> fanfare_hub::Subscription {
+        let driver = Driver { subscriptions: self.clone(), hub: hub.clone(), runtime: Handle::current() };
+        let number = driver.change(|registry| registry.begin(Arc::new(subscriber)));
+        // It may be called in a thread of the fan-out, which has no runtime of its own.
+        subscription.on_end(move || driver.change(|registry| registry.end(number)))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -230,9 +222,6 @@ fn is_for_good(error: &PublishError) -> bool {
 }
 
 /// Draws a subscriber's id: a random UUID, of nothing that the client has any say in (M-147).
-/// As long as every subscriber's id.
-const NOBODY: &str = "urn:uuid:00000000-0000-4000-8000-000000000000";
-
 fn subscriber_id() -> Result<String, getrandom::Error> {
     let mut random = [0; 16];
     getrandom::fill(&mut random)?;
@@ -260,18 +249,21 @@ mod tests {
     }
 
     #[test]
-    fn a_matcher_counts_once_and_one_that_is_too_long_not_at_all_m028() {
+    fn a_matcher_counts_once_and_one_that_is_too_long_is_refused_m028() {
         let hub = Url::parse("https://push.test/.well-known/mercure").expect("a URL");
         let asked = |language, text: &str| AsAsked { language, text: text.to_owned() };
-        let all = vec![
+        let mut all = vec![
             asked(Language::Exact, "b"),
             asked(Language::Exact, "a"),
             asked(Language::UrlPattern, "b"),
             asked(Language::Exact, "b"),
-            asked(Language::Exact, &"/".repeat(2_000)),
         ];
-        let subscriber = Subscriptions::new(&hub).subscriber(all, &Payloads::default()).expect("one");
-        let texts: Vec<_> = subscriber.subscriptions.iter().map(|each| each.asked.text.as_str()).collect();
+        let subscriber =
+            |all: &[AsAsked]| Subscriptions::new(&hub).subscriber(all.to_vec(), &Payloads::default());
+        let one = subscriber(&all).expect("none is too long").expect("one");
+        let texts: Vec<_> = one.subscriptions.iter().map(|each| each.asked.text.as_str()).collect();
         assert_eq!(texts, ["b", "a", "b"]);
+        all.push(asked(Language::Exact, &"/".repeat(2_000)));
+        assert!(subscriber(&all).is_err());
     }
 }
