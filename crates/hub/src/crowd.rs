@@ -130,18 +130,13 @@ impl Crowd {
             drop(state);
             return Err(subscription);
         };
-        if next < log.oldest() && router.may_have_missed(log, seat, next) {
-            drop(state);
-            return Err(subscription);
-        }
-        // Until it is past what is missing it has to remember what its client was told.
-        if router.may_miss_presence(log, seat, next) {
-            drop(state);
-            return Err(subscription);
-        }
-        // What was lost is a gap that the subscription tells, once it has come up to it.
         let from = next.max(log.oldest());
-        if log.first_hole(from).is_some() && matches!(router.find(log, seat, from), Found::Hole(_)) {
+        let has_to_be_told = next < log.oldest() && router.may_have_missed(log, seat, next)
+            // Until it is past what is missing it has to remember what its client was told.
+            || router.may_miss_presence(log, seat, next)
+            // What was lost is a gap that the subscription tells, once it has come up to it.
+            || log.first_hole(from).is_some() && matches!(router.find(log, seat, from), Found::Hole(_));
+        if has_to_be_told {
             drop(state);
             return Err(subscription);
         }
