@@ -223,6 +223,12 @@ proptest! {
     }
 }
 
+/// Four mebibytes of small segments.
+fn in_four_mebibytes(folder: &tempfile::TempDir) -> DiskOptions {
+    let options = DiskEngine::options(folder.path()).durability(Durability::Os);
+    options.history_bytes(4 * 1024 * 1024).segment_bytes(128 * 1024)
+}
+
 /// The earliest event that a log still has, and what its files take.
 fn kept(folder: &std::path::Path, options: DiskOptions) -> (u64, u64) {
     let oldest = options.open().expect("a log").counts().oldest;
@@ -233,11 +239,7 @@ fn kept(folder: &std::path::Path, options: DiskOptions) -> (u64, u64) {
 #[test]
 fn in_bytes_presence_has_a_tenth_besides_and_pushes_no_event_out_within_it() {
     let folder = folder();
-    let options = || {
-        let options = DiskEngine::options(folder.path()).durability(Durability::Os);
-        options.history_bytes(4 * 1024 * 1024).segment_bytes(128 * 1024)
-    };
-    let hub = hub(options());
+    let hub = hub(in_four_mebibytes(&folder));
     wait(hub.begin_presence(NAMESPACE)).expect("the disk takes it");
     // Just under what is kept.
     publish_all(&hub, (0..5_000).map(|_| to(&["a"], Event::new("x".repeat(700)))));
@@ -245,7 +247,7 @@ fn in_bytes_presence_has_a_tenth_besides_and_pushes_no_event_out_within_it() {
     assert_eq!(wait(hub.bounds()).expect("known").oldest, 1);
     flood(&hub, 40_000);
     drop(hub);
-    let (oldest, bytes) = kept(folder.path(), options());
+    let (oldest, bytes) = kept(folder.path(), in_four_mebibytes(&folder));
     assert!(oldest > 1, "more than a tenth is not kept besides");
     assert!(bytes < 5 * 1024 * 1024, "{bytes} bytes");
 }
@@ -254,15 +256,11 @@ fn in_bytes_presence_has_a_tenth_besides_and_pushes_no_event_out_within_it() {
 #[test]
 fn files_of_presence_alone_go_once_it_has_more_than_its_tenth() {
     let folder = folder();
-    let options = || {
-        let options = DiskEngine::options(folder.path()).durability(Durability::Os);
-        options.history_bytes(4 * 1024 * 1024).segment_bytes(128 * 1024)
-    };
-    let hub = hub(options());
+    let hub = hub(in_four_mebibytes(&folder));
     wait(hub.begin_presence(NAMESPACE)).expect("the disk takes it");
     flood(&hub, 30_000);
     drop(hub);
-    let (oldest, bytes) = kept(folder.path(), options());
+    let (oldest, bytes) = kept(folder.path(), in_four_mebibytes(&folder));
     assert!(oldest > 1 && bytes < 1024 * 1024, "{bytes} bytes from {oldest} on");
 }
 
