@@ -66,6 +66,15 @@ pub trait Socket: Write {
     fn end(&mut self) -> io::Result<()>;
 }
 
+/// Answers `HEAD`: writes the head that [`Connection::open_with`] would, and ends the connection.
+///
+/// # Errors
+///
+/// As [`Connection::open_with`], or of the end.
+pub fn head_only(socket: impl Socket, head: Response<()>) -> io::Result<()> {
+    Connection::open_with(socket, head)?.end()
+}
+
 impl<S: Socket> Connection<S> {
     /// Writes the head of a response with status 200, and takes over the connection.
     pub fn open(socket: S) -> io::Result<Self> {

@@ -11,7 +11,9 @@
 //! | feature | adds | costs |
 //! |---|---|---|
 //! | `tokio` | [`channel`], and the timer that keeps an [`Sse`] alive | tokio's `rt`, `sync` and `time` |
+//! | `actix-4` | [`Sse`] is a responder of actix-web 4, [`LastEventId`] an extractor; implies `tokio` | `actix-web` without its default features |
 //! | `axum-08` | `IntoResponse` for [`Sse`], [`LastEventId`] as an extractor; implies `tokio` | `axum-core` |
+//! | `hyper-1` | `hyper_1::service`, a plain `Service` of hyper 1; implies `tokio` | `hyper` without features |
 //! | `blocking` | `blocking::Connection` on a `TcpStream` or anything that writes | nothing |
 //!
 //! Without `tokio` an [`Sse`] sends no keep-alive by itself: give it a stream that now and then yields
@@ -20,6 +22,8 @@
 // The pages name what a feature adds; without it they have nothing to link to.
 #![cfg_attr(not(feature = "tokio"), allow(rustdoc::broken_intra_doc_links))]
 
+#[cfg(feature = "actix-4")]
+mod actix_4;
 #[cfg(feature = "axum-08")]
 mod axum_08;
 #[cfg(feature = "blocking")]
@@ -31,6 +35,8 @@ mod closing;
 #[cfg(feature = "blocking")]
 mod date;
 mod head;
+#[cfg(feature = "hyper-1")]
+pub mod hyper_1;
 mod item;
 mod keep_alive;
 mod last_event_id;

@@ -80,6 +80,11 @@ impl SseBody {
         Self(Held::Offered(offer))
     }
 
+    /// A body that has ended.
+    pub(crate) fn ended() -> Self {
+        Self(Held::Own(None))
+    }
+
     fn look<T>(&self, look: impl FnOnce(&Sse) -> T) -> Option<T> {
         match &self.0 {
             Held::Offered(offer) => offer.slot().as_ref().map(look),

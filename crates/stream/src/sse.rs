@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use bytes::{Bytes, BytesMut};
 use fanfare_wire::Frame;
 use futures_core::Stream;
-use http::Response;
+use http::{Method, Response};
 use http_body::{Body, SizeHint};
 
 use crate::source::Source;
@@ -182,6 +182,29 @@ impl Sse {
     #[must_use]
     pub fn response(self) -> Response<SseBody> {
         self.response_with(Response::new(()))
+    }
+
+    /// Answers a request that was made with `method`: of `HEAD` there is the head alone, and the stream is dropped.
+    ///
+    /// Most servers cut the body off by themselves then. Some go on asking an endless one for bytes that they throw away: hyper
+    /// over HTTP/2, and actix-web.
+    ///
+    /// ```
+    /// use fanfare_stream::Sse;
+    /// use fanfare_wire::Event;
+    /// use http_body::Body;
+    /// # use futures_util::stream;
+    ///
+    /// let request = http::Request::head("/events").body(())?;
+    /// let response = Sse::new(stream::pending::<Event>()).response_to(request.method());
+    /// assert_eq!(response.headers()["content-type"], "text/event-stream");
+    /// assert!(response.body().is_end_stream());
+    /// # Ok::<(), http::Error>(())
+    /// ```
+    #[must_use]
+    pub fn response_to(self, method: &Method) -> Response<SseBody> {
+        let response = self.response();
+        if method == Method::HEAD { response.map(|_unread| SseBody::ended()) } else { response }
     }
 
     /// Puts it under a head of your own: its status, headers and extensions stay.

@@ -1,0 +1,90 @@
+//! A thread for each connection, without a runtime and without a framework.
+
+use std::io::{self, BufRead, BufReader};
+use std::net::TcpStream;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
+
+use fanfare_stream::LastEventId;
+use fanfare_stream::blocking::{Connection, head_only};
+use fanfare_wire::Event;
+use http::{Method, Request, Response};
+
+use super::{Host, Pushed, Visit, Visits, keep_alive};
+
+pub(crate) struct Blocking;
+
+impl Blocking {
+    pub(crate) fn start() -> Host {
+        Host::run(|listener, visits| {
+            while let Ok((socket, _)) = listener.accept() {
+                let visits = visits.clone();
+                std::thread::spawn(move || serve(socket, &visits));
+            }
+        })
+    }
+}
+
+/// What the test holds of a stream; the thread that writes it has the rest.
+struct Held {
+    orders: mpsc::Sender<Order>,
+    /// Ends with the thread.
+    gone: mpsc::Receiver<()>,
+}
+
+enum Order {
+    Send(Event),
+    Close,
+}
+
+impl Pushed for Held {
+    fn send(&self, event: Event) {
+        self.orders.send(Order::Send(event)).unwrap();
+    }
+
+    fn close(self: Box<Self>) {
+        self.orders.send(Order::Close).unwrap();
+    }
+
+    fn wait_until_gone(&self) {
+        self.gone.recv().unwrap_err();
+    }
+}
+
+fn serve(socket: TcpStream, visits: &Visits) -> io::Result<()> {
+    let request = read_request(&socket)?;
+    let last = LastEventId::from_request(request.headers(), request.uri());
+    let (orders, ordered) = mpsc::channel();
+    let (_here, gone) = mpsc::channel();
+    visits.send(Visit::new(&last, Held { orders, gone })).ok();
+    if request.method() == Method::HEAD {
+        return head_only(socket, Response::new(()));
+    }
+    let mut connection = Connection::open(socket)?.keep_alive(keep_alive(request.uri().path()));
+    loop {
+        match ordered.recv_timeout(connection.keep_alive_in().unwrap_or(Duration::MAX)) {
+            Ok(Order::Send(event)) => connection.send(event)?,
+            Ok(Order::Close) => return connection.close(),
+            Err(RecvTimeoutError::Timeout) => _ = connection.keep_alive_if_due()?,
+            Err(RecvTimeoutError::Disconnected) => return connection.end(),
+        }
+    }
+}
+
+fn read_request(socket: &TcpStream) -> io::Result<Request<()>> {
+    let mut lines = BufReader::new(socket).split(b'\n');
+    let mut line = || -> io::Result<Vec<u8>> {
+        let line = lines.next().ok_or(io::ErrorKind::UnexpectedEof)??;
+        Ok(line.trim_ascii().to_vec())
+    };
+    let first = String::from_utf8(line()?).unwrap();
+    let mut words = first.split(' ');
+    let mut request = Request::builder().method(words.next().unwrap()).uri(words.next().unwrap());
+    loop {
+        let header = line()?;
+        let Some(colon) = header.iter().position(|byte| *byte == b':') else {
+            return Ok(request.body(()).unwrap());
+        };
+        request = request.header(&header[..colon], header[colon + 1..].trim_ascii());
+    }
+}

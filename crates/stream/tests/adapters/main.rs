@@ -1,0 +1,40 @@
+//! One set of tests over all adapters, on real sockets: same names, same defaults, same ends.
+//!
+//! What one framework alone does is tested in a file with that framework's name.
+#![allow(clippy::unwrap_used)]
+
+mod cases;
+mod client;
+mod hosts;
+
+/// Each case is a test of each adapter.
+macro_rules! over_all_adapters {
+    ($($case:ident),+ $(,)?) => {
+        over_all_adapters!(actix_4: Actix4, $($case),+);
+        over_all_adapters!(axum_08: Axum08, $($case),+);
+        over_all_adapters!(blocking: Blocking, $($case),+);
+        over_all_adapters!(hyper_1: Hyper1, $($case),+);
+    };
+    ($adapter:ident: $host:ident, $($case:ident),+) => {
+        mod $adapter {
+            $(
+                #[test]
+                fn $case() {
+                    crate::cases::$case(&crate::hosts::$host::start());
+                }
+            )+
+        }
+    };
+}
+
+over_all_adapters!(
+    the_head_says_what_it_is_before_the_first_event,
+    each_event_arrives_when_it_is_sent,
+    the_last_event_id_is_that_of_the_header_or_else_of_the_query,
+    a_last_event_id_that_cannot_be_used_is_not_none,
+    a_quiet_stream_is_kept_alive_by_comment_lines,
+    close_says_goodbye_and_ends_the_response_whole,
+    a_sender_that_is_dropped_ends_the_response_whole_and_without_a_word,
+    a_client_that_leaves_is_found_out_by_a_keep_alive,
+    a_head_request_gets_the_head_alone_and_its_stream_ends,
+);
