@@ -54,7 +54,7 @@
 //! | `urlpattern` | `Matcher::url_pattern`: topics by URL Pattern |
 //! | `uri-template` | `Matcher::topic_selector`: topics by URI Template, as Mercure before 1.0 |
 //! | `json` | `Event::json` |
-//! | `tokio` | [`channel`], and the timer that keeps an [`Sse`] alive; the adapters imply it |
+//! | `tokio` | [`channel`] and [`outliving`], and the timers of an [`Sse`]; the adapters imply it |
 //! | `actix-4` | [`Sse`] is a responder of actix-web 4, [`LastEventId`] an extractor |
 //! | `axum-08` | [`Sse`] is a response of axum 0.8, [`LastEventId`] an extractor |
 //! | `hyper-1` | `hyper_1::service`, a plain `Service` of hyper 1 |

@@ -4,7 +4,8 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::pin::Pin;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
@@ -13,8 +14,9 @@ use fanfare_wire::Frame;
 use futures_core::Stream;
 use tokio::sync::mpsc;
 
-use crate::Sse;
 use crate::closing::{CLOSING, close_frame};
+use crate::life::Life;
+use crate::{Closed, Closing, Sse};
 
 /// Makes a response and the sender that feeds it.
 ///
@@ -39,8 +41,9 @@ use crate::closing::{CLOSING, close_frame};
 /// ```
 #[must_use]
 pub fn channel(capacity: usize) -> (Sender, Sse) {
-    let (sender, receiver) = mpsc::channel(capacity.clamp(1, tokio::sync::Semaphore::MAX_PERMITS));
-    (Sender { queue: sender, closing: Arc::default() }, Sse::new(Receiver { receiver, closing: false }))
+    let (queue, receiver) = mpsc::channel(capacity.clamp(1, tokio::sync::Semaphore::MAX_PERMITS));
+    let sse = Sse::new(Receiver { receiver, closing: false });
+    (Sender { queue, closing: Arc::default(), life: sse.life().clone() }, sse)
 }
 
 enum Queued {
@@ -53,11 +56,12 @@ enum Queued {
 ///
 /// When the last clone is dropped the stream ends after what was sent, without a farewell; a browser then
 /// reconnects. [`close`](Self::close) says goodbye first.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Sender {
     queue: mpsc::Sender<Queued>,
     /// Whether the last frame has been queued: what is queued behind it would never be sent.
     closing: Arc<AtomicBool>,
+    life: Life,
 }
 
 impl Sender {
@@ -98,15 +102,80 @@ impl Sender {
         }
     }
 
-    /// Waits until the client is gone or the stream has ended.
-    pub async fn closed(&self) {
-        self.queue.closed().await;
+    /// Sends an event if there is room for it now, and else ends the stream ([`Closed::TooSlow`]), with what waits in it.
+    ///
+    /// Better a client that comes back and resumes than one that keeps others waiting, or misses events without knowing. It never
+    /// waits, so one thread can send to very many.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`] gives the event back if it is not sent; the stream is over then, or will be once what was sent before
+    /// [`close`](Self::close) has gone.
+    pub fn send_or_end<T: Into<Frame>>(&self, event: T) -> Result<(), SendError<T>> {
+        self.try_send(event).map_err(|error| {
+            if let TrySendError::Full(_) = error {
+                self.life.end_because(Closed::TooSlow);
+            }
+            SendError(error.into_inner())
+        })
+    }
+
+    /// Waits until the client is gone or the stream has ended, and says why.
+    ///
+    /// ```
+    /// # use fanfare_stream::{Closed, channel};
+    /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+    /// let (sender, sse) = channel(16);
+    /// drop(sse); // As a server does when the client is gone.
+    /// assert_eq!(sender.closed().await, Closed::ByClient);
+    /// # });
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub async fn closed(&self) -> Closed {
+        Closing::of(&self.life).await
     }
 
     /// Whether the client is gone or the stream has ended.
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        self.queue.is_closed()
+        self.life.is_over()
+    }
+
+    /// Does `work` for the client: it is dropped unfinished as soon as the stream is over.
+    ///
+    /// So whatever takes long, and is for nobody else, stops with its reader. Work that has to be finished whoever reads it ignores
+    /// the error of [`send`](Self::send) and goes on; for a stream there is [`outliving`](crate::outliving).
+    ///
+    /// ```
+    /// # use fanfare_stream::{Closed, Sender, channel};
+    /// # use fanfare_wire::Event;
+    /// # async fn ask_the_model() -> String { std::future::pending().await }
+    /// async fn answer(sender: Sender) {
+    ///     match sender.while_open(ask_the_model()).await {
+    ///         Ok(answer) => _ = sender.send(Event::new(answer)).await,
+    ///         Err(why) => println!("nobody waits for the answer: {why}"),
+    ///     }
+    /// }
+    /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+    /// # let (sender, sse) = channel(1);
+    /// # tokio::join!(answer(sender), async { drop(sse) });
+    /// # });
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Why the stream was over before the work.
+    pub async fn while_open<W: Future>(&self, work: W) -> Result<W::Output, Closed> {
+        if let Some(why) = self.life.why() {
+            return Err(why);
+        }
+        let (mut work, mut closed) = (pin!(work), pin!(Closing::of(&self.life)));
+        poll_fn(|cx| match work.as_mut().poll(cx) {
+            Poll::Ready(done) => Poll::Ready(Ok(done)),
+            Poll::Pending => closed.as_mut().poll(cx).map(Err),
+        })
+        .await
     }
 
     /// Ends the stream after what was sent, with an event `close` whose data is `Closing the connection`.
@@ -133,6 +202,12 @@ impl Sender {
 
     fn is_closing(&self) -> bool {
         self.closing.load(Ordering::Relaxed)
+    }
+}
+
+impl fmt::Debug for Sender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sender").field("over", &self.life.why()).finish_non_exhaustive()
     }
 }
 

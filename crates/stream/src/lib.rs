@@ -2,7 +2,8 @@
 //!
 //! [`Sse`] turns any `Stream` of events into a response body with the right head, keeps it alive while
 //! nothing happens, and ends it cleanly. [`channel`] is the same for those who push, [`LastEventId`] says
-//! where a client that comes back left off, and `blocking` serves a bare connection from a thread.
+//! where a client that comes back left off, and `blocking` serves a bare connection from a thread. How a stream ended,
+//! [`Closed`] says, to whoever wants to hear it.
 //! This crate knows no topics and keeps no history: that is the hub's, whose subscriptions are streams like
 //! any other here.
 //!
@@ -10,7 +11,7 @@
 //!
 //! | feature | adds | costs |
 //! |---|---|---|
-//! | `tokio` | [`channel`], and the timer that keeps an [`Sse`] alive | tokio's `rt`, `sync` and `time` |
+//! | `tokio` | [`channel`] and [`outliving`], and the timers of an [`Sse`]: its keep-alive and its lifetime | tokio's `rt`, `sync` and `time` |
 //! | `actix-4` | [`Sse`] is a responder of actix-web 4, [`LastEventId`] an extractor; implies `tokio` | `actix-web` without its default features |
 //! | `axum-08` | `IntoResponse` for [`Sse`], [`LastEventId`] as an extractor; implies `tokio` | `axum-core` |
 //! | `hyper-1` | `hyper_1::service`, a plain `Service` of hyper 1; implies `tokio` | `hyper` without features |
@@ -24,12 +25,14 @@
 
 #[cfg(feature = "actix-4")]
 mod actix_4;
+mod around;
 #[cfg(feature = "axum-08")]
 mod axum_08;
 #[cfg(feature = "blocking")]
 pub mod blocking;
 #[cfg(feature = "tokio")]
 mod channel;
+mod closed;
 #[cfg(any(feature = "tokio", feature = "blocking"))]
 mod closing;
 #[cfg(feature = "blocking")]
@@ -40,18 +43,27 @@ pub mod hyper_1;
 mod item;
 mod keep_alive;
 mod last_event_id;
+mod life;
 mod offer;
+#[cfg(feature = "tokio")]
+mod outliving;
 mod source;
 mod sse;
+mod sync;
 #[cfg(feature = "tokio")]
 mod timer;
+#[cfg(feature = "tokio")]
+mod watch;
 
 #[cfg(feature = "tokio")]
 pub use channel::{SendError, Sender, TrySendError, channel};
+pub use closed::{Closed, Closing};
 pub use item::{Fallible, IntoFrame, Plain};
 pub use keep_alive::{KeepAlive, KeepAliveState, KeepAliveStyle};
 pub use last_event_id::{LastEventId, UnusableId};
 pub use offer::{Offer, SseBody};
+#[cfg(feature = "tokio")]
+pub use outliving::outliving;
 pub use sse::{Sse, SseParts};
 
 /// Any error that can travel between threads.

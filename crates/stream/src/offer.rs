@@ -64,6 +64,8 @@ impl fmt::Debug for Offer {
 #[derive(Debug)]
 pub struct SseBody(Held);
 
+// All become the large one as soon as they are polled.
+#[allow(clippy::large_enum_variant)]
 #[derive(Debug)]
 enum Held {
     Offered(Offer),

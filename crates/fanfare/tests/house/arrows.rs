@@ -40,6 +40,7 @@ const PLAN: &[Row] = &[
             "http",
             "http-body",
             "hyper",
+            "loom",
             "pin-project-lite",
             "tokio",
         ]),

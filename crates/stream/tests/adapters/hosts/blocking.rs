@@ -5,8 +5,8 @@ use std::net::TcpStream;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
-use fanfare_stream::LastEventId;
 use fanfare_stream::blocking::{Connection, head_only};
+use fanfare_stream::{Closed, LastEventId};
 use fanfare_wire::Event;
 use http::{Method, Request, Response};
 
@@ -28,8 +28,7 @@ impl Blocking {
 /// What the test holds of a stream; the thread that writes it has the rest.
 struct Held {
     orders: mpsc::Sender<Order>,
-    /// Ends with the thread.
-    gone: mpsc::Receiver<()>,
+    ended: mpsc::Receiver<Closed>,
 }
 
 enum Order {
@@ -46,8 +45,8 @@ impl Pushed for Held {
         self.orders.send(Order::Close).unwrap();
     }
 
-    fn wait_until_gone(&self) {
-        self.gone.recv().unwrap_err();
+    fn closed(&self) -> Closed {
+        self.ended.recv().unwrap()
     }
 }
 
@@ -55,12 +54,16 @@ fn serve(socket: TcpStream, visits: &Visits) -> io::Result<()> {
     let request = read_request(&socket)?;
     let last = LastEventId::from_request(request.headers(), request.uri());
     let (orders, ordered) = mpsc::channel();
-    let (_here, gone) = mpsc::channel();
-    visits.send(Visit::new(&last, Held { orders, gone })).ok();
+    let (told, ended) = mpsc::channel();
+    visits.send(Visit::new(&last, Held { orders, ended })).ok();
+    let on_close = move |why| _ = told.send(why);
     if request.method() == Method::HEAD {
+        // There is no stream that could say so.
+        on_close(Closed::ByClient);
         return head_only(socket, Response::new(()));
     }
-    let mut connection = Connection::open(socket)?.keep_alive(keep_alive(request.uri().path()));
+    let keep_alive = keep_alive(request.uri().path());
+    let mut connection = Connection::open(socket)?.keep_alive(keep_alive).on_close(on_close);
     loop {
         match ordered.recv_timeout(connection.keep_alive_in().unwrap_or(Duration::MAX)) {
             Ok(Order::Send(event)) => connection.send(event)?,

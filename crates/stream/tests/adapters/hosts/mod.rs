@@ -4,7 +4,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use fanfare_stream::{KeepAlive, LastEventId, Sender, Sse, channel};
+use fanfare_stream::{Closed, KeepAlive, LastEventId, Sender, Sse, channel};
 use fanfare_wire::{Event, EventId};
 
 mod actix_4;
@@ -33,7 +33,8 @@ pub(crate) struct Visit {
 pub(crate) trait Pushed: Send {
     fn send(&self, event: Event);
     fn close(self: Box<Self>);
-    fn wait_until_gone(&self);
+    /// Waits for the end.
+    fn closed(&self) -> Closed;
 }
 
 /// Tells a test of each request.
@@ -85,8 +86,8 @@ impl Pushed for Sender {
         block_on(Sender::close(*self)).unwrap();
     }
 
-    fn wait_until_gone(&self) {
-        block_on(self.closed());
+    fn closed(&self) -> Closed {
+        block_on(Sender::closed(self))
     }
 }
 
