@@ -1,15 +1,18 @@
 //! A page and a stream of numbered ticks with actix-web.
 //!
-//! `cargo run -p fanfare --example actix --features actix-4 [ADDRESS]` prints `listening on http://127.0.0.1:3000`.
+//! `cargo run -p fanfare --example actix --features actix-4,tcp [ADDRESS]` prints `listening on http://127.0.0.1:3000`.
 //!
 //! The contract of `/events`, the same in the examples `axum`, `blocking` and `hyper`: events `id: n`, `data: tick n`,
 //! numbered from 1, the first at once and then one every 200 ms. Who comes back with `Last-Event-ID: n` continues with
 //! n + 1; an id that is not a number begins again at 1. `?count=N` ends the stream after N events with the close event
 //! (`event: close`, `data: Closing the connection`).
 
+use std::any::Any;
 use std::time::Duration;
 
+use actix_web::dev::Extensions;
 use actix_web::rt::System;
+use actix_web::rt::net::TcpStream;
 use actix_web::web::{self, Html, Query};
 use actix_web::{App, HttpServer};
 use fanfare::{Event, EventId, LastEventId, Sender, Sse, channel};
@@ -21,11 +24,19 @@ fn main() -> std::io::Result<()> {
         let stream = web::resource("/events").get(events).route(web::head().to(events));
         App::new().route("/", web::get().to(page)).service(stream)
     };
-    let server = HttpServer::new(app).bind(address)?;
+    let server = HttpServer::new(app).on_connect(cut_stalled).bind(address)?;
     for address in server.addrs() {
         println!("listening on http://{address}");
     }
     System::new().block_on(server.run())
+}
+
+/// A client that takes nothing is cut off; actix-web alone would wait for it for ever.
+fn cut_stalled(socket: &dyn Any, _: &mut Extensions) {
+    if let Some(socket) = socket.downcast_ref::<TcpStream>() {
+        // Linux alone can. Elsewhere the stream ends all the same, and the connection stays.
+        fanfare::tcp::cut_stalled(socket, Duration::from_secs(40)).ok();
+    }
 }
 
 #[derive(serde::Deserialize)]

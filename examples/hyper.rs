@@ -10,7 +10,7 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use fanfare::{BoxError, Event, EventId, LastEventId, Sender, Sse, SseBody, channel};
+use fanfare::{BoxError, Event, EventId, LastEventId, Sender, Sse, SseBody, WriteDeadline, channel};
 use http_body_util::{Either, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::server::conn::http1;
@@ -29,6 +29,8 @@ async fn main() -> Result<(), BoxError> {
     println!("listening on http://{}", listener.local_addr()?);
     loop {
         let (client, _) = listener.accept().await?;
+        // A client that takes nothing is cut off; hyper alone would wait for it for ever.
+        let client = WriteDeadline::new(client, Duration::from_secs(40));
         tokio::spawn(async {
             // An error here is one of the client's, and what it ends is the stream.
             http1::Builder::new().serve_connection(TokioIo::new(client), service_fn(respond)).await.ok();

@@ -54,7 +54,7 @@
 //! | `urlpattern` | `Matcher::url_pattern`: topics by URL Pattern |
 //! | `uri-template` | `Matcher::topic_selector`: topics by URI Template, as Mercure before 1.0 |
 //! | `json` | `Event::json` |
-//! | `tokio` | [`channel`] and [`outliving`], and the timers of an [`Sse`]; the adapters imply it |
+//! | `tokio` | [`channel`], [`outliving`], the timers of an [`Sse`], and `WriteDeadline` for a connection; the adapters imply it |
 //! | `actix-4` | [`Sse`] is a responder of actix-web 4, [`LastEventId`] an extractor |
 //! | `axum-08` | [`Sse`] is a response of axum 0.8, [`LastEventId`] an extractor |
 //! | `hyper-1` | `hyper_1::service`, a plain `Service` of hyper 1 |
@@ -62,6 +62,7 @@
 //! | `jwks` | `token::KeySet::from_url`: the keys of an identity provider, fetched from its JWK set |
 //! | `tls` | `Tls` for `serve`: TLS with a certificate from files, which is renewed when they change |
 //! | `io-uring` | `serve` writes through `io_uring` where the kernel allows it (Linux) |
+//! | `tcp` | `tcp::cut_stalled`: the kernel cuts a connection whose peer takes nothing (Linux) |
 //! | `blocking` | `blocking::Connection` on a `TcpStream` or anything that writes, a thread for each |
 
 // The pages name what a feature adds; without it they have nothing to link to.

@@ -1,6 +1,6 @@
 //! A stream that is pushed: a bounded channel whose one end is a response.
 //!
-//! It waits instead of dropping when the client is slow, and it never grows beyond its capacity.
+//! It waits instead of dropping when the client is slow, and it never grows beyond its capacity, but for one event.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,15 +12,15 @@ use std::task::{Context, Poll, ready};
 
 use fanfare_wire::Frame;
 use futures_core::Stream;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use crate::closing::{CLOSING, close_frame};
 use crate::life::Life;
-use crate::{Closed, Closing, Sse};
+use crate::{BoxError, Capacity, Closed, Closing, Sse};
 
 /// Makes a response and the sender that feeds it.
 ///
-/// Up to `capacity` events wait for the client (at least one); the next [`send`](Sender::send) waits for it.
+/// Up to `capacity` events wait for the client, by default within 1 MiB; the next [`send`](Sender::send) waits for it.
 ///
 /// ```
 /// use fanfare_stream::{Sse, channel};
@@ -40,16 +40,20 @@ use crate::{Closed, Closing, Sse};
 /// }
 /// ```
 #[must_use]
-pub fn channel(capacity: usize) -> (Sender, Sse) {
-    let (queue, receiver) = mpsc::channel(capacity.clamp(1, tokio::sync::Semaphore::MAX_PERMITS));
+pub fn channel(capacity: impl Into<Capacity>) -> (Sender, Sse) {
+    let Capacity { events, bytes } = capacity.into();
+    let (queue, receiver) = mpsc::channel(events);
     let sse = Sse::new(Receiver { receiver, closing: false });
-    (Sender { queue, closing: Arc::default(), life: sse.life().clone() }, sse)
+    let room = Arc::new(Semaphore::new(bytes));
+    (Sender { queue, room, closing: Arc::default(), life: sse.life().clone() }, sse)
 }
 
 enum Queued {
-    Frame(Frame),
+    /// With the room that it takes.
+    Frame(Frame, OwnedSemaphorePermit),
     /// The last one, whoever else still holds a sender.
     Close(Frame),
+    Fail(BoxError),
 }
 
 /// Sends events to one client. Clones send to the same client.
@@ -59,13 +63,15 @@ enum Queued {
 #[derive(Clone)]
 pub struct Sender {
     queue: mpsc::Sender<Queued>,
+    /// A permit for each byte.
+    room: Arc<Semaphore>,
     /// Whether the last frame has been queued: what is queued behind it would never be sent.
     closing: Arc<AtomicBool>,
     life: Life,
 }
 
 impl Sender {
-    /// Sends an event, waiting while the channel is full.
+    /// Sends an event, waiting while the channel is full of events or of bytes.
     ///
     /// `Ok` means that it is queued, not that it has arrived: bytes can be lost with the connection. Give
     /// events an id and let the client come back with the last one it saw.
@@ -76,9 +82,12 @@ impl Sender {
     ///
     /// [`SendError`] gives the event back if the client is gone or the stream was closed.
     pub async fn send<T: Into<Frame>>(&self, event: T) -> Result<(), SendError<T>> {
-        match self.queue.reserve().await {
-            Ok(permit) if !self.is_closing() => {
-                permit.send(Queued::Frame(event.into()));
+        let Ok(place) = self.queue.reserve().await else { return Err(SendError(event)) };
+        // Nobody closes the room, and it empties when the client is gone.
+        let room = self.room.clone().acquire_owned().await;
+        match room {
+            Ok(room) if !self.is_closing() && !self.queue.is_closed() => {
+                place.send(self.queued(event.into(), room));
                 Ok(())
             }
             _ => Err(SendError(event)),
@@ -91,14 +100,31 @@ impl Sender {
     ///
     /// [`TrySendError`] gives the event back and says whether to try again.
     pub fn try_send<T: Into<Frame>>(&self, event: T) -> Result<(), TrySendError<T>> {
-        match self.queue.try_reserve() {
-            _ if self.is_closing() => Err(TrySendError::Closed(event)),
-            Ok(permit) => {
-                permit.send(Queued::Frame(event.into()));
+        if self.is_closing() || self.queue.is_closed() {
+            return Err(TrySendError::Closed(event));
+        }
+        let room = self.room.clone().try_acquire_owned();
+        match (self.queue.try_reserve(), room) {
+            (Ok(place), Ok(room)) => {
+                place.send(self.queued(event.into(), room));
                 Ok(())
             }
-            Err(mpsc::error::TrySendError::Full(())) => Err(TrySendError::Full(event)),
-            Err(mpsc::error::TrySendError::Closed(())) => Err(TrySendError::Closed(event)),
+            (Err(mpsc::error::TrySendError::Closed(())), _) => Err(TrySendError::Closed(event)),
+            _ => Err(TrySendError::Full(event)),
+        }
+    }
+
+    /// A frame that takes as much of the room as there is, at most as many bytes as it has. So all frames together pass the room
+    /// by less than one.
+    fn queued(&self, frame: Frame, mut room: OwnedSemaphorePermit) -> Queued {
+        loop {
+            let wanted = frame.as_bytes().len().saturating_sub(1).min(self.room.available_permits());
+            let wanted = u32::try_from(wanted).unwrap_or(u32::MAX);
+            // It fails if somebody else was faster.
+            if let Ok(more) = self.room.clone().try_acquire_many_owned(wanted) {
+                room.merge(more);
+                return Queued::Frame(frame, room);
+            }
         }
     }
 
@@ -200,6 +226,13 @@ impl Sender {
         Ok(())
     }
 
+    /// Ends the stream with an error after what was sent.
+    pub(crate) async fn fail(self, error: BoxError) {
+        if let Ok(place) = self.queue.reserve().await {
+            place.send(Queued::Fail(error));
+        }
+    }
+
     fn is_closing(&self) -> bool {
         self.closing.load(Ordering::Relaxed)
     }
@@ -217,19 +250,20 @@ struct Receiver {
 }
 
 impl Stream for Receiver {
-    type Item = Frame;
+    type Item = Result<Frame, BoxError>;
 
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Frame>> {
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         if self.closing {
             return Poll::Ready(None);
         }
         Poll::Ready(match ready!(self.receiver.poll_recv(cx)) {
-            Some(Queued::Frame(frame)) => Some(frame),
+            Some(Queued::Frame(frame, _room)) => Some(Ok(frame)),
             Some(Queued::Close(frame)) => {
                 self.closing = true;
                 self.receiver.close();
-                Some(frame)
+                Some(Ok(frame))
             }
+            Some(Queued::Fail(error)) => Some(Err(error)),
             None => None,
         })
     }

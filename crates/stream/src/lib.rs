@@ -11,10 +11,11 @@
 //!
 //! | feature | adds | costs |
 //! |---|---|---|
-//! | `tokio` | [`channel`] and [`outliving`], and the timers of an [`Sse`]: its keep-alive and its lifetime | tokio's `rt`, `sync` and `time` |
+//! | `tokio` | [`channel`] and [`outliving`]; the timers of an [`Sse`]: keep-alive, lifetime, write deadline; [`WriteDeadline`] for a connection | tokio's `rt`, `sync` and `time` |
 //! | `actix-4` | [`Sse`] is a responder of actix-web 4, [`LastEventId`] an extractor; implies `tokio` | `actix-web` without its default features |
 //! | `axum-08` | `IntoResponse` for [`Sse`], [`LastEventId`] as an extractor; implies `tokio` | `axum-core` |
 //! | `hyper-1` | `hyper_1::service`, a plain `Service` of hyper 1; implies `tokio` | `hyper` without features |
+//! | `tcp` | `tcp::cut_stalled`: the kernel cuts a connection whose peer takes nothing (Linux) | `socket2` |
 //! | `blocking` | `blocking::Connection` on a `TcpStream` or anything that writes | nothing |
 //!
 //! Without `tokio` an [`Sse`] sends no keep-alive by itself: give it a stream that now and then yields
@@ -31,6 +32,8 @@ mod axum_08;
 #[cfg(feature = "blocking")]
 pub mod blocking;
 #[cfg(feature = "tokio")]
+mod capacity;
+#[cfg(feature = "tokio")]
 mod channel;
 mod closed;
 #[cfg(any(feature = "tokio", feature = "blocking"))]
@@ -44,17 +47,23 @@ mod item;
 mod keep_alive;
 mod last_event_id;
 mod life;
+#[cfg(feature = "tokio")]
+mod limits;
 mod offer;
 #[cfg(feature = "tokio")]
 mod outliving;
 mod source;
 mod sse;
 mod sync;
+#[cfg(feature = "tcp")]
+pub mod tcp;
 #[cfg(feature = "tokio")]
 mod timer;
 #[cfg(feature = "tokio")]
-mod watch;
+mod write_deadline;
 
+#[cfg(feature = "tokio")]
+pub use capacity::Capacity;
 #[cfg(feature = "tokio")]
 pub use channel::{SendError, Sender, TrySendError, channel};
 pub use closed::{Closed, Closing};
@@ -65,6 +74,8 @@ pub use offer::{Offer, SseBody};
 #[cfg(feature = "tokio")]
 pub use outliving::outliving;
 pub use sse::{Sse, SseParts};
+#[cfg(feature = "tokio")]
+pub use write_deadline::WriteDeadline;
 
 /// Any error that can travel between threads.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

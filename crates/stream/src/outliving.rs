@@ -3,21 +3,18 @@
 //! It keeps nothing for those who come later: that is a hub's history.
 
 use std::future::poll_fn;
-use std::pin::{Pin, pin};
-use std::task::{Context, Poll};
+use std::pin::pin;
 
-use fanfare_wire::Frame;
 use futures_core::Stream;
-use tokio::sync::mpsc;
 
 use crate::item::Frames;
-use crate::{BoxError, IntoFrame, Sse};
+use crate::{Capacity, IntoFrame, Sse, channel};
 
 /// Makes a response of a stream that outlives its reader: a task of its own asks it for more, to its end or its first error.
 ///
 /// [`Sse::new`] drops a stream with its reader, which is right for one that is for the reader alone. This one is for work that has
-/// effects besides: an answer that is stored as it is made, a job that others wait for. Up to `capacity` events wait for the reader (at
-/// least one), and then so does the stream; when the reader is gone it goes on at its own pace, and what it yields is dropped.
+/// effects besides: an answer that is stored as it is made, a job that others wait for. Up to `capacity` events wait for the reader, and
+/// then so does the stream; when the reader is gone it goes on at its own pace, and what it yields is dropped.
 ///
 /// ```
 /// use fanfare_stream::{Sse, outliving};
@@ -35,32 +32,21 @@ use crate::{BoxError, IntoFrame, Sse};
 ///
 /// Outside a tokio runtime.
 #[must_use = "the stream goes on, but nobody gets it"]
-pub fn outliving<S, Form>(stream: S, capacity: usize) -> Sse
+pub fn outliving<S, Form>(stream: S, capacity: impl Into<Capacity>) -> Sse
 where
     S: Stream<Item: IntoFrame<Form>> + Send + 'static,
     Form: 'static,
 {
-    let (queue, queued) = mpsc::channel(capacity.clamp(1, tokio::sync::Semaphore::MAX_PERMITS));
+    let (sender, sse) = channel(capacity);
     tokio::spawn(async move {
         let mut frames = pin!(Frames::of(stream));
         while let Some(frame) = poll_fn(|cx| frames.as_mut().poll_next(cx)).await {
-            let is_last = frame.is_err();
-            // An error here means that the reader is gone, which changes nothing.
-            queue.send(frame).await.ok();
-            if is_last {
-                break;
+            match frame {
+                // An error here means that the reader is gone, which changes nothing.
+                Ok(frame) => _ = sender.send(frame).await,
+                Err(error) => return sender.fail(error).await,
             }
         }
     });
-    Sse::new(Queued(queued))
-}
-
-struct Queued(mpsc::Receiver<Result<Frame, BoxError>>);
-
-impl Stream for Queued {
-    type Item = Result<Frame, BoxError>;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.0.poll_recv(cx)
-    }
+    sse
 }

@@ -17,9 +17,9 @@ use http_body::{Body, SizeHint};
 
 use crate::around::{Around, Report};
 use crate::life::{Life, Owned};
-use crate::source::Source;
 #[cfg(feature = "tokio")]
-use crate::watch::Watch;
+use crate::limits::Limits;
+use crate::source::Source;
 use crate::{BoxError, Closed, Closing, IntoFrame, KeepAlive, Offer, SseBody, head};
 
 /// A response that is an event stream: body, head and keep-alive.
@@ -47,11 +47,10 @@ pub struct Sse {
     keep_on_http: bool,
     /// What ended the stream behind frames that had to go first.
     failed: Option<BoxError>,
+    /// Whether the server was told to cut the connection, or there is nothing any more that it could be told.
+    is_cut: bool,
     #[cfg(feature = "tokio")]
-    lifetime: Option<Duration>,
-    /// Who ends it at some time.
-    #[cfg(feature = "tokio")]
-    watch: Option<Watch>,
+    limits: Limits,
 }
 
 impl Sse {
@@ -71,10 +70,9 @@ impl Sse {
             around: Around::default(),
             keep_on_http: false,
             failed: None,
+            is_cut: false,
             #[cfg(feature = "tokio")]
-            lifetime: None,
-            #[cfg(feature = "tokio")]
-            watch: None,
+            limits: Limits::default(),
         }
     }
 
@@ -190,7 +188,25 @@ impl Sse {
     #[cfg(feature = "tokio")]
     #[must_use]
     pub fn lifetime(mut self, lifetime: Duration) -> Self {
-        self.lifetime = Some(lifetime);
+        self.limits.set_lifetime(lifetime);
+        self
+    }
+
+    /// Sets how long a client may take nothing, while there is something for it, before its stream is over
+    /// ([`Closed::WriteDeadline`]). Default: 30 s. `None` is for ever.
+    ///
+    /// It is the HTTP server that takes from the stream what the client is to get, some 64 KiB at a time, and comes back for more when it has
+    /// got rid of some. If it does not for so long, its client reads nothing, or very little. Then the source is dropped, and what the
+    /// server is told next is an error, on which it cuts the connection. But it may not ask before the client reads on, so give the
+    /// connection a deadline, too: [`WriteDeadline`](crate::WriteDeadline), or the kernel's (`tcp::cut_stalled`, feature `tcp`).
+    ///
+    /// A server that owns its sockets has a deadline of its own, and leaves a stream with HTTP for which this was called.
+    ///
+    /// Like the keep-alive it needs a tokio runtime to be polled in.
+    #[cfg(feature = "tokio")]
+    #[must_use]
+    pub fn write_deadline(mut self, deadline: impl Into<Option<Duration>>) -> Self {
+        self.limits.set_write_deadline(deadline.into());
         self
     }
 
@@ -220,11 +236,11 @@ impl Sse {
     /// # Errors
     ///
     /// The `Sse`, unchanged: it is made of something else than an `S`, was polled, ends by a signal or a time of its own
-    /// ([`until`](Self::until), [`lifetime`](Self::lifetime)), or somebody wants to hear of its end.
+    /// ([`until`](Self::until), [`lifetime`](Self::lifetime), [`write_deadline`](Self::write_deadline)), or somebody wants to hear of its end.
     #[allow(clippy::result_large_err)] // It is what the caller had before.
     pub fn into_source<S: 'static>(self) -> Result<(S, SseParts), Self> {
         #[cfg(feature = "tokio")]
-        if self.lifetime.is_some() {
+        if self.limits.are_own() {
             return Err(self);
         }
         if self.around.until.is_some() || self.life.0.is_watched() {
@@ -289,6 +305,20 @@ impl Sse {
     }
 }
 
+impl Sse {
+    /// Whether its end is to be an error, so that the server cuts the connection, and was none yet.
+    fn is_to_be_cut(&self) -> bool {
+        !self.is_cut && self.life.0.why() == Some(Closed::WriteDeadline)
+    }
+
+    /// The error that it ends with, once.
+    fn cut(&mut self) -> Option<BoxError> {
+        let is_due = self.is_to_be_cut();
+        self.is_cut = true;
+        is_due.then(|| Closed::WriteDeadline.into())
+    }
+}
+
 impl Body for Sse {
     type Data = Bytes;
     type Error = BoxError;
@@ -304,18 +334,20 @@ impl Body for Sse {
         let life = &this.life.0;
         // Before it is asked for anything: an end meanwhile has somebody to wake.
         if !life.serve(cx) {
-            return Poll::Ready(None);
+            return Poll::Ready(this.cut().map(Err));
         }
         #[cfg(feature = "tokio")]
-        if let Some(lifetime) = this.lifetime.take() {
-            this.watch = Watch::after(lifetime, life);
-        }
+        this.limits.asked(life);
         let mut source = life.source();
         let (polled, end) = match this.around.poll_piece(&mut source, cx) {
             Poll::Pending => (Poll::Pending, None),
             Poll::Ready((piece, end)) => (Poll::Ready(piece), end),
         };
         life.release(source);
+        #[cfg(feature = "tokio")]
+        if polled.is_ready() {
+            this.limits.handed_out();
+        }
         let polled = polled.map(|piece| piece.map(|piece| Ok(http_body::Frame::data(piece))));
         let Some(end) = end else { return polled };
         life.end_because(end.why);
@@ -331,7 +363,7 @@ impl Body for Sse {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.life.0.is_over() && self.failed.is_none()
+        self.life.0.is_over() && self.failed.is_none() && !self.is_to_be_cut()
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -188,7 +188,7 @@ async fn a_lifetime_is_over_although_nobody_asks_for_more() {
         assert_eq!(Arc::strong_count(&held), 1);
         Poll::Pending
     }));
-    let mut sse = Sse::new(events).lifetime(Duration::from_secs(60));
+    let mut sse = Sse::new(events).lifetime(Duration::from_secs(60)).write_deadline(None);
     let closed = sse.closed();
     tokio::time::sleep(Duration::from_secs(100)).await;
     // It begins with the first poll.

@@ -80,6 +80,13 @@ pub(crate) fn a_client_that_leaves_is_found_out_by_a_keep_alive(host: &Host) {
     assert_eq!(visit.stream.closed(), Closed::ByClient);
 }
 
+/// Goal: what is sent is bounded, the producer hears why, and the client does not take what it got for all there is.
+pub(crate) fn a_client_that_takes_nothing_is_given_up(host: &Host) {
+    let mut client = Client::get(host, "/given-up-after-a-moment", &["Connection: close"]);
+    assert_eq!(host.visit().stream.flood(), Closed::WriteDeadline);
+    assert!(!client.gets_all());
+}
+
 pub(crate) fn a_head_request_gets_the_head_alone_and_its_stream_ends(host: &Host) {
     let mut client = Client::ask(host, "HEAD", "/kept-alive-every-millisecond", &["Connection: close"]);
     let head = client.head();

@@ -74,6 +74,15 @@ impl Client {
         std::mem::take(&mut self.read)
     }
 
+    /// Reads up to the end of the connection, and says whether the response is known to be whole.
+    pub(crate) fn gets_all(&mut self) -> bool {
+        let head = self.head();
+        // Whatever ends it, be it a reset.
+        let mut body = std::mem::take(&mut self.read);
+        self.socket.read_to_end(&mut body).ok();
+        head.header("transfer-encoding") == Some("chunked") && unchunked(&body).is_some()
+    }
+
     /// Reads head and body up to the end of the connection; the body has to be whole.
     pub(crate) fn whole_body(&mut self) -> String {
         let head = self.head();

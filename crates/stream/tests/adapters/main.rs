@@ -36,5 +36,6 @@ over_all_adapters!(
     close_says_goodbye_and_ends_the_response_whole,
     a_sender_that_is_dropped_ends_the_response_whole_and_without_a_word,
     a_client_that_leaves_is_found_out_by_a_keep_alive,
+    a_client_that_takes_nothing_is_given_up,
     a_head_request_gets_the_head_alone_and_its_stream_ends,
 );

@@ -10,7 +10,7 @@ use fanfare_stream::{Closed, LastEventId};
 use fanfare_wire::Event;
 use http::{Method, Request, Response};
 
-use super::{Host, Pushed, Visit, Visits, keep_alive};
+use super::{Host, Pushed, Visit, Visits, keep_alive, large, write_deadline};
 
 pub(crate) struct Blocking;
 
@@ -27,7 +27,7 @@ impl Blocking {
 
 /// What the test holds of a stream; the thread that writes it has the rest.
 struct Held {
-    orders: mpsc::Sender<Order>,
+    orders: mpsc::SyncSender<Order>,
     ended: mpsc::Receiver<Closed>,
 }
 
@@ -45,6 +45,11 @@ impl Pushed for Held {
         self.orders.send(Order::Close).unwrap();
     }
 
+    fn flood(&self) -> Closed {
+        while self.orders.send(Order::Send(large())).is_ok() {}
+        self.closed()
+    }
+
     fn closed(&self) -> Closed {
         self.ended.recv().unwrap()
     }
@@ -53,7 +58,7 @@ impl Pushed for Held {
 fn serve(socket: TcpStream, visits: &Visits) -> io::Result<()> {
     let request = read_request(&socket)?;
     let last = LastEventId::from_request(request.headers(), request.uri());
-    let (orders, ordered) = mpsc::channel();
+    let (orders, ordered) = mpsc::sync_channel(16);
     let (told, ended) = mpsc::channel();
     visits.send(Visit::new(&last, Held { orders, ended })).ok();
     let on_close = move |why| _ = told.send(why);
@@ -62,8 +67,9 @@ fn serve(socket: TcpStream, visits: &Visits) -> io::Result<()> {
         on_close(Closed::ByClient);
         return head_only(socket, Response::new(()));
     }
-    let keep_alive = keep_alive(request.uri().path());
-    let mut connection = Connection::open(socket)?.keep_alive(keep_alive).on_close(on_close);
+    let path = request.uri().path();
+    socket.set_write_timeout(write_deadline(path))?;
+    let mut connection = Connection::open(socket)?.keep_alive(keep_alive(path)).on_close(on_close);
     loop {
         match ordered.recv_timeout(connection.keep_alive_in().unwrap_or(Duration::MAX)) {
             Ok(Order::Send(event)) => connection.send(event)?,

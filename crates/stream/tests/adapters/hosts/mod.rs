@@ -33,6 +33,8 @@ pub(crate) struct Visit {
 pub(crate) trait Pushed: Send {
     fn send(&self, event: Event);
     fn close(self: Box<Self>);
+    /// Sends as much as there is room for, until it is over.
+    fn flood(&self) -> Closed;
     /// Waits for the end.
     fn closed(&self) -> Closed;
 }
@@ -69,12 +71,21 @@ fn keep_alive(path: &str) -> KeepAlive {
     }
 }
 
+/// After how long without a byte a client is given up.
+fn write_deadline(path: &str) -> Option<Duration> {
+    (path == "/given-up-after-a-moment").then_some(Duration::from_millis(50))
+}
+
+fn large() -> Event {
+    Event::new("x".repeat(64 * 1024))
+}
+
 /// The application, wherever the handler is asynchronous.
 fn answer(path: &str, last: &LastEventId, visits: &Visits) -> Sse {
     let (sender, sse) = channel(16);
     // A test that is over asks for nothing.
     visits.send(Visit::new(last, sender)).ok();
-    sse.keep_alive(keep_alive(path))
+    sse.keep_alive(keep_alive(path)).write_deadline(write_deadline(path))
 }
 
 impl Pushed for Sender {
@@ -84,6 +95,13 @@ impl Pushed for Sender {
 
     fn close(self: Box<Self>) {
         block_on(Sender::close(*self)).unwrap();
+    }
+
+    fn flood(&self) -> Closed {
+        block_on(async {
+            while self.send(large()).await.is_ok() {}
+            Sender::closed(self).await
+        })
     }
 
     fn closed(&self) -> Closed {
