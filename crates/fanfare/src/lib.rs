@@ -55,8 +55,8 @@
 //! | `uri-template` | `Matcher::topic_selector`: topics by URI Template, as Mercure before 1.0 |
 //! | `json` | `Event::json` |
 //! | `tokio` | [`channel`], [`outliving`], the timers of an [`Sse`], and `WriteDeadline` for a connection; the adapters imply it |
-//! | `actix-4` | [`Sse`] is a responder of actix-web 4, [`LastEventId`] an extractor |
-//! | `axum-08` | [`Sse`] is a response of axum 0.8, [`LastEventId`] an extractor |
+//! | `actix-4` | [`Sse`] and [`Negotiated`] are responders of actix-web 4, [`LastEventId`] and [`Accept`] extractors |
+//! | `axum-08` | [`Sse`] and [`Negotiated`] are responses of axum 0.8, [`LastEventId`] and [`Accept`] extractors |
 //! | `hyper-1` | `hyper_1::service`, a plain `Service` of hyper 1 |
 //! | `mercure` | `Mercure`: the hub over HTTP, as a router to merge into an axum 0.8 application; `serve` in place of `axum::serve`, for tens of thousands of streams |
 //! | `jwks` | `token::KeySet::from_url`: the keys of an identity provider, fetched from its JWK set |

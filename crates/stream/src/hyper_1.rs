@@ -13,11 +13,11 @@ use http::{Method, Request, Response};
 use hyper::service::Service;
 use pin_project_lite::pin_project;
 
-use crate::SseBody;
+use crate::{Negotiated, NegotiatedBody, NotAcceptable, Sse, SseBody};
 
-/// Answers each request with what `handler` makes of it: an [`Sse`](crate::Sse), or a response that has one as its body.
+/// Answers each request with what `handler` makes of it; see [`IntoResponse`].
 ///
-/// Of a `HEAD` there is the head alone.
+/// Of a `HEAD` there is the head of a stream alone.
 ///
 /// ```
 /// use fanfare_stream::{LastEventId, Sse, hyper_1};
@@ -37,6 +37,47 @@ pub fn service<H>(handler: H) -> SseService<H> {
     SseService { handler }
 }
 
+/// What a handler may answer with: an [`Sse`], a response that has one as its body, or what was [`Negotiated`].
+pub trait IntoResponse {
+    /// The response's body.
+    type Body;
+
+    /// Answers a request that was made with `method`.
+    fn into_response(self, method: &Method) -> Response<Self::Body>;
+}
+
+impl IntoResponse for Sse {
+    type Body = SseBody;
+
+    fn into_response(self, method: &Method) -> Response<SseBody> {
+        self.response_to(method)
+    }
+}
+
+impl IntoResponse for Response<SseBody> {
+    type Body = SseBody;
+
+    fn into_response(self, method: &Method) -> Self {
+        if method == Method::HEAD { self.map(|_unread| SseBody::ended()) } else { self }
+    }
+}
+
+impl<B> IntoResponse for Negotiated<Response<B>> {
+    type Body = NegotiatedBody<B>;
+
+    fn into_response(self, method: &Method) -> Response<NegotiatedBody<B>> {
+        self.into_response(method)
+    }
+}
+
+impl IntoResponse for Negotiated<NotAcceptable> {
+    type Body = NegotiatedBody<String>;
+
+    fn into_response(self, method: &Method) -> Response<NegotiatedBody<String>> {
+        self.map(NotAcceptable::into_response).into_response(method)
+    }
+}
+
 /// A hyper `Service` of a function. See [`service`].
 #[derive(Clone, Copy)]
 pub struct SseService<H> {
@@ -46,15 +87,15 @@ pub struct SseService<H> {
 impl<H, B, F> Service<Request<B>> for SseService<H>
 where
     H: Fn(Request<B>) -> F,
-    F: Future<Output: Into<Response<SseBody>>>,
+    F: Future<Output: IntoResponse>,
 {
-    type Response = Response<SseBody>;
+    type Response = Response<<F::Output as IntoResponse>::Body>;
     type Error = Infallible;
     type Future = Answer<F>;
 
     fn call(&self, request: Request<B>) -> Answer<F> {
-        let is_head = request.method() == Method::HEAD;
-        Answer { future: (self.handler)(request), is_head }
+        let method = request.method().clone();
+        Answer { future: (self.handler)(request), method }
     }
 }
 
@@ -69,17 +110,16 @@ pin_project! {
     pub struct Answer<F> {
         #[pin]
         future: F,
-        is_head: bool,
+        method: Method,
     }
 }
 
-impl<F: Future<Output: Into<Response<SseBody>>>> Future for Answer<F> {
-    type Output = Result<Response<SseBody>, Infallible>;
+impl<F: Future<Output: IntoResponse>> Future for Answer<F> {
+    type Output = Result<Response<<F::Output as IntoResponse>::Body>, Infallible>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let response = ready!(this.future.poll(cx)).into();
-        Poll::Ready(Ok(if *this.is_head { response.map(|_unread| SseBody::ended()) } else { response }))
+        Poll::Ready(Ok(ready!(this.future.poll(cx)).into_response(this.method)))
     }
 }
 

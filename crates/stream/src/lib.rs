@@ -2,7 +2,7 @@
 //!
 //! [`Sse`] turns any `Stream` of events into a response body with the right head, keeps it alive while
 //! nothing happens, and ends it cleanly. [`channel`] is the same for those who push, [`LastEventId`] says
-//! where a client that comes back left off, and `blocking` serves a bare connection from a thread. How a stream ended,
+//! where a client that comes back left off, [`Accept`] whether it wants a stream at all, and `blocking` serves a bare connection from a thread. How a stream ended,
 //! [`Closed`] says, to whoever wants to hear it.
 //! This crate knows no topics and keeps no history: that is the hub's, whose subscriptions are streams like
 //! any other here.
@@ -12,8 +12,8 @@
 //! | feature | adds | costs |
 //! |---|---|---|
 //! | `tokio` | [`channel`] and [`outliving`]; the timers of an [`Sse`]: keep-alive, lifetime, write deadline; [`WriteDeadline`] for a connection | tokio's `rt`, `sync` and `time` |
-//! | `actix-4` | [`Sse`] is a responder of actix-web 4, [`LastEventId`] an extractor; implies `tokio` | `actix-web` without its default features |
-//! | `axum-08` | `IntoResponse` for [`Sse`], [`LastEventId`] as an extractor; implies `tokio` | `axum-core` |
+//! | `actix-4` | [`Sse`] and [`Negotiated`] are responders of actix-web 4, [`LastEventId`] and [`Accept`] extractors; implies `tokio` | `actix-web` without its default features |
+//! | `axum-08` | [`Sse`] and [`Negotiated`] are responses of axum 0.8, [`LastEventId`] and [`Accept`] extractors; implies `tokio` | `axum-core` |
 //! | `hyper-1` | `hyper_1::service`, a plain `Service` of hyper 1; implies `tokio` | `hyper` without features |
 //! | `tcp` | `tcp::cut_stalled`: the kernel cuts a connection whose peer takes nothing (Linux) | `socket2` |
 //! | `blocking` | `blocking::Connection` on a `TcpStream` or anything that writes | nothing |
@@ -24,6 +24,7 @@
 // The pages name what a feature adds; without it they have nothing to link to.
 #![cfg_attr(not(feature = "tokio"), allow(rustdoc::broken_intra_doc_links))]
 
+mod accept;
 #[cfg(feature = "actix-4")]
 mod actix_4;
 mod around;
@@ -49,6 +50,7 @@ mod last_event_id;
 mod life;
 #[cfg(feature = "tokio")]
 mod limits;
+mod negotiated;
 mod offer;
 #[cfg(feature = "tokio")]
 mod outliving;
@@ -62,6 +64,7 @@ mod timer;
 #[cfg(feature = "tokio")]
 mod write_deadline;
 
+pub use accept::Accept;
 #[cfg(feature = "tokio")]
 pub use capacity::Capacity;
 #[cfg(feature = "tokio")]
@@ -70,6 +73,7 @@ pub use closed::{Closed, Closing};
 pub use item::{Fallible, IntoFrame, Plain};
 pub use keep_alive::{KeepAlive, KeepAliveState, KeepAliveStyle};
 pub use last_event_id::{LastEventId, UnusableId};
+pub use negotiated::{Negotiated, NegotiatedBody, NotAcceptable};
 pub use offer::{Offer, SseBody};
 #[cfg(feature = "tokio")]
 pub use outliving::outliving;

@@ -1,7 +1,8 @@
 //! What `hyper_1::service` does that a service of one's own would have to.
 #![allow(clippy::unwrap_used)]
 
-use fanfare_stream::{Sender, Sse, channel, hyper_1};
+use fanfare_stream::hyper_1::{self, IntoResponse};
+use fanfare_stream::{Sender, Sse, SseBody, channel};
 use fanfare_wire::Event;
 use http::{Method, Request, Response, StatusCode};
 use hyper::server::conn::http2;
@@ -12,7 +13,7 @@ use tokio::sync::mpsc;
 async fn connected<H, F>(handler: H) -> h2::client::SendRequest<bytes::Bytes>
 where
     H: Fn(Request<hyper::body::Incoming>) -> F + Send + 'static,
-    F: Future<Output: Into<Response<fanfare_stream::SseBody>>> + Send + 'static,
+    F: Future<Output: IntoResponse<Body = SseBody>> + Send + 'static,
 {
     let (client, server) = tokio::io::duplex(64 * 1024);
     let service = hyper_1::service(handler);

@@ -97,3 +97,49 @@ pub(crate) fn a_head_request_gets_the_head_alone_and_its_stream_ends(host: &Host
     assert_eq!(client.rest(), b"");
     assert_eq!(host.visit().stream.closed(), Closed::ByClient);
 }
+
+/// Checks an answer of `/orders`, which is a stream or JSON, or of `/orders-as-they-come`, which is a stream.
+fn check_negotiated(host: &Host, target: &str, accept: &[&str], status: &str, kind: &str, body: &str) {
+    let mut client = Client::get(host, target, &[accept, &["Connection: close"]].concat());
+    let head = client.head();
+    assert_eq!(head.status, status, "{accept:?}");
+    assert_eq!(head.header("content-type"), Some(kind), "{accept:?}");
+    assert_eq!(head.header("vary"), Some("Accept"), "{accept:?}");
+    assert_eq!(client.body_under(&head), body, "{accept:?}");
+}
+
+const OK: &str = "HTTP/1.1 200 OK";
+
+pub(crate) fn one_handler_answers_with_a_stream_or_with_json_as_its_client_wishes(host: &Host) {
+    let streamed = |accept: &[&str]| {
+        check_negotiated(host, "/orders", accept, OK, "text/event-stream", "data: an order\n\n");
+    };
+    let listed = |accept: &[&str]| {
+        check_negotiated(host, "/orders", accept, OK, "application/json", "[\"an order\"]");
+    };
+    streamed(&["Accept: text/event-stream"]);
+    streamed(&["Accept: application/json;q=0.5, text/event-stream;q=0.6"]);
+    streamed(&["Accept: application/json;q=0.5", "Accept: text/event-stream"]);
+    listed(&["Accept: application/json, text/event-stream;q=0.9"]);
+    listed(&["Accept: */*"]);
+    listed(&[]);
+}
+
+pub(crate) fn who_takes_neither_hears_what_there_is(host: &Host) {
+    let sentence = "This is there as application/json or text/event-stream.\n";
+    for accept in ["Accept: image/png", "Accept: text/event-stream;q=0, application/json;q=0.0"] {
+        let status = "HTTP/1.1 406 Not Acceptable";
+        check_negotiated(host, "/orders", &[accept], status, "text/plain; charset=utf-8", sentence);
+    }
+}
+
+pub(crate) fn a_handler_of_streams_alone_refuses_whoever_takes_none(host: &Host) {
+    let check = |accept: &[&str], status, kind, body| {
+        check_negotiated(host, "/orders-as-they-come", accept, status, kind, body);
+    };
+    check(&["Accept: text/*"], OK, "text/event-stream", "data: an order\n\n");
+    check(&[], OK, "text/event-stream", "data: an order\n\n");
+    let refused = "HTTP/1.1 406 Not Acceptable";
+    let sentence = "This is there as text/event-stream.\n";
+    check(&["Accept: application/json"], refused, "text/plain; charset=utf-8", sentence);
+}

@@ -86,6 +86,11 @@ impl Client {
     /// Reads head and body up to the end of the connection; the body has to be whole.
     pub(crate) fn whole_body(&mut self) -> String {
         let head = self.head();
+        self.body_under(&head)
+    }
+
+    /// Reads the body up to the end of the connection; it has to be whole.
+    pub(crate) fn body_under(&mut self, head: &Head) -> String {
         let rest = self.rest();
         let body = match head.header("transfer-encoding") {
             Some("chunked") => unchunked(&rest).expect("the last chunk is there"),

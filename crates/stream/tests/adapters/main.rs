@@ -7,15 +7,12 @@ mod cases;
 mod client;
 mod hosts;
 
-/// Each case is a test of each adapter.
-macro_rules! over_all_adapters {
-    ($($case:ident),+ $(,)?) => {
-        over_all_adapters!(actix_4: Actix4, $($case),+);
-        over_all_adapters!(axum_08: Axum08, $($case),+);
-        over_all_adapters!(blocking: Blocking, $($case),+);
-        over_all_adapters!(hyper_1: Hyper1, $($case),+);
+/// Each case is a test of each of these adapters.
+macro_rules! over_adapters {
+    ([$($adapter:ident: $host:ident),+], $cases:tt) => {
+        $(over_adapters!($adapter: $host, $cases);)+
     };
-    ($adapter:ident: $host:ident, $($case:ident),+) => {
+    ($adapter:ident: $host:ident, { $($case:ident),+ $(,)? }) => {
         mod $adapter {
             $(
                 #[test]
@@ -27,7 +24,7 @@ macro_rules! over_all_adapters {
     };
 }
 
-over_all_adapters!(
+over_adapters!([actix_4: Actix4, axum_08: Axum08, blocking: Blocking, hyper_1: Hyper1], {
     the_head_says_what_it_is_before_the_first_event,
     each_event_arrives_when_it_is_sent,
     the_last_event_id_is_that_of_the_header_or_else_of_the_query,
@@ -38,4 +35,13 @@ over_all_adapters!(
     a_client_that_leaves_is_found_out_by_a_keep_alive,
     a_client_that_takes_nothing_is_given_up,
     a_head_request_gets_the_head_alone_and_its_stream_ends,
-);
+});
+
+/// Those that have responses of another kind to give.
+mod negotiated {
+    over_adapters!([actix_4: Actix4, axum_08: Axum08, hyper_1: Hyper1], {
+        one_handler_answers_with_a_stream_or_with_json_as_its_client_wishes,
+        who_takes_neither_hears_what_there_is,
+        a_handler_of_streams_alone_refuses_whoever_takes_none,
+    });
+}

@@ -2,10 +2,11 @@
 
 use axum::Router;
 use axum::http::Uri;
+use axum::http::header::CONTENT_TYPE;
 use axum::routing::get;
-use fanfare_stream::LastEventId;
+use fanfare_stream::{Accept, LastEventId};
 
-use super::{Host, answer, serve_async};
+use super::{Host, ORDERS, answer, orders, serve_async};
 
 pub(crate) struct Axum08;
 
@@ -14,7 +15,13 @@ impl Axum08 {
         Host::run(|listener, visits| {
             let handler =
                 move |uri: Uri, last: LastEventId| async move { answer(uri.path(), &last, &visits) };
-            let router = Router::new().fallback_service(get(handler));
+            let as_wished =
+                async |accept: Accept| accept.dual(orders, || ([(CONTENT_TYPE, "application/json")], ORDERS));
+            let as_they_come = async |accept: Accept| accept.only(orders);
+            let router = Router::new()
+                .route("/orders", get(as_wished))
+                .route("/orders-as-they-come", get(as_they_come))
+                .fallback_service(get(handler));
             serve_async(listener, |listener| async { axum::serve(listener, router).await });
         })
     }

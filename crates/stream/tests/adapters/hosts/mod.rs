@@ -88,6 +88,14 @@ fn answer(path: &str, last: &LastEventId, visits: &Visits) -> Sse {
     sse.keep_alive(keep_alive(path)).write_deadline(write_deadline(path))
 }
 
+/// What `/orders` answers with if that is no stream.
+const ORDERS: &str = "[\"an order\"]";
+
+/// What it answers with if it is one.
+fn orders() -> Sse {
+    Sse::new(futures_util::stream::iter([Event::new("an order")]))
+}
+
 impl Pushed for Sender {
     fn send(&self, event: Event) {
         self.try_send(event).unwrap();
