@@ -54,7 +54,7 @@
 //! | `urlpattern` | `Matcher::url_pattern`: topics by URL Pattern |
 //! | `uri-template` | `Matcher::topic_selector`: topics by URI Template, as Mercure before 1.0 |
 //! | `json` | `Event::json` |
-//! | `tokio` | [`channel`], [`outliving`], the timers of an [`Sse`], and `WriteDeadline` for a connection; the adapters imply it |
+//! | `tokio` | [`channel`], [`outliving`], the timers of an [`Sse`], `WriteDeadline` for a connection, and `Shutdown`; the adapters imply it |
 //! | `actix-4` | [`Sse`] and [`Negotiated`] are responders of actix-web 4, [`LastEventId`] and [`Accept`] extractors |
 //! | `axum-08` | [`Sse`] and [`Negotiated`] are responses of axum 0.8, [`LastEventId`] and [`Accept`] extractors |
 //! | `hyper-1` | `hyper_1::service`, a plain `Service` of hyper 1 |

@@ -31,6 +31,8 @@ pub enum Closed {
     TooSlow,
     /// Its time is over ([`lifetime`](crate::Sse::lifetime)).
     Expired,
+    /// The server shuts down ([`Shutdown`](crate::Shutdown)).
+    Shutdown,
     /// Writing to the client has failed in a way that does not mean that it is gone.
     Io(io::ErrorKind),
 }
@@ -44,6 +46,7 @@ impl fmt::Display for Closed {
             Self::WriteDeadline => f.write_str("the client took nothing for too long"),
             Self::TooSlow => f.write_str("the client was too far behind"),
             Self::Expired => f.write_str("the time of the stream was over"),
+            Self::Shutdown => f.write_str("the server shuts down"),
             Self::Io(kind) => write!(f, "writing to the client failed: {kind}"),
         }
     }

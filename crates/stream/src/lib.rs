@@ -11,7 +11,7 @@
 //!
 //! | feature | adds | costs |
 //! |---|---|---|
-//! | `tokio` | [`channel`] and [`outliving`]; the timers of an [`Sse`]: keep-alive, lifetime, write deadline; [`WriteDeadline`] for a connection | tokio's `rt`, `sync` and `time` |
+//! | `tokio` | [`channel`] and [`outliving`]; the timers of an [`Sse`]: keep-alive, lifetime, write deadline; [`WriteDeadline`] for a connection; [`Shutdown`] | tokio's `rt`, `sync` and `time` |
 //! | `actix-4` | [`Sse`] and [`Negotiated`] are responders of actix-web 4, [`LastEventId`] and [`Accept`] extractors; implies `tokio` | `actix-web` without its default features |
 //! | `axum-08` | [`Sse`] and [`Negotiated`] are responses of axum 0.8, [`LastEventId`] and [`Accept`] extractors; implies `tokio` | `axum-core` |
 //! | `hyper-1` | `hyper_1::service`, a plain `Service` of hyper 1; implies `tokio` | `hyper` without features |
@@ -32,6 +32,7 @@ mod around;
 mod axum_08;
 #[cfg(feature = "blocking")]
 pub mod blocking;
+mod body;
 #[cfg(feature = "tokio")]
 mod capacity;
 #[cfg(feature = "tokio")]
@@ -45,6 +46,8 @@ mod head;
 #[cfg(feature = "hyper-1")]
 pub mod hyper_1;
 mod item;
+#[cfg(feature = "tokio")]
+mod jitter;
 mod keep_alive;
 mod last_event_id;
 mod life;
@@ -54,6 +57,8 @@ mod negotiated;
 mod offer;
 #[cfg(feature = "tokio")]
 mod outliving;
+#[cfg(feature = "tokio")]
+mod shutdown;
 mod source;
 mod sse;
 mod sync;
@@ -77,6 +82,8 @@ pub use negotiated::{Negotiated, NegotiatedBody, NotAcceptable};
 pub use offer::{Offer, SseBody};
 #[cfg(feature = "tokio")]
 pub use outliving::outliving;
+#[cfg(feature = "tokio")]
+pub use shutdown::{Shutdown, ShutdownBuilder};
 pub use sse::{Sse, SseParts};
 #[cfg(feature = "tokio")]
 pub use write_deadline::WriteDeadline;

@@ -144,6 +144,15 @@ impl Life {
         end.why.is_none()
     }
 
+    /// Has the server ask for more.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn wake_server(&self) {
+        let server = self.end().server.clone();
+        if let Some(server) = server {
+            server.wake();
+        }
+    }
+
     /// Waits for the end, at a seat of one's own.
     pub(crate) fn poll_over(&self, seat: &mut Option<u64>, cx: &Context<'_>) -> Poll<Closed> {
         let mut end = self.end();

@@ -1,18 +1,23 @@
-//! Ends a stream when its time is over, or its client takes nothing, from a task of its own: the body is asked for more only while
-//! the client takes bytes.
+//! Ends a stream when its time is over, its client takes nothing or its server shuts down, from a task of its own: the body is asked
+//! for more only while the client takes bytes.
 //!
 //! The task looks now and then, and costs an event nothing but a note of the time. Outside a tokio runtime there is none, and
 //! nothing ends.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep_until};
 
-use crate::Closed;
 use crate::life::Life;
+use crate::shutdown::END_WITHIN;
+use crate::{Closed, Shutdown};
 
 /// How long a client may take nothing, unless something else is said.
 const WRITE_DEADLINE: Duration = Duration::from_secs(30);
@@ -21,12 +26,20 @@ const WRITE_DEADLINE: Duration = Duration::from_secs(30);
 pub(crate) struct Limits {
     lifetime: Option<Duration>,
     write_deadline: Option<Duration>,
+    leave: Option<Leave>,
     /// Whether somebody has set one of them.
     are_own: bool,
-    unasked: Unasked,
+    serving: Serving,
     has_begun: bool,
     /// Who sees to it.
     watch: Option<Watch>,
+}
+
+/// With what a stream ends, and how.
+#[derive(Clone)]
+struct Leave {
+    shutdown: Shutdown,
+    finishes_first: bool,
 }
 
 impl Limits {
@@ -38,32 +51,49 @@ impl Limits {
         (self.write_deadline, self.are_own) = (deadline, true);
     }
 
+    pub(crate) fn set_shutdown(&mut self, shutdown: Shutdown, finishes_first: bool) {
+        (self.leave, self.are_own) = (Some(Leave { shutdown, finishes_first }), true);
+    }
+
     pub(crate) fn are_own(&self) -> bool {
         self.are_own
     }
 
-    /// Notes that the server asks for more; the first time is the stream's beginning.
-    pub(crate) fn asked(&mut self, life: &Life) {
-        self.unasked.set(None);
+    /// Notes that the server asks for more; the first time is the stream's beginning. If it is time to leave, there is a last piece
+    /// for it.
+    pub(crate) fn asked(&mut self, life: &Life) -> Option<Bytes> {
+        let is_leaving = {
+            let mut serving = self.serving.state();
+            serving.unasked_since = None;
+            serving.is_leaving
+        };
         if !std::mem::replace(&mut self.has_begun, true) {
             self.watch = self.begin(life);
         }
+        let leave = self.leave.as_ref().filter(|_| is_leaving)?;
+        Some(leave.shutdown.farewell().into())
     }
 
     /// Notes that the server has got something.
     pub(crate) fn handed_out(&self) {
         if self.write_deadline.is_some() {
-            self.unasked.set(Some(Instant::now()));
+            self.serving.state().unasked_since = Some(Instant::now());
         }
     }
 
     fn begin(&self, life: &Life) -> Option<Watch> {
-        if self.lifetime.is_none() && self.write_deadline.is_none() {
+        if self.lifetime.is_none() && self.write_deadline.is_none() && self.leave.is_none() {
             return None;
         }
         let runtime = Handle::try_current().ok()?;
         let over = self.lifetime.and_then(|lifetime| Instant::now().checked_add(lifetime));
-        let ends = Ends { over, write_deadline: self.write_deadline, unasked: self.unasked.clone() };
+        let ends = Ends {
+            over,
+            write_deadline: self.write_deadline,
+            leave: self.leave.clone(),
+            leaves: Leaves::NotYet,
+            serving: self.serving.clone(),
+        };
         Some(Watch(runtime.spawn(ends.watch(life.clone())).abort_handle()))
     }
 }
@@ -73,25 +103,31 @@ impl Default for Limits {
         Self {
             lifetime: None,
             write_deadline: Some(WRITE_DEADLINE),
+            leave: None,
             are_own: false,
-            unasked: Unasked::default(),
+            serving: Serving::default(),
             has_begun: false,
             watch: None,
         }
     }
 }
 
-/// Since when the server has not come back for more; `None` while it waits for us.
+/// How the body and the task that watches over it stand.
 #[derive(Clone, Default)]
-struct Unasked(Arc<Mutex<Option<Instant>>>);
+struct Serving(Arc<Mutex<State>>);
 
-impl Unasked {
-    fn set(&self, since: Option<Instant>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = since;
-    }
+#[derive(Default)]
+struct State {
+    /// Since when the server has not come back for more; `None` while it waits for us.
+    unasked_since: Option<Instant>,
+    /// Whether the farewell is what comes next.
+    is_leaving: bool,
+}
 
-    fn since(&self) -> Option<Instant> {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+impl Serving {
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing panics while it is locked.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -100,16 +136,26 @@ struct Ends {
     over: Option<Instant>,
     /// How long the server may take to come back.
     write_deadline: Option<Duration>,
-    unasked: Unasked,
+    leave: Option<Leave>,
+    leaves: Leaves,
+    serving: Serving,
+}
+
+/// When a stream leaves.
+#[derive(Clone, Copy)]
+enum Leaves {
+    NotYet,
+    At(Instant),
+    /// It has been told, and is not waited for any longer than this.
+    Told(Instant),
 }
 
 impl Ends {
-    async fn watch(self, life: Life) {
+    async fn watch(mut self, life: Life) {
         loop {
-            match self.look(Instant::now()) {
+            match self.look(Instant::now(), &life) {
                 Err(why) => return life.end_because(why),
-                Ok(None) => return,
-                Ok(Some(look_again)) => sleep_until(look_again).await,
+                Ok(look_again) => self.wait(look_again).await,
             }
             if life.is_over() {
                 return;
@@ -118,17 +164,62 @@ impl Ends {
     }
 
     /// When to look again, if ever, or why the stream is over.
-    fn look(&self, now: Instant) -> Result<Option<Instant>, Closed> {
+    fn look(&mut self, now: Instant, life: &Life) -> Result<Option<Instant>, Closed> {
         if self.over.is_some_and(|over| over <= now) {
             return Err(Closed::Expired);
         }
+        let unasked_since = self.serving.state().unasked_since;
         // Who is handed something right after this is looked at before its time is over, and then in time.
-        let since = self.unasked.since().unwrap_or(now);
-        let patience = self.write_deadline.and_then(|deadline| since.checked_add(deadline));
-        if self.unasked.since().is_some() && patience.is_some_and(|patience| patience <= now) {
+        let patience =
+            self.write_deadline.and_then(|deadline| unasked_since.unwrap_or(now).checked_add(deadline));
+        if unasked_since.is_some() && patience.is_some_and(|patience| patience <= now) {
             return Err(Closed::WriteDeadline);
         }
-        Ok(self.over.into_iter().chain(patience).min())
+        if let Leaves::NotYet = self.leaves
+            && let Some(at) = self.leave.as_ref().and_then(Leave::moment)
+        {
+            self.leaves = Leaves::At(at);
+        }
+        let leaves = match self.leaves {
+            Leaves::NotYet => None,
+            Leaves::At(at) if at <= now => {
+                self.serving.state().is_leaving = true;
+                life.wake_server();
+                self.leaves = Leaves::Told(now + END_WITHIN);
+                Some(now + END_WITHIN)
+            }
+            Leaves::Told(until) if until <= now => return Err(Closed::Shutdown),
+            Leaves::At(at) | Leaves::Told(at) => Some(at),
+        };
+        Ok(self.over.into_iter().chain(patience).chain(leaves).min())
+    }
+
+    /// Waits until then, or until the shutdown begins.
+    async fn wait(&self, look_again: Option<Instant>) {
+        let time = async {
+            match look_again {
+                Some(at) => sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        match (&self.leave, self.leaves) {
+            (Some(leave), Leaves::NotYet) => {
+                let (mut time, mut begun) = (pin!(time), pin!(leave.shutdown.clone().begun()));
+                poll_fn(|cx| match begun.as_mut().poll(cx) {
+                    Poll::Ready(()) => Poll::Ready(()),
+                    Poll::Pending => time.as_mut().poll(cx),
+                })
+                .await;
+            }
+            _ => time.await,
+        }
+    }
+}
+
+impl Leave {
+    /// When the stream leaves, if the shutdown has begun.
+    fn moment(&self) -> Option<Instant> {
+        if self.finishes_first { self.shutdown.finished_by() } else { self.shutdown.draw_moment() }
     }
 }
 

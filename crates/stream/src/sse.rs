@@ -1,21 +1,20 @@
-//! [`Sse`]: a stream of events as a response body.
+//! [`Sse`]: a stream of events as a response, and all that can be said about one.
 //!
-//! It holds no event back and keeps none. What is sent besides events is put around them elsewhere, and what happens at the end
-//! is the [`Life`]'s.
+//! It holds no event back and keeps none. What is sent besides events is put [around](Around) them elsewhere, and what happens at the
+//! end is the [`Life`]'s.
 
 use std::fmt;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 #[cfg(feature = "tokio")]
 use std::time::Duration;
 
-use bytes::Bytes;
 use fanfare_wire::Frame;
 use futures_core::Stream;
 use http::{Method, Response};
-use http_body::{Body, SizeHint};
 
+#[cfg(feature = "tokio")]
+use crate::Shutdown;
 use crate::around::{Around, Report};
+use crate::body::Ending;
 use crate::life::{Life, Owned};
 #[cfg(feature = "tokio")]
 use crate::limits::Limits;
@@ -42,15 +41,12 @@ use crate::{BoxError, Closed, Closing, IntoFrame, KeepAlive, Offer, SseBody, hea
 /// assert_eq!(response.headers()["content-type"], "text/event-stream");
 /// ```
 pub struct Sse {
-    life: Owned,
-    around: Around,
+    pub(crate) life: Owned,
+    pub(crate) around: Around,
     keep_on_http: bool,
-    /// What ended the stream behind frames that had to go first.
-    failed: Option<BoxError>,
-    /// Whether the server was told to cut the connection, or there is nothing any more that it could be told.
-    is_cut: bool,
+    pub(crate) ending: Ending,
     #[cfg(feature = "tokio")]
-    limits: Limits,
+    pub(crate) limits: Limits,
 }
 
 impl Sse {
@@ -69,8 +65,7 @@ impl Sse {
             life: Owned(Life::of(Source::of(stream))),
             around: Around::default(),
             keep_on_http: false,
-            failed: None,
-            is_cut: false,
+            ending: Ending::default(),
             #[cfg(feature = "tokio")]
             limits: Limits::default(),
         }
@@ -115,8 +110,7 @@ impl Sse {
 
     /// Ends the response, between two events, as soon as `signal` is done.
     ///
-    /// A server that shuts down gracefully waits for its responses, and an event stream has no end of its own:
-    /// give it one. A browser reconnects, to whoever listens then.
+    /// A browser reconnects. For a server that shuts down there is [`ends_with`](Self::ends_with).
     ///
     /// ```
     /// # use fanfare_stream::Sse;
@@ -210,6 +204,27 @@ impl Sse {
         self
     }
 
+    /// Ends the response when `shutdown` has begun: at a random moment within its window, with a farewell and a `retry` of its own. A
+    /// browser reconnects, to whoever listens then.
+    ///
+    /// A client that does not take its farewell within a second is cut. Without a shutdown a server that stops gracefully waits for an
+    /// open stream for ever. Like the keep-alive it needs a tokio runtime to be polled in.
+    #[cfg(feature = "tokio")]
+    #[must_use]
+    pub fn ends_with(mut self, shutdown: &Shutdown) -> Self {
+        self.limits.set_shutdown(shutdown.clone(), false);
+        self
+    }
+
+    /// Lets the stream go on to its own end when `shutdown` has begun, but not for longer than
+    /// [it says](crate::ShutdownBuilder::finish_within): for one that cannot be resumed, and is nearly done.
+    #[cfg(feature = "tokio")]
+    #[must_use]
+    pub fn finishes_before(mut self, shutdown: &Shutdown) -> Self {
+        self.limits.set_shutdown(shutdown.clone(), true);
+        self
+    }
+
     /// Keeps the stream with the HTTP library, whatever the server could do instead.
     ///
     /// A server that owns its sockets, such as `fanfare::serve`, takes the connection of a hub's subscription over when
@@ -236,7 +251,7 @@ impl Sse {
     /// # Errors
     ///
     /// The `Sse`, unchanged: it is made of something else than an `S`, was polled, ends by a signal or a time of its own
-    /// ([`until`](Self::until), [`lifetime`](Self::lifetime), [`write_deadline`](Self::write_deadline)), or somebody wants to hear of its end.
+    /// ([`until`](Self::until), [`lifetime`](Self::lifetime), [`write_deadline`](Self::write_deadline), [`ends_with`](Self::ends_with)), or somebody wants to hear of its end.
     #[allow(clippy::result_large_err)] // It is what the caller had before.
     pub fn into_source<S: 'static>(self) -> Result<(S, SseParts), Self> {
         #[cfg(feature = "tokio")]
@@ -302,72 +317,6 @@ impl Sse {
         let offer = Offer::of(self);
         parts.extensions.insert(offer.clone());
         Response::from_parts(parts, SseBody::offered(offer))
-    }
-}
-
-impl Sse {
-    /// Whether its end is to be an error, so that the server cuts the connection, and was none yet.
-    fn is_to_be_cut(&self) -> bool {
-        !self.is_cut && self.life.0.why() == Some(Closed::WriteDeadline)
-    }
-
-    /// The error that it ends with, once.
-    fn cut(&mut self) -> Option<BoxError> {
-        let is_due = self.is_to_be_cut();
-        self.is_cut = true;
-        is_due.then(|| Closed::WriteDeadline.into())
-    }
-}
-
-impl Body for Sse {
-    type Data = Bytes;
-    type Error = BoxError;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<http_body::Frame<Bytes>, BoxError>>> {
-        let this = self.get_mut();
-        if let Some(error) = this.failed.take() {
-            return Poll::Ready(Some(Err(error)));
-        }
-        let life = &this.life.0;
-        // Before it is asked for anything: an end meanwhile has somebody to wake.
-        if !life.serve(cx) {
-            return Poll::Ready(this.cut().map(Err));
-        }
-        #[cfg(feature = "tokio")]
-        this.limits.asked(life);
-        let mut source = life.source();
-        let (polled, end) = match this.around.poll_piece(&mut source, cx) {
-            Poll::Pending => (Poll::Pending, None),
-            Poll::Ready((piece, end)) => (Poll::Ready(piece), end),
-        };
-        life.release(source);
-        #[cfg(feature = "tokio")]
-        if polled.is_ready() {
-            this.limits.handed_out();
-        }
-        let polled = polled.map(|piece| piece.map(|piece| Ok(http_body::Frame::data(piece))));
-        let Some(end) = end else { return polled };
-        life.end_because(end.why);
-        this.around.until = None;
-        match (polled, end.error) {
-            // Nothing has to go first.
-            (Poll::Ready(None), Some(error)) => Poll::Ready(Some(Err(error))),
-            (polled, error) => {
-                this.failed = error;
-                polled
-            }
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.life.0.is_over() && self.failed.is_none() && !self.is_to_be_cut()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        if self.is_end_stream() { SizeHint::with_exact(0) } else { SizeHint::default() }
     }
 }
 

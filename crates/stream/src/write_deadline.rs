@@ -13,6 +13,8 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
+use crate::Shutdown;
+
 /// Does something to a connection that is given up.
 type OnCut<IO> = Box<dyn FnOnce(&IO) + Send>;
 
@@ -38,19 +40,28 @@ type OnCut<IO> = Box<dyn FnOnce(&IO) + Send>;
 /// }
 /// ```
 ///
-/// For axum it is what an `axum::serve::Listener` of one's own accepts.
+/// For axum it is what an `axum::serve::Listener` of one's own accepts; the example `shutdown_axum` has one.
 pub struct WriteDeadline<IO> {
     io: IO,
     deadline: Duration,
     on_cut: Option<OnCut<IO>>,
     /// Runs while bytes wait; costs nothing while the peer keeps up.
     waiting: Option<Pin<Box<Sleep>>>,
+    /// When it is cut, whatever its peer does.
+    last_moment: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
 impl<IO> WriteDeadline<IO> {
     /// Gives `io`'s peer `deadline` to take something, again and again.
     pub fn new(io: IO, deadline: Duration) -> Self {
-        Self { io, deadline, on_cut: None, waiting: None }
+        Self { io, deadline, on_cut: None, waiting: None, last_moment: None }
+    }
+
+    /// Gives the peer up at the [last moment](Shutdown::last_moment) of `shutdown`, too, whatever it takes.
+    #[must_use]
+    pub fn cut_by(mut self, shutdown: &Shutdown) -> Self {
+        self.last_moment = Some(Box::pin(shutdown.clone().last_moment()));
+        self
     }
 
     /// Calls `hook` when the peer is given up, before anybody hears of it.
@@ -78,11 +89,26 @@ impl<IO> WriteDeadline<IO> {
         }
         let deadline = self.deadline;
         let waiting = self.waiting.get_or_insert_with(|| Box::pin(sleep(deadline)));
-        ready!(waiting.as_mut().poll(cx));
+        if waiting.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Err(self.cut("the client took no bytes for too long")));
+        }
+        self.poll_last_moment(cx).map(Err)
+    }
+
+    /// The error of the last moment, once that has come.
+    fn poll_last_moment(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        let Some(last_moment) = &mut self.last_moment else { return Poll::Pending };
+        ready!(last_moment.as_mut().poll(cx));
+        // Whoever asks again hears the same.
+        self.last_moment = Some(Box::pin(std::future::ready(())));
+        Poll::Ready(self.cut("the server has shut down"))
+    }
+
+    fn cut(&mut self, why: &'static str) -> io::Error {
         if let Some(hook) = self.on_cut.take() {
             hook(&self.io);
         }
-        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client took no bytes for too long")))
+        io::Error::new(io::ErrorKind::TimedOut, why)
     }
 }
 
@@ -92,7 +118,11 @@ impl<IO: AsyncRead + Unpin> AsyncRead for WriteDeadline<IO> {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_read(cx, buffer)
+        match Pin::new(&mut self.io).poll_read(cx, buffer) {
+            // A connection over HTTP/2 may wait for its client's word before it writes.
+            Poll::Pending => self.poll_last_moment(cx).map(Err),
+            read @ Poll::Ready(_) => read,
+        }
     }
 }
 

@@ -98,6 +98,18 @@ pub(crate) fn a_head_request_gets_the_head_alone_and_its_stream_ends(host: &Host
     assert_eq!(host.visit().stream.closed(), Closed::ByClient);
 }
 
+pub(crate) fn a_shutdown_sends_its_clients_away_for_a_while(host: &Host) {
+    let mut client = Client::get(host, "/until-the-shutdown", &["Connection: close"]);
+    let visit = host.visit();
+    visit.stream.send(Event::new("before"));
+    client.read_until("data: before\n\n\r\n");
+    host.shutdown.begin();
+    let farewell = client.rest_of_body();
+    let retry = farewell.strip_prefix("retry: ").unwrap().strip_suffix("\n\nevent: bye\ndata: \n\n").unwrap();
+    assert!((1_000..5_000).contains(&retry.parse::<u32>().unwrap()));
+    assert_eq!(visit.stream.closed(), Closed::Shutdown);
+}
+
 /// Checks an answer of `/orders`, which is a stream or JSON, or of `/orders-as-they-come`, which is a stream.
 fn check_negotiated(host: &Host, target: &str, accept: &[&str], status: &str, kind: &str, body: &str) {
     let mut client = Client::get(host, target, &[accept, &["Connection: close"]].concat());

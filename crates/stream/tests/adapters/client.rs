@@ -99,6 +99,11 @@ impl Client {
         String::from_utf8(body).unwrap()
     }
 
+    /// Reads chunks up to the end of the connection; the last one has to be there.
+    pub(crate) fn rest_of_body(&mut self) -> String {
+        String::from_utf8(unchunked(&self.rest()).expect("the last chunk is there")).unwrap()
+    }
+
     fn read_some(&mut self) -> bool {
         let mut buffer = [0; 4096];
         let bytes = self.socket.read(&mut buffer).unwrap();

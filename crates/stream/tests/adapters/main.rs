@@ -37,6 +37,13 @@ over_adapters!([actix_4: Actix4, axum_08: Axum08, blocking: Blocking, hyper_1: H
     a_head_request_gets_the_head_alone_and_its_stream_ends,
 });
 
+/// Those whose streams are served by a runtime.
+mod shut_down {
+    over_adapters!([actix_4: Actix4, axum_08: Axum08, hyper_1: Hyper1], {
+        a_shutdown_sends_its_clients_away_for_a_while,
+    });
+}
+
 /// Those that have responses of another kind to give.
 mod negotiated {
     over_adapters!([actix_4: Actix4, axum_08: Axum08, hyper_1: Hyper1], {

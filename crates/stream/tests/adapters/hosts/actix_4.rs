@@ -3,19 +3,19 @@
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use fanfare_stream::{Accept, LastEventId, Sse};
 
-use super::{Host, ORDERS, Visits, answer, orders};
+use super::{Host, ORDERS, Told, answer, orders};
 
 pub(crate) struct Actix4;
 
 impl Actix4 {
     pub(crate) fn start() -> Host {
-        Host::run(|listener, visits| {
+        Host::run(|listener, told| {
             let json = || HttpResponse::Ok().content_type("application/json").body(ORDERS);
             let as_wished = move |accept: Accept| async move { accept.dual(orders, json) };
             let as_they_come = |accept: Accept| async move { accept.only(orders) };
             let app = move || {
                 App::new()
-                    .app_data(web::Data::new(visits.clone()))
+                    .app_data(web::Data::new(told.clone()))
                     .route("/orders", web::get().to(as_wished))
                     .route("/orders-as-they-come", web::get().to(as_they_come))
                     .default_service(web::to(handler))
@@ -26,6 +26,6 @@ impl Actix4 {
     }
 }
 
-async fn handler(request: HttpRequest, last: LastEventId, visits: web::Data<Visits>) -> Sse {
-    answer(request.path(), &last, &visits)
+async fn handler(request: HttpRequest, last: LastEventId, told: web::Data<Told>) -> Sse {
+    answer(request.path(), &last, &told)
 }

@@ -12,9 +12,8 @@ pub(crate) struct Axum08;
 
 impl Axum08 {
     pub(crate) fn start() -> Host {
-        Host::run(|listener, visits| {
-            let handler =
-                move |uri: Uri, last: LastEventId| async move { answer(uri.path(), &last, &visits) };
+        Host::run(|listener, told| {
+            let handler = move |uri: Uri, last: LastEventId| async move { answer(uri.path(), &last, &told) };
             let as_wished =
                 async |accept: Accept| accept.dual(orders, || ([(CONTENT_TYPE, "application/json")], ORDERS));
             let as_they_come = async |accept: Accept| accept.only(orders);

@@ -10,16 +10,16 @@ use fanfare_stream::{Closed, LastEventId};
 use fanfare_wire::Event;
 use http::{Method, Request, Response};
 
-use super::{Host, Pushed, Visit, Visits, keep_alive, large, write_deadline};
+use super::{Host, Pushed, Told, Visit, keep_alive, large, write_deadline};
 
 pub(crate) struct Blocking;
 
 impl Blocking {
     pub(crate) fn start() -> Host {
-        Host::run(|listener, visits| {
+        Host::run(|listener, told| {
             while let Ok((socket, _)) = listener.accept() {
-                let visits = visits.clone();
-                std::thread::spawn(move || serve(socket, &visits));
+                let told = told.clone();
+                std::thread::spawn(move || serve(socket, &told));
             }
         })
     }
@@ -55,13 +55,13 @@ impl Pushed for Held {
     }
 }
 
-fn serve(socket: TcpStream, visits: &Visits) -> io::Result<()> {
+fn serve(socket: TcpStream, told: &Told) -> io::Result<()> {
     let request = read_request(&socket)?;
     let last = LastEventId::from_request(request.headers(), request.uri());
     let (orders, ordered) = mpsc::sync_channel(16);
-    let (told, ended) = mpsc::channel();
-    visits.send(Visit::new(&last, Held { orders, ended })).ok();
-    let on_close = move |why| _ = told.send(why);
+    let (over, ended) = mpsc::channel();
+    told.visits.send(Visit::new(&last, Held { orders, ended })).ok();
+    let on_close = move |why| _ = over.send(why);
     if request.method() == Method::HEAD {
         // There is no stream that could say so.
         on_close(Closed::ByClient);

@@ -13,14 +13,14 @@ pub(crate) struct Hyper1;
 
 impl Hyper1 {
     pub(crate) fn start() -> Host {
-        Host::run(|listener, visits| {
+        Host::run(|listener, told| {
             let service = hyper_1::service(move |request: Request<Incoming>| {
                 let accept = Accept::from_headers(request.headers());
                 let last = LastEventId::from_request(request.headers(), request.uri());
                 std::future::ready(match request.uri().path() {
                     "/orders" => accept.dual(orders, || json(ORDERS)),
                     "/orders-as-they-come" => accept.only(orders).map(NotAcceptable::into_response),
-                    path => Negotiated::Stream(answer(path, &last, &visits)),
+                    path => Negotiated::Stream(answer(path, &last, &told)),
                 })
             });
             serve_async(listener, async |listener| {

@@ -4,8 +4,8 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use fanfare_stream::{Closed, KeepAlive, LastEventId, Sender, Sse, channel};
-use fanfare_wire::{Event, EventId};
+use fanfare_stream::{Closed, KeepAlive, LastEventId, Sender, Shutdown, Sse, channel};
+use fanfare_wire::{Event, EventId, EventName};
 
 mod actix_4;
 mod axum_08;
@@ -21,6 +21,15 @@ pub(crate) use hyper_1::Hyper1;
 pub(crate) struct Host {
     pub(crate) address: SocketAddr,
     visits: mpsc::Receiver<Visit>,
+    pub(crate) shutdown: Shutdown,
+}
+
+/// What the application has.
+#[derive(Clone)]
+struct Told {
+    /// Tells the test of each request.
+    visits: mpsc::Sender<Visit>,
+    shutdown: Shutdown,
 }
 
 /// A request that has come.
@@ -39,17 +48,17 @@ pub(crate) trait Pushed: Send {
     fn closed(&self) -> Closed;
 }
 
-/// Tells a test of each request.
-type Visits = mpsc::Sender<Visit>;
-
 impl Host {
     /// Runs `serve` in a thread of its own.
-    fn run(serve: impl FnOnce(TcpListener, Visits) + Send + 'static) -> Self {
+    fn run(serve: impl FnOnce(TcpListener, Told) + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let (told, visits) = mpsc::channel();
+        let farewell = Event::new("").event(EventName::from_static("bye"));
+        let shutdown = Shutdown::builder().window(Duration::ZERO).farewell(farewell).build();
+        let told = Told { visits: told, shutdown: shutdown.clone() };
         std::thread::spawn(move || serve(listener, told));
-        Self { address, visits }
+        Self { address, visits, shutdown }
     }
 
     /// Waits for the next request.
@@ -81,11 +90,12 @@ fn large() -> Event {
 }
 
 /// The application, wherever the handler is asynchronous.
-fn answer(path: &str, last: &LastEventId, visits: &Visits) -> Sse {
+fn answer(path: &str, last: &LastEventId, told: &Told) -> Sse {
     let (sender, sse) = channel(16);
     // A test that is over asks for nothing.
-    visits.send(Visit::new(last, sender)).ok();
-    sse.keep_alive(keep_alive(path)).write_deadline(write_deadline(path))
+    told.visits.send(Visit::new(last, sender)).ok();
+    let sse = sse.keep_alive(keep_alive(path)).write_deadline(write_deadline(path));
+    if path == "/until-the-shutdown" { sse.ends_with(&told.shutdown) } else { sse }
 }
 
 /// What `/orders` answers with if that is no stream.
