@@ -41,7 +41,7 @@ impl Server {
         write!(
             file,
             "listen: \"127.0.0.1:{port}\"\njetstream {{ store_dir: {:?}, sync_interval: always }}\n",
-            self.store()
+            self.store().display().to_string()
         )
         .expect("written");
         let mut child = Command::new(program())

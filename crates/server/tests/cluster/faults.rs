@@ -28,12 +28,12 @@ pub(crate) fn draw(seed: u64, count: usize) -> Vec<(Duration, Fault)> {
     for _ in 0..count {
         let pause = dice.micros(50_000, 1_500_000);
         let which = usize::try_from(dice.below(NODES as u64)).expect("small");
-        let fault = match dice.below(12) {
-            0..=3 => Fault::KillNode(which),
-            4 => Fault::KillAllNodes,
-            5 => Fault::StopNode(which, dice.micros(100_000, 4_000_000)),
-            6..=8 => Fault::KillServer(which, dice.micros(0, 2_000_000)),
-            9 => Fault::KillAllServers,
+        let fault = match dice.below(14) {
+            0..=5 => Fault::KillNode(which),
+            6 => Fault::KillAllNodes,
+            7 => Fault::StopNode(which, dice.micros(100_000, 4_000_000)),
+            8..=10 => Fault::KillServer(which, dice.micros(0, 2_000_000)),
+            11 => Fault::KillAllServers,
             _ => Fault::StopServer(which, dice.micros(500_000, 6_000_000)),
         };
         drawn.push((pause, fault));
