@@ -117,7 +117,8 @@ struct Population<'a> {
 
 impl<'a> Population<'a> {
     fn settle(kind: &'a Kind, count: usize) -> Self {
-        let builder = Hub::builder().history_events(1_000).patterns_max(count).patterns_bytes_max(usize::MAX);
+        // Who has no grant gets no more than three quarters of the room.
+        let builder = Hub::builder().history_events(1_000).patterns_max(2 * count).patterns_bytes_max(usize::MAX);
         let hub = builder.build().expect("a hub");
         let crowd = hub.crowd(Waker::noop().clone());
         let mut members = Vec::with_capacity(count);
