@@ -5,9 +5,9 @@
 
 mod bare;
 mod cpu;
-mod hub;
 #[path = "../../stores/src/figures.rs"]
 mod figures;
+mod hub;
 mod server;
 
 use std::path::PathBuf;

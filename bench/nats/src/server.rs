@@ -19,7 +19,9 @@ impl Server {
         let store = folder.path().join("store");
         std::fs::write(
             &config,
-            format!("listen: \"127.0.0.1:-1\"\njetstream {{ store_dir: {store:?}, sync_interval: always }}\n"),
+            format!(
+                "listen: \"127.0.0.1:-1\"\njetstream {{ store_dir: {store:?}, sync_interval: always }}\n"
+            ),
         )?;
         let program = std::env::var_os("FANFARE_NATS_SERVER").unwrap_or_else(|| "nats-server".into());
         let mut process = Command::new(program)
@@ -30,9 +32,11 @@ impl Server {
             .stderr(Stdio::piped())
             .spawn()
             .context("nats-server cannot be started; `scripts/test nats` installs it")?;
-        let mut lines = BufReader::new(process.stderr.take().context("its errors")?).lines().map_while(Result::ok);
+        let mut lines =
+            BufReader::new(process.stderr.take().context("its errors")?).lines().map_while(Result::ok);
         let listens = "Listening for client connections on ";
-        let address = lines.find_map(|line| line.split_once(listens).map(|(_, address)| address.trim().to_owned()));
+        let address =
+            lines.find_map(|line| line.split_once(listens).map(|(_, address)| address.trim().to_owned()));
         let url = format!("nats://{}", address.context("nats-server ended")?);
         anyhow::ensure!(lines.any(|line| line.contains("Server is ready")), "nats-server ended");
         std::thread::spawn(move || lines.for_each(drop));
