@@ -120,7 +120,7 @@ impl<'a> Population<'a> {
         // Who has no grant gets no more than three quarters of the room.
         let builder =
             Hub::builder().history_events(1_000).patterns_max(2 * count).patterns_bytes_max(usize::MAX);
-        let builder = builder.patterns_alike_max(2_000);
+        let builder = builder.patterns_alike_max(2 * count);
         let hub = builder.build().expect("a hub");
         let crowd = hub.crowd(Waker::noop().clone());
         let mut members = Vec::with_capacity(count);
