@@ -282,14 +282,8 @@ impl FromStr for Engine {
 }
 
 #[cfg(feature = "nats")]
+#[allow(clippy::unnecessary_wraps)] // As where there is no client for NATS.
 fn nats(servers: &str) -> Result<Engine, String> {
-    // It would be shown wherever the setting is.
-    if servers.contains('@') {
-        return Err(
-            "who the hub is to NATS does not stand in the address: see --nats-user and --nats-credentials"
-                .to_owned(),
-        );
-    }
     Ok(Engine::Nats(servers.split(',').map(|server| server.trim().to_owned()).collect()))
 }
 

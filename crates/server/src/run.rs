@@ -63,6 +63,9 @@ pub(crate) enum Failure {
     /// Who subscribes is not told over several machines.
     #[cfg(feature = "nats")]
     NoPresence,
+    /// An address of a server says who the hub is, and would be shown wherever the setting is.
+    #[cfg(feature = "nats")]
+    LoginInAddress,
     /// `--io-uring on`, and there is none.
     NoIoUring(io::Error),
     /// An address cannot be served on.
@@ -83,7 +86,7 @@ impl Failure {
             | Self::NoFolder { .. }
             | Self::NoIoUring(_) => 2,
             #[cfg(feature = "nats")]
-            Self::Connect(_) | Self::Stream(_) | Self::NoPresence => 2,
+            Self::Connect(_) | Self::Stream(_) | Self::NoPresence | Self::LoginInAddress => 2,
             Self::Log(_) | Self::Listen { .. } | Self::System(_) => 1,
         }
     }
@@ -116,6 +119,11 @@ impl fmt::Display for Failure {
             #[cfg(feature = "nats")]
             Self::NoPresence => f.write_str(
                 "--subscriptions cannot be told over several machines yet: leave it out with --engine nats://…",
+            ),
+            #[cfg(feature = "nats")]
+            Self::LoginInAddress => f.write_str(
+                "who the hub is to NATS does not stand in --engine, which is shown: use --nats-credentials, --nats-user, --nats-token or \
+                 --nats-nkey",
             ),
             Self::NoIoUring(error) => write!(f, "{error}; --io-uring auto goes on without it"),
             Self::Listen { address, error } => match error.kind() {
@@ -181,8 +189,13 @@ pub(crate) fn prepare(flags: &Serve, access: &Access) -> Result<Prepared, Failur
         return Err(Failure::OpenAdmin { address });
     }
     #[cfg(feature = "nats")]
-    if access.subscriptions && matches!(flags.engine, Some(crate::flags::Engine::Nats(_))) {
-        return Err(Failure::NoPresence);
+    if let Some(crate::flags::Engine::Nats(servers)) = &flags.engine {
+        if access.subscriptions {
+            return Err(Failure::NoPresence);
+        }
+        if servers.iter().any(|server| server.contains('@')) {
+            return Err(Failure::LoginInAddress);
+        }
     }
     let network = Network::of(&flags.network).map_err(Failure::Network)?;
     let verifier = endpoint::verifier(access).map_err(Failure::Tokens)?;
