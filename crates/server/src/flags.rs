@@ -232,6 +232,11 @@ pub(crate) struct Serve {
     #[arg(long, help_heading = LIMITS, value_name = "COUNT", default_value = "100")]
     pub(crate) max_matchers: NonZeroUsize,
 
+    /// How many bytes may be taken in memory by what all subscribers together ask for and may read, such as 256MiB; what several ask
+    /// for counts once, and patterns not at all. Who brings more is sent away for a while.
+    #[arg(long, help_heading = LIMITS, value_name = "BYTES", default_value = "256MiB", value_parser = value::bytes)]
+    pub(crate) max_selections_bytes: usize,
+
     /// How many different patterns all subscribers together may use. Who brings one more is sent away for a while.
     #[arg(long, help_heading = LIMITS, value_name = "COUNT", default_value_t = 100_000)]
     pub(crate) max_patterns: usize,

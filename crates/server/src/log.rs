@@ -204,6 +204,7 @@ fn builder(flags: &Serve) -> HubBuilder {
         .history_age(flags.history_age)
         .event_bytes_max(flags.max_event_bytes)
         .subscribers_max(flags.max_subscribers)
+        .selections_bytes_max(flags.max_selections_bytes)
         .patterns_max(flags.max_patterns)
         .patterns_alike_max(flags.max_patterns_alike)
         .unknown_id(flags.unknown_id.into())
