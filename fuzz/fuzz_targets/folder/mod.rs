@@ -54,7 +54,7 @@ pub enum Change<'a> {
 
 macro_rules! files {
     ($format:literal: $($name:literal),*) => {
-        [$(($name, &include_bytes!(concat!("../../../testdata/logs/", $format, "/default/", $name))[..])),*]
+        vec![$(($name, &include_bytes!(concat!("../../../testdata/logs/", $format, "/default/", $name))[..])),*]
     };
 }
 
@@ -67,7 +67,7 @@ impl Files {
                 files!("format-1": "log", "00000000000000000001.seg", "00000000000000000001.idx", "00000000000000000013.seg", "00000000000000000013.idx", "00000000000000000021.seg")
             }
             Format::Second => {
-                files!("format-2": "log", "00000000000000000001.seg", "00000000000000000001.idx", "00000000000000000013.seg", "00000000000000000013.idx", "00000000000000000021.seg")
+                files!("format-2": "log", "00000000000000000001.seg", "00000000000000000001.idx", "00000000000000000020.seg", "00000000000000000020.idx", "00000000000000000026.seg", "00000000000000000026.idx", "00000000000000000034.seg")
             }
         };
         Self(files.into_iter().map(|(name, bytes)| (name.to_owned(), bytes.to_vec())).collect())
