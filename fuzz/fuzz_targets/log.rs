@@ -97,7 +97,7 @@ fn read_all(engine: &DiskEngine, topic: Option<&str>, whole: Option<&BTreeMap<u6
 }
 
 fn whole(format: Format) -> &'static BTreeMap<u64, Published> {
-    static WHOLE: [OnceLock<BTreeMap<u64, Published>>; 2] = [OnceLock::new(), OnceLock::new()];
+    static WHOLE: [OnceLock<BTreeMap<u64, Published>>; 3] = [const { OnceLock::new() }; 3];
     WHOLE[format as usize].get_or_init(|| {
         let folder = scratch();
         Files::of(format).lay(folder.path());

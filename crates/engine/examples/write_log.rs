@@ -3,7 +3,7 @@
 //! It writes what this release writes and checks nothing; `tests/disk/formats.rs` holds each release against such folders.
 //!
 //! ```sh
-//! cargo run -p fanfare-engine --example write_log -- testdata/logs/format-3
+//! cargo run -p fanfare-engine --example write_log -- testdata/logs/format-4
 //! ```
 
 use std::error::Error;

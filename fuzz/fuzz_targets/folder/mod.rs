@@ -10,6 +10,7 @@ use std::path::Path;
 pub enum Format {
     First,
     Second,
+    Third,
 }
 
 /// Something that happens to a file; files are counted by name, and from the front again where there are fewer.
@@ -68,6 +69,9 @@ impl Files {
             }
             Format::Second => {
                 files!("format-2": "log", "00000000000000000001.seg", "00000000000000000001.idx", "00000000000000000020.seg", "00000000000000000020.idx", "00000000000000000026.seg", "00000000000000000026.idx", "00000000000000000034.seg")
+            }
+            Format::Third => {
+                files!("format-3": "log", "00000000000000000001.seg", "00000000000000000001.idx", "00000000000000000024.seg", "00000000000000000024.idx", "00000000000000000026.seg", "00000000000000000026.idx", "00000000000000000034.seg")
             }
         };
         Self(files.into_iter().map(|(name, bytes)| (name.to_owned(), bytes.to_vec())).collect())
