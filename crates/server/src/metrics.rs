@@ -202,6 +202,34 @@ pub(crate) fn revocations_text(counts: &RevocationCounts) -> String {
     text
 }
 
+/// Writes the metrics of a log on NATS.
+#[cfg(feature = "nats")]
+pub(crate) fn nats_text(nats: &fanfare_engine::nats::NatsCounts) -> String {
+    let mut text = String::new();
+    let metrics: &[Metric<'_>] = &[
+        (
+            "nats_connected",
+            "gauge",
+            "1 if there is a connection to a server of NATS.",
+            &[("", u64::from(nats.connected))],
+        ),
+        (
+            "nats_indexed_ids",
+            "gauge",
+            "Entries that have an id of their publisher's, of which this node knows the place.",
+            &[("", nats.indexed_ids)],
+        ),
+        (
+            "nats_unreadable_total",
+            "counter",
+            "Messages of the stream that were no entries which can be read here.",
+            &[("", nats.unreadable)],
+        ),
+    ];
+    write(&mut text, metrics);
+    text
+}
+
 /// Writes the metrics of a log on disk.
 pub(crate) fn disk_text(disk: &DiskCounts) -> String {
     let mut text = String::new();
