@@ -7,7 +7,7 @@
 pub mod disk;
 #[cfg(feature = "nats")]
 pub mod nats;
-#[cfg(feature = "nats")]
+#[cfg(any(feature = "disk", feature = "nats"))]
 mod payload;
 #[cfg(feature = "disk")]
 mod promise;

@@ -6,15 +6,14 @@ use fanfare_hub::engine::Content;
 use fanfare_hub::{IdempotencyKey, Submission, Topic};
 use fanfare_wire::{Draft, EventId};
 
-const KIND_PUBLICATION: u8 = 0;
-/// That a subscriber came or went: only its place is kept.
-const KIND_PRESENCE: u8 = 1;
+/// The kind of a publication. Of other kinds only the places are kept, and they hold nothing.
+pub(crate) const KIND_PUBLICATION: u8 = 0;
 const PRIVATE: u8 = 1;
 const HAS_ID: u8 = 2;
 const HAS_KEY: u8 = 4;
 
 /// How long an id of the hub's own is, for which room is left in front of a frame.
-const HUB_ID_BYTES: usize = 24;
+pub(crate) const HUB_ID_BYTES: usize = 24;
 
 /// Writes a publication behind what `out` holds; `None` if a text in it is longer than the form has room for.
 pub(crate) fn write(out: &mut Vec<u8>, submission: &Submission, key: Option<&IdempotencyKey>) -> Option<()> {
@@ -54,7 +53,7 @@ fn push_text(out: &mut Vec<u8>, text: &str) -> Option<()> {
 /// What an entry holds, not yet copied out of what was read.
 #[derive(Clone, Debug)]
 pub(crate) struct Payload<'a> {
-    kind: u8,
+    pub(crate) kind: u8,
     private: bool,
     topics: Topics<'a>,
     pub(crate) id: Option<&'a str>,
@@ -72,14 +71,14 @@ pub(crate) enum NoPayload {
 }
 
 impl<'a> Payload<'a> {
-    /// Reads what [`write`] wrote.
-    pub(crate) fn read(bytes: &'a [u8]) -> Result<Self, NoPayload> {
-        Self::fields(bytes).ok_or(NoPayload::Invalid)?
+    /// Reads what [`write`] wrote, or what else has its form, in a store that has kinds up to `newest`.
+    pub(crate) fn read(bytes: &'a [u8], newest: u8) -> Result<Self, NoPayload> {
+        Self::fields(bytes, newest).ok_or(NoPayload::Invalid)?
     }
 
-    fn fields(bytes: &'a [u8]) -> Option<Result<Self, NoPayload>> {
+    fn fields(bytes: &'a [u8], newest: u8) -> Option<Result<Self, NoPayload>> {
         let (&kind, &flags) = (bytes.first()?, bytes.get(1)?);
-        if !matches!(kind, KIND_PUBLICATION | KIND_PRESENCE) || flags & !(PRIVATE | HAS_ID | HAS_KEY) != 0 {
+        if kind > newest || flags & !(PRIVATE | HAS_ID | HAS_KEY) != 0 {
             return Some(Err(NoPayload::UnknownKind(kind)));
         }
         let count = u32::from_le_bytes(*bytes.get(2..)?.first_chunk()?);
@@ -93,9 +92,13 @@ impl<'a> Payload<'a> {
         Some(Ok(Self { kind, private: flags & PRIVATE != 0, topics, id, key, frame: rest }))
     }
 
+    pub(crate) fn topics(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+        self.topics.clone()
+    }
+
     /// Copies out what it holds; `None` if a text in it is none that the hub would have let in.
     pub(crate) fn content(&self) -> Option<Content> {
-        if self.kind == KIND_PRESENCE {
+        if self.kind != KIND_PUBLICATION {
             return Some(Content::Forgotten);
         }
         self.submission().map(Content::Publication)
@@ -103,7 +106,7 @@ impl<'a> Payload<'a> {
 
     /// Copies the publication out; `None` if a text in it is none that the hub would have let in.
     pub(crate) fn submission(&self) -> Option<Submission> {
-        let topics = self.topics.clone().map(Topic::parse_stored).collect::<Result<Vec<_>, _>>().ok()?;
+        let topics = self.topics().map(Topic::parse_stored).collect::<Result<Vec<_>, _>>().ok()?;
         let chosen_id = self.id.map(EventId::parse).transpose().ok()?;
         let room = self.id.map_or(HUB_ID_BYTES, str::len);
         Some(Submission {

@@ -5,11 +5,11 @@
 use std::ops::Range;
 
 use fanfare_hub::engine::Content;
-use fanfare_hub::{Check, IdempotencyKey, Position, Submission, Topic};
-use fanfare_wire::{Draft, EventId};
+use fanfare_hub::{Check, IdempotencyKey, Position, Submission};
 
 use super::checksum::Checksum;
 use super::run::Run;
+use crate::payload::{self, NoPayload, Payload};
 
 /// What a group begins with; larger than any record's length.
 pub(super) const GROUP_MARK: u32 = 0x4752_4F55;
@@ -23,53 +23,20 @@ pub(super) const RECORD_STAMP_BYTES: usize = RECORD_PREFIX_BYTES + 8 + 8 + 5;
 
 /// The record of one entry of presence: the shortest there is.
 pub(super) const PLACE_BYTES: usize = RECORD_STAMP_BYTES + PLACE_PAYLOAD.len();
-const KIND_PUBLICATION: u8 = 0;
 /// That a subscriber came or went: only its place is kept.
 const KIND_PRESENCE: u8 = 1;
 /// That many did, one after the other.
 pub(super) const KIND_RUN: u8 = 2;
-const PRIVATE: u8 = 1;
-const HAS_ID: u8 = 2;
-const HAS_KEY: u8 = 4;
-
-/// How long an id of the hub's own is, for which room is left in front of a frame.
-const HUB_ID_BYTES: usize = 24;
 
 /// Encodes all of an entry that its publisher's thread knows; `None` if a text in it is longer than the format has room for.
 pub(super) fn payload(submission: &Submission, key: Option<&IdempotencyKey>) -> Option<Vec<u8>> {
-    let frame = submission.draft.frame_without_id();
-    let topics = submission.topics.iter().map(|topic| 2 + topic.as_str().len()).sum::<usize>();
-    let mut out = Vec::with_capacity(6 + topics + 2 * (2 + 512) + frame.len());
-    out.push(KIND_PUBLICATION);
-    let flag = |is_set: bool, flag: u8| if is_set { flag } else { 0 };
-    out.push(
-        flag(submission.private, PRIVATE)
-            | flag(submission.chosen_id.is_some(), HAS_ID)
-            | flag(key.is_some(), HAS_KEY),
-    );
-    // A topic has one byte at least, so there are fewer topics than bytes in the largest entry.
-    out.extend_from_slice(&u32::try_from(submission.topics.len()).unwrap_or(u32::MAX).to_le_bytes());
-    for topic in &*submission.topics {
-        push_text(&mut out, topic.as_str())?;
-    }
-    if let Some(id) = &submission.chosen_id {
-        push_text(&mut out, id.as_str())?;
-    }
-    if let Some(key) = key {
-        push_text(&mut out, key.as_str())?;
-    }
-    out.extend_from_slice(frame);
+    let mut out = Vec::new();
+    payload::write(&mut out, submission, key)?;
     Some(out)
 }
 
 /// All that is stored of one entry of presence, whatever it said: no flags, no topics, no event.
 pub(super) const PLACE_PAYLOAD: [u8; 6] = [KIND_PRESENCE, 0, 0, 0, 0, 0];
-
-fn push_text(out: &mut Vec<u8>, text: &str) -> Option<()> {
-    out.extend_from_slice(&u16::try_from(text.len()).ok()?.to_le_bytes());
-    out.extend_from_slice(text.as_bytes());
-    Some(())
-}
 
 pub(super) fn group_crc(checksum: Checksum, group: &[u8]) -> u32 {
     checksum.of([&group[..12], &group[16..]])
@@ -118,12 +85,9 @@ pub(super) struct Entry<'a> {
     /// Microseconds since 1970.
     pub(super) at: u64,
     pub(super) check: Check,
-    kind: u8,
-    private: bool,
-    topics: Topics<'a>,
     pub(super) id: Option<&'a str>,
     pub(super) key: Option<&'a str>,
-    frame: &'a [u8],
+    payload: Payload<'a>,
     run: Option<Run>,
     /// All of its record, with length and CRC; for one of a run's entries, as much as a record of its own would take.
     pub(super) bytes: usize,
@@ -164,63 +128,27 @@ fn fields(bytes: &[u8]) -> Option<Result<Entry<'_>, NoEntry>> {
     let (position, at) = (u64_at(bytes, 8)?, u64_at(bytes, 16)?);
     let mut check = [0; 8];
     check[..5].copy_from_slice(bytes.get(24..29)?);
-    let (kind, flags) = (*bytes.get(29)?, *bytes.get(30)?);
-    if !matches!(kind, KIND_PUBLICATION | KIND_PRESENCE | KIND_RUN)
-        || flags & !(PRIVATE | HAS_ID | HAS_KEY) != 0
-    {
-        return Some(Err(NoEntry::UnknownKind(kind)));
-    }
-    let run = if kind == KIND_RUN { Some(Run::read(position, bytes)?) } else { None };
-    let count = u32_at(bytes, 31)?;
-    let mut rest = bytes.get(35..)?;
-    let topics = Topics { rest, count };
-    for _ in 0..count {
-        take_text(&mut rest)?;
-    }
-    let id = if flags & HAS_ID == 0 { None } else { Some(take_text(&mut rest)?) };
-    let key = if flags & HAS_KEY == 0 { None } else { Some(take_text(&mut rest)?) };
+    let payload = match Payload::read(bytes.get(29..)?, KIND_RUN) {
+        Ok(payload) => payload,
+        Err(NoPayload::Invalid) => return None,
+        Err(NoPayload::UnknownKind(kind)) => return Some(Err(NoEntry::UnknownKind(kind))),
+    };
+    let run = if payload.kind == KIND_RUN { Some(Run::read(position, bytes)?) } else { None };
     Some(Ok(Entry {
         position,
         at,
         check: run.map_or(Check::from_random(u64::from_le_bytes(check)), |run| run.seed.check(position)),
-        kind,
-        private: flags & PRIVATE != 0,
-        topics,
-        id,
-        key,
-        frame: rest,
+        id: payload.id,
+        key: payload.key,
+        payload,
         run,
         bytes: bytes.len(),
     }))
 }
 
-fn take_text<'a>(bytes: &mut &'a [u8]) -> Option<&'a str> {
-    let (length, rest) = bytes.split_first_chunk::<2>()?;
-    let length = usize::from(u16::from_le_bytes(*length));
-    let text = std::str::from_utf8(rest.get(..length)?).ok()?;
-    *bytes = &rest[length..];
-    Some(text)
-}
-
-/// The topics of an entry.
-#[derive(Clone, Debug)]
-struct Topics<'a> {
-    rest: &'a [u8],
-    count: u32,
-}
-
-impl<'a> Iterator for Topics<'a> {
-    type Item = &'a str;
-
-    fn next(&mut self) -> Option<&'a str> {
-        self.count = self.count.checked_sub(1)?;
-        take_text(&mut self.rest)
-    }
-}
-
 impl<'a> Entry<'a> {
     pub(super) fn topics(&self) -> impl Iterator<Item = &'a str> + use<'a> {
-        self.topics.clone()
+        self.payload.topics()
     }
 
     /// How many entries its record has: more than one if it is the first of a run.
@@ -251,23 +179,7 @@ impl<'a> Entry<'a> {
 
     /// Copies out what it holds; `None` if a text in it is none that the hub would have let in.
     pub(super) fn content(&self) -> Option<Content> {
-        if self.kind != KIND_PUBLICATION {
-            return Some(Content::Forgotten);
-        }
-        self.submission().map(Content::Publication)
-    }
-
-    /// Copies the publication out; `None` if a text in it is none that the hub would have let in.
-    pub(super) fn submission(&self) -> Option<Submission> {
-        let topics = self.topics().map(Topic::parse_stored).collect::<Result<Vec<_>, _>>().ok()?;
-        let chosen_id = self.id.map(EventId::parse).transpose().ok()?;
-        let room = self.id.map_or(HUB_ID_BYTES, str::len);
-        Some(Submission {
-            topics: topics.into(),
-            private: self.private,
-            chosen_id,
-            draft: Draft::from_frame(self.frame, room),
-        })
+        self.payload.content()
     }
 }
 
@@ -281,12 +193,14 @@ pub(super) fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use fanfare_wire::Event;
+    use fanfare_hub::Topic;
+    use fanfare_wire::{Draft, Event, EventId};
     use proptest::prelude::*;
 
     use super::*;
     use crate::disk::run::Seed;
     use crate::disk::writer::GroupWriter;
+    use crate::payload::HUB_ID_BYTES;
 
     const KEYED: Checksum = Checksum::keyed(0x1234_5678);
 
@@ -345,7 +259,7 @@ mod tests {
             let read = entry(KEYED, &bytes[GROUP_HEADER_BYTES..]).expect("an entry");
             prop_assert_eq!((read.position, read.at, read.check.bits()), (41, 1_000, 77));
             prop_assert_eq!(read.key, key.as_ref().map(IdempotencyKey::as_str));
-            let back = read.submission().expect("a publication");
+            let back = read.payload.submission().expect("a publication");
             prop_assert_eq!(&*back.topics, &*stored.topics);
             prop_assert_eq!(&back.chosen_id, &stored.chosen_id);
             prop_assert_eq!(back.private, private);
@@ -371,7 +285,7 @@ mod tests {
         fn whatever_bytes_are_read_nothing_panics(bytes: Vec<u8>) {
             let _ = group(Checksum::PLAIN, &bytes);
             if let Ok(entry) = entry(Checksum::PLAIN, &bytes) {
-                let _ = entry.submission();
+                let _ = entry.payload.submission();
             }
         }
 
@@ -382,7 +296,7 @@ mod tests {
             bytes.extend(crc32fast::hash(&body).to_le_bytes());
             bytes.extend(body);
             if let Ok(entry) = entry(Checksum::PLAIN, &bytes) {
-                let _ = entry.submission();
+                let _ = entry.payload.submission();
             }
         }
     }

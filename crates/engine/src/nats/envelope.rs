@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use fanfare_hub::{Check, IdempotencyKey, Submission};
 
-use crate::payload::{self, NoPayload, Payload};
+use crate::payload::{self, KIND_PUBLICATION, NoPayload, Payload};
 
 /// The newest form, which is the only one so far.
 const VERSION: u8 = 1;
@@ -62,7 +62,7 @@ impl<'a> Envelope<'a> {
         let mut bits = [0; 8];
         bits[..5].copy_from_slice(check);
         let micros = u64::from_le_bytes(*micros);
-        let payload = Payload::read(rest).map_err(|error| match error {
+        let payload = Payload::read(rest, KIND_PUBLICATION).map_err(|error| match error {
             NoPayload::Invalid => NoEnvelope::Invalid,
             NoPayload::UnknownKind(_) => NoEnvelope::Newer,
         })?;
