@@ -10,11 +10,14 @@ use async_nats::jetstream::stream::{Config, Stream};
 use async_nats::jetstream::{self, Context};
 use futures_util::StreamExt;
 
-use crate::{Done, Task, cpu};
+use crate::{ACKNOWLEDGED_WITHIN, Done, Task, cpu};
 
 pub(crate) async fn run(task: &Task) -> anyhow::Result<Done> {
     let client = async_nats::connect(&task.url).await?;
-    let context = jetstream::context::ContextBuilder::new().max_ack_inflight(16_384).build(client);
+    let context = jetstream::context::ContextBuilder::new()
+        .max_ack_inflight(16_384)
+        .timeout(ACKNOWLEDGED_WITHIN)
+        .build(client);
     let config = Config {
         name: format!("BARE_{}", task.name),
         subjects: vec![format!("bare.{}.>", task.name)],

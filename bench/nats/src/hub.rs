@@ -26,12 +26,14 @@ async fn open(task: &Task, warm: u64) -> anyhow::Result<Hub> {
     let engine = NatsEngine::options([task.url.clone()])
         .hub(&task.name)
         .replicas(task.replicas)
-        .history_bytes(1 << 40)
         .warm_events(warm)
+        .ack_timeout(crate::ACKNOWLEDGED_WITHIN)
         .connect()
         .await?;
     let hub = Hub::builder().engine(engine).catch_up_bytes(64 << 20).build()?;
+    let begin = Instant::now();
     while !matches!(hub.health(), Health::Ready) {
+        anyhow::ensure!(begin.elapsed() < Duration::from_secs(10), "the hub is {:?}", hub.health());
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     Ok(hub)

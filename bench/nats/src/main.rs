@@ -37,7 +37,7 @@ struct Arguments {
     #[arg(long, default_value_t = 256)]
     data_bytes: usize,
     /// Entries that are read back in one go.
-    #[arg(long, default_value_t = 100_000)]
+    #[arg(long, default_value_t = 30_000)]
     replayed: u64,
     /// Servers to use instead of one that is started, such as nats://127.0.0.1:4222. Streams are made there and removed again.
     #[arg(long)]
@@ -49,6 +49,9 @@ struct Arguments {
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 }
+
+/// So long only that nothing is given up that still comes.
+const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(60);
 
 /// What both are asked for.
 #[derive(Clone)]
