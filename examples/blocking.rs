@@ -2,9 +2,9 @@
 //!
 //! `cargo run -p fanfare --example blocking --features blocking [ADDRESS]` prints `listening on http://127.0.0.1:3000`.
 //!
-//! The contract of `/events`, the same in the example `axum`: events `id: n`, `data: tick n`, numbered from 1, the
-//! first at once and then one every 200 ms. Who comes back with `Last-Event-ID: n` continues with n + 1; an
-//! id that is not a number begins again at 1. `?count=N` ends the stream after N events with the close event
+//! The contract of `/events`, the same in the examples `actix`, `axum` and `hyper`: events `id: n`, `data: tick n`,
+//! numbered from 1, the first at once and then one every 200 ms. Who comes back with `Last-Event-ID: n` continues with
+//! n + 1; an id that is not a number begins again at 1. `?count=N` ends the stream after N events with the close event
 //! (`event: close`, `data: Closing the connection`).
 
 use std::io::{self, Read, Write};

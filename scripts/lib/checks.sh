@@ -140,6 +140,7 @@ check_loom() {
   # A target folder of its own: the flag reaches every dependency, and sharing would rebuild all of them twice a run.
   run env RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=target/loom cargo test -p fanfare-hub --release --test loom
   run env RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=target/loom cargo test -p fanfare-fanout --release --lib explored
+  run env RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=target/loom cargo test -p fanfare-stream --release --lib explored
 }
 
 check_fuzz() {

@@ -109,7 +109,7 @@ describe("curl and the hub", () => {
   });
 });
 
-for (const program of ["axum", "blocking"]) {
+for (const program of ["actix", "axum", "blocking", "hyper"]) {
   describe(`curl and the example \`${program}\``, () => {
     test("the stream begins, ends with the close event, and the connection ends", PATIENT, async () => {
       const server = await Server.start(program);

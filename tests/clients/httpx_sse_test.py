@@ -227,7 +227,7 @@ class TheEndsOfAStream(Started):
 
 class TheExamples(Started):
     def each(self):
-        for program in ("axum", "blocking"):
+        for program in ("actix", "axum", "blocking", "hyper"):
             with self.subTest(program):
                 yield self.start(program)
 

@@ -23,8 +23,10 @@ export const PROGRAMS = {
   hub: (address) => [fanfare, ["serve", "--dev", "--listen", address]],
   // As it faces the internet: who starts it says with which keys.
   "hub with keys": (address) => [fanfare, ["serve", "--engine", "memory", "--listen", address]],
+  actix: (address) => [path.join(built, "examples/actix"), [address]],
   axum: (address) => [path.join(built, "examples/axum"), [address]],
   blocking: (address) => [path.join(built, "examples/blocking"), [address]],
+  hyper: (address) => [path.join(built, "examples/hyper"), [address]],
 };
 
 /** What a failed test has left behind would keep a file's process alive for ever. */

@@ -17,8 +17,10 @@ FANFARE = os.environ.get("FANFARE_BIN", BUILT / "fanfare")
 PROGRAMS = {
     "hub": lambda address: [FANFARE, "serve", "--dev", "--listen", address],
     "hub with keys": lambda address: [FANFARE, "serve", "--engine", "memory", "--listen", address],
+    "actix": lambda address: [BUILT / "examples/actix", address],
     "axum": lambda address: [BUILT / "examples/axum", address],
     "blocking": lambda address: [BUILT / "examples/blocking", address],
+    "hyper": lambda address: [BUILT / "examples/hyper", address],
 }
 HUB = "/.well-known/mercure"
 DEADLINE_S = 60.0

@@ -55,12 +55,15 @@
 //! | `urlpattern` | `Matcher::url_pattern`: topics by URL Pattern |
 //! | `uri-template` | `Matcher::topic_selector`: topics by URI Template, as Mercure before 1.0 |
 //! | `json` | `Event::json` |
-//! | `tokio` | [`channel`], and the timer that keeps an [`Sse`] alive; the adapters imply it |
-//! | `axum-08` | [`Sse`] is a response of axum 0.8, [`LastEventId`] an extractor |
+//! | `tokio` | [`channel`], [`outliving`], the timers of an [`Sse`], and `WriteDeadline` for a connection; the adapters imply it |
+//! | `actix-4` | [`Sse`] and [`Negotiated`] are responders of actix-web 4, [`LastEventId`] and [`Accept`] extractors |
+//! | `axum-08` | [`Sse`] and [`Negotiated`] are responses of axum 0.8, [`LastEventId`] and [`Accept`] extractors |
+//! | `hyper-1` | `hyper_1::service`, a plain `Service` of hyper 1 |
 //! | `mercure` | `Mercure`: the hub over HTTP, as a router to merge into an axum 0.8 application; `serve` in place of `axum::serve`, for tens of thousands of streams |
 //! | `jwks` | `token::KeySet::from_url`: the keys of an identity provider, fetched from its JWK set |
 //! | `tls` | `Tls` for `serve`: TLS with a certificate from files, which is renewed when they change |
 //! | `io-uring` | `serve` writes through `io_uring` where the kernel allows it (Linux) |
+//! | `tcp` | `tcp::cut_stalled`: the kernel cuts a connection whose peer takes nothing (Linux) |
 //! | `blocking` | `blocking::Connection` on a `TcpStream` or anything that writes, a thread for each |
 
 // The pages name what a feature adds; without it they have nothing to link to.

@@ -14,7 +14,8 @@ use http::header::{CONNECTION, DATE};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
 use crate::closing::{CLOSING, close_frame};
-use crate::{KeepAlive, KeepAliveState, date, head};
+use crate::life::LastActs;
+use crate::{Closed, KeepAlive, KeepAliveState, date, head};
 
 /// An event stream on a connection whose request has been read.
 ///
@@ -51,6 +52,17 @@ pub struct Connection<S: Socket> {
     keep_alive: KeepAlive,
     state: KeepAliveState,
     broken: bool,
+    at_the_end: AtTheEnd,
+}
+
+/// Done when the stream is over, at the latest when its connection is dropped.
+#[derive(Default)]
+struct AtTheEnd(LastActs);
+
+impl Drop for AtTheEnd {
+    fn drop(&mut self) {
+        self.0.perform(Closed::ByApplication);
+    }
 }
 
 /// What a [`Connection`] writes to: a writer that can be ended.
@@ -64,6 +76,15 @@ pub trait Socket: Write {
 
     /// Ends the connection so that the client gets every byte that was written, and then the end.
     fn end(&mut self) -> io::Result<()>;
+}
+
+/// Answers `HEAD`: writes the head that [`Connection::open_with`] would, and ends the connection.
+///
+/// # Errors
+///
+/// As [`Connection::open_with`], or of the end.
+pub fn head_only(socket: impl Socket, head: Response<()>) -> io::Result<()> {
+    Connection::open_with(socket, head)?.end()
 }
 
 impl<S: Socket> Connection<S> {
@@ -88,7 +109,8 @@ impl<S: Socket> Connection<S> {
         socket.begin()?;
         let keep_alive = KeepAlive::default();
         let state = KeepAliveState::new(keep_alive.interval(), Instant::now());
-        let mut connection = Self { socket, keep_alive, state, broken: false };
+        let mut connection =
+            Self { socket, keep_alive, state, broken: false, at_the_end: AtTheEnd::default() };
         connection.write(&bytes)?;
         Ok(connection)
     }
@@ -98,6 +120,22 @@ impl<S: Socket> Connection<S> {
     pub fn keep_alive(mut self, keep_alive: KeepAlive) -> Self {
         self.state = KeepAliveState::new(keep_alive.interval(), Instant::now());
         self.keep_alive = keep_alive;
+        self
+    }
+
+    /// Calls `hook` once when the stream is over, with the reason: that of the first write that fails, or else
+    /// [`Closed::ByApplication`] when the connection is closed, ended or dropped.
+    ///
+    /// A client that is gone is [`Closed::ByClient`], one that takes nothing for the socket's write timeout
+    /// [`Closed::WriteDeadline`].
+    pub fn on_close(mut self, hook: impl FnOnce(Closed) + Send + 'static) -> Self {
+        self.at_the_end.0.call(Box::new(hook));
+        self
+    }
+
+    /// Keeps `guard` until the stream is over, and drops it then.
+    pub fn hold(mut self, guard: impl Send + 'static) -> Self {
+        self.at_the_end.0.hold(Box::new(guard));
         self
     }
 
@@ -141,12 +179,14 @@ impl<S: Socket> Connection<S> {
     /// Like [`close`](Self::close), with data of your own.
     pub fn close_with(mut self, data: impl Into<Cow<'static, str>>) -> io::Result<()> {
         let farewell = self.write(close_frame(data).as_bytes());
-        farewell.and(self.socket.end())
+        farewell.and(self.end())
     }
 
     /// Ends the connection without a farewell. A browser reconnects.
     pub fn end(mut self) -> io::Result<()> {
-        self.socket.end()
+        let ended = self.socket.end();
+        self.at_the_end.0.perform(ended.as_ref().err().map_or(Closed::ByApplication, Closed::from));
+        ended
     }
 
     /// The socket, to look at it or to set its timeouts.
@@ -159,7 +199,10 @@ impl<S: Socket> Connection<S> {
             return Err(io::Error::new(io::ErrorKind::BrokenPipe, "an earlier write to the client failed"));
         }
         let written = self.socket.write_all(bytes).and_then(|()| self.socket.flush());
-        self.broken = written.is_err();
+        if let Err(error) = &written {
+            self.broken = true;
+            self.at_the_end.0.perform(error.into());
+        }
         written
     }
 }

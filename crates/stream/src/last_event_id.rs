@@ -6,7 +6,7 @@
 use std::fmt;
 
 use fanfare_wire::{EventId, NameError};
-use http::{HeaderMap, Uri};
+use http::{HeaderMap, HeaderValue, Uri};
 
 /// The longest id that is taken, in bytes.
 const BYTES_MAX: usize = 512;
@@ -80,13 +80,21 @@ impl LastEventId {
     /// Of several headers, or parameters of one name, the first counts.
     #[must_use]
     pub fn from_request_named(headers: &HeaderMap, uri: &Uri, names: &[&str]) -> Self {
-        let mut last =
-            headers.get("last-event-id").map_or_else(Self::default, |id| Self::parse(id.as_bytes()));
+        Self::from_values(headers.get("last-event-id").map(HeaderValue::as_bytes), uri.query(), names)
+    }
+
+    /// Reads the value of the header `Last-Event-ID` and the query, for whoever has no [`http`] types at hand.
+    ///
+    /// Like [`from_request_named`](Self::from_request_named); [`QUERY_NAMES`](Self::QUERY_NAMES) are the usual names. The
+    /// query is what stands behind the `?`.
+    #[must_use]
+    pub fn from_values(header: Option<&[u8]>, query: Option<&str>, names: &[&str]) -> Self {
+        let mut last = header.map_or_else(Self::default, Self::parse);
         for name in names {
             if matches!(last.0, Sent::Id(_) | Sent::Unusable(_)) {
                 break;
             }
-            if let Some(value) = query_value(uri.query().unwrap_or_default(), name) {
+            if let Some(value) = query_value(query.unwrap_or_default(), name) {
                 last = Self::parse(&value);
             }
         }
@@ -208,7 +216,6 @@ impl std::error::Error for UnusableId {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use http::HeaderValue;
 
     fn read(header: Option<&[u8]>, uri: &str) -> LastEventId {
         let mut headers = HeaderMap::new();

@@ -64,6 +64,8 @@ impl fmt::Debug for Offer {
 #[derive(Debug)]
 pub struct SseBody(Held);
 
+// All become the large one as soon as they are polled.
+#[allow(clippy::large_enum_variant)]
 #[derive(Debug)]
 enum Held {
     Offered(Offer),
@@ -78,6 +80,11 @@ impl SseBody {
 
     pub(crate) fn offered(offer: Offer) -> Self {
         Self(Held::Offered(offer))
+    }
+
+    /// A body that has ended.
+    pub(crate) fn ended() -> Self {
+        Self(Held::Own(None))
     }
 
     fn look<T>(&self, look: impl FnOnce(&Sse) -> T) -> Option<T> {

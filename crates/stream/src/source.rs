@@ -50,10 +50,6 @@ impl Source {
         Self::New(Box::new(Frames::of(stream)))
     }
 
-    pub(crate) fn has_ended(&self) -> bool {
-        matches!(self, Self::Ended)
-    }
-
     /// Whether it is an `S` that nobody has polled.
     pub(crate) fn is_new<S: 'static>(&self) -> bool {
         matches!(self, Self::New(frames) if frames.items_type() == TypeId::of::<S>())

@@ -1,28 +1,26 @@
 //! [`Sse`]: a stream of events as a response body.
 //!
-//! It frames, keeps alive and ends; it holds no event back, keeps none, and never puts anything between the
-//! bytes of a frame. What is due at once leaves in one piece: a write costs more than the bytes it carries.
+//! It holds no event back and keeps none. What is sent besides events is put around them elsewhere, and what happens at the end
+//! is the [`Life`]'s.
 
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+#[cfg(feature = "tokio")]
+use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use fanfare_wire::Frame;
 use futures_core::Stream;
-use http::Response;
+use http::{Method, Response};
 use http_body::{Body, SizeHint};
 
-use crate::source::Source;
+use crate::around::{Around, Report};
+use crate::life::{Life, Owned};
 #[cfg(feature = "tokio")]
-use crate::timer::Timer;
-use crate::{BoxError, IntoFrame, KeepAlive, Offer, SseBody, head};
-
-/// How many bytes go into one piece of the body at the most, unless a single frame is longer.
-const PIECE_BYTES: usize = 64 * 1024;
-
-/// Hears of the error that ends a stream.
-type Report = Box<dyn FnOnce(BoxError) + Send>;
+use crate::limits::Limits;
+use crate::source::Source;
+use crate::{BoxError, Closed, Closing, IntoFrame, KeepAlive, Offer, SseBody, head};
 
 /// A response that is an event stream: body, head and keep-alive.
 ///
@@ -44,16 +42,15 @@ type Report = Box<dyn FnOnce(BoxError) + Send>;
 /// assert_eq!(response.headers()["content-type"], "text/event-stream");
 /// ```
 pub struct Sse {
-    source: Source,
-    opening: Option<Frame>,
-    keep_alive: KeepAlive,
-    on_error: Option<Report>,
-    until: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    life: Owned,
+    around: Around,
     keep_on_http: bool,
     /// What ended the stream behind frames that had to go first.
     failed: Option<BoxError>,
+    /// Whether the server was told to cut the connection, or there is nothing any more that it could be told.
+    is_cut: bool,
     #[cfg(feature = "tokio")]
-    timer: Timer,
+    limits: Limits,
 }
 
 impl Sse {
@@ -69,15 +66,13 @@ impl Sse {
         Form: 'static,
     {
         Self {
-            source: Source::of(stream),
-            opening: None,
-            keep_alive: KeepAlive::default(),
-            on_error: None,
-            until: None,
+            life: Owned(Life::of(Source::of(stream))),
+            around: Around::default(),
             keep_on_http: false,
             failed: None,
+            is_cut: false,
             #[cfg(feature = "tokio")]
-            timer: Timer::default(),
+            limits: Limits::default(),
         }
     }
 
@@ -94,7 +89,7 @@ impl Sse {
     /// [`KeepAlive::off`].
     #[must_use]
     pub fn keep_alive(mut self, keep_alive: KeepAlive) -> Self {
-        self.keep_alive = keep_alive;
+        self.around.keep_alive = keep_alive;
         self
     }
 
@@ -104,7 +99,7 @@ impl Sse {
     /// `Frame::KEEP_ALIVE`, an invisible comment line, is that byte. A `retry` can travel here too.
     #[must_use]
     pub fn opening(mut self, frame: impl Into<Frame>) -> Self {
-        self.opening = Some(frame.into());
+        self.around.opening = Some(frame.into());
         self
     }
 
@@ -114,7 +109,7 @@ impl Sse {
     /// with HTTP/1.1 closes the connection and with HTTP/2 resets the stream. A browser reconnects either way.
     #[must_use]
     pub fn on_error(mut self, report: impl FnOnce(BoxError) + Send + 'static) -> Self {
-        self.on_error = Some(Box::new(report));
+        self.around.on_error = Some(Box::new(report));
         self
     }
 
@@ -135,7 +130,83 @@ impl Sse {
     /// ```
     #[must_use]
     pub fn until(mut self, signal: impl Future<Output = ()> + Send + 'static) -> Self {
-        self.until = Some(Box::pin(signal));
+        self.around.until = Some(Box::pin(signal));
+        self
+    }
+
+    /// Calls `hook` once when the stream is over, with the reason. Several are called in the order in which they were given.
+    ///
+    /// It is called by whoever ends the stream, wherever that is: it should do little, and not block. By then the stream that this
+    /// was made of has been dropped, unless it is just being polled elsewhere.
+    ///
+    /// A server that owns its sockets leaves a stream with a hook where it is, like one with [`hold`](Self::hold) or
+    /// [`closed`](Self::closed): see [`keep_on_http`](Self::keep_on_http).
+    ///
+    /// ```
+    /// # use fanfare_stream::{Closed, Sse};
+    /// # use fanfare_wire::Event;
+    /// # use futures_util::stream;
+    /// # let (told, heard) = std::sync::mpsc::channel();
+    /// let sse = Sse::new(stream::pending::<Event>()).on_close(move |why: Closed| {
+    ///     println!("a stream is over: {why}");
+    /// #   told.send(why).unwrap();
+    /// });
+    /// # drop(sse);
+    /// # assert_eq!(heard.recv(), Ok(Closed::ByClient));
+    /// ```
+    #[must_use]
+    pub fn on_close(self, hook: impl FnOnce(Closed) + Send + 'static) -> Self {
+        self.life.0.at_the_end(|last_acts| last_acts.call(Box::new(hook)));
+        self
+    }
+
+    /// Keeps `guard` until the stream is over, and drops it then: a permit, a number of those who are there, a lock on something.
+    #[must_use]
+    pub fn hold(self, guard: impl Send + 'static) -> Self {
+        self.life.0.at_the_end(|last_acts| last_acts.hold(Box::new(guard)));
+        self
+    }
+
+    /// A future that waits until the stream is over, and says why.
+    ///
+    /// ```
+    /// # use fanfare_stream::{Closed, Sse};
+    /// # use fanfare_wire::Event;
+    /// # use futures_util::{FutureExt, stream};
+    /// let sse = Sse::new(stream::pending::<Event>());
+    /// let closed = sse.closed();
+    /// drop(sse); // As a server does when the client is gone.
+    /// assert_eq!(closed.now_or_never(), Some(Closed::ByClient));
+    /// ```
+    pub fn closed(&self) -> Closing {
+        Closing::of(&self.life.0)
+    }
+
+    /// Ends the response, between two events, when it has been served for `lifetime`. A browser reconnects.
+    ///
+    /// The source is dropped then, even while the client takes nothing. Like the keep-alive it needs a tokio runtime to be polled in.
+    #[cfg(feature = "tokio")]
+    #[must_use]
+    pub fn lifetime(mut self, lifetime: Duration) -> Self {
+        self.limits.set_lifetime(lifetime);
+        self
+    }
+
+    /// Sets how long a client may take nothing, while there is something for it, before its stream is over
+    /// ([`Closed::WriteDeadline`]). Default: 30 s. `None` is for ever.
+    ///
+    /// It is the HTTP server that takes from the stream what the client is to get, some 64 KiB at a time, and comes back for more when it has
+    /// got rid of some. If it does not for so long, its client reads nothing, or very little. Then the source is dropped, and what the
+    /// server is told next is an error, on which it cuts the connection. But it may not ask before the client reads on, so give the
+    /// connection a deadline, too: [`WriteDeadline`](crate::WriteDeadline), or the kernel's (`tcp::cut_stalled`, feature `tcp`).
+    ///
+    /// A server that owns its sockets has a deadline of its own, and leaves a stream with HTTP for which this was called.
+    ///
+    /// Like the keep-alive it needs a tokio runtime to be polled in.
+    #[cfg(feature = "tokio")]
+    #[must_use]
+    pub fn write_deadline(mut self, deadline: impl Into<Option<Duration>>) -> Self {
+        self.limits.set_write_deadline(deadline.into());
         self
     }
 
@@ -164,16 +235,25 @@ impl Sse {
     ///
     /// # Errors
     ///
-    /// The `Sse`, unchanged: it is made of something else than an `S`, was polled, or ends by a signal
-    /// ([`until`](Self::until)).
+    /// The `Sse`, unchanged: it is made of something else than an `S`, was polled, ends by a signal or a time of its own
+    /// ([`until`](Self::until), [`lifetime`](Self::lifetime), [`write_deadline`](Self::write_deadline)), or somebody wants to hear of its end.
     #[allow(clippy::result_large_err)] // It is what the caller had before.
-    pub fn into_source<S: 'static>(mut self) -> Result<(S, SseParts), Self> {
-        if self.until.is_some() {
+    pub fn into_source<S: 'static>(self) -> Result<(S, SseParts), Self> {
+        #[cfg(feature = "tokio")]
+        if self.limits.are_own() {
             return Err(self);
         }
-        let Some(source) = self.source.take() else { return Err(self) };
-        let Self { opening, keep_alive, on_error, .. } = self;
+        if self.around.until.is_some() || self.life.0.is_watched() {
+            return Err(self);
+        }
+        let Some(source) = self.life.0.source().take() else { return Err(self) };
+        let Around { opening, keep_alive, on_error, .. } = self.around;
         Ok((source, SseParts { opening, keep_alive, on_error }))
+    }
+
+    #[cfg(feature = "tokio")]
+    pub(crate) fn life(&self) -> &Life {
+        &self.life.0
     }
 
     /// Makes an HTTP response of it, with status 200.
@@ -182,6 +262,29 @@ impl Sse {
     #[must_use]
     pub fn response(self) -> Response<SseBody> {
         self.response_with(Response::new(()))
+    }
+
+    /// Answers a request that was made with `method`: of `HEAD` there is the head alone, and the stream is dropped.
+    ///
+    /// Most servers cut the body off by themselves then. Some go on asking an endless one for bytes that they throw away: hyper
+    /// over HTTP/2, and actix-web.
+    ///
+    /// ```
+    /// use fanfare_stream::Sse;
+    /// use fanfare_wire::Event;
+    /// use http_body::Body;
+    /// # use futures_util::stream;
+    ///
+    /// let request = http::Request::head("/events").body(())?;
+    /// let response = Sse::new(stream::pending::<Event>()).response_to(request.method());
+    /// assert_eq!(response.headers()["content-type"], "text/event-stream");
+    /// assert!(response.body().is_end_stream());
+    /// # Ok::<(), http::Error>(())
+    /// ```
+    #[must_use]
+    pub fn response_to(self, method: &Method) -> Response<SseBody> {
+        let response = self.response();
+        if method == Method::HEAD { response.map(|_unread| SseBody::ended()) } else { response }
     }
 
     /// Puts it under a head of your own: its status, headers and extensions stay.
@@ -200,75 +303,19 @@ impl Sse {
         parts.extensions.insert(offer.clone());
         Response::from_parts(parts, SseBody::offered(offer))
     }
+}
 
-    /// What is to be sent next: the opening, then the stream, then a keep-alive if both are silent.
-    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, BoxError>>> {
-        if self.source.has_ended() {
-            return Poll::Ready(None);
-        }
-        if self.until.as_mut().is_some_and(|until| until.as_mut().poll(cx).is_ready()) {
-            self.end();
-            return Poll::Ready(None);
-        }
-        #[cfg(feature = "tokio")]
-        self.timer.start(self.keep_alive.interval());
-        if let Some(frame) = self.opening.take() {
-            return Poll::Ready(Some(Ok(frame)));
-        }
-        match self.source.poll_next(cx) {
-            Poll::Ready(Some(Ok(frame))) => {
-                #[cfg(feature = "tokio")]
-                self.timer.traffic();
-                Poll::Ready(Some(Ok(frame)))
-            }
-            Poll::Ready(Some(Err(error))) => {
-                self.end();
-                Poll::Ready(match self.on_error.take() {
-                    Some(report) => {
-                        report(error);
-                        None
-                    }
-                    None => Some(Err(error)),
-                })
-            }
-            Poll::Ready(None) => {
-                self.end();
-                Poll::Ready(None)
-            }
-            #[cfg(feature = "tokio")]
-            Poll::Pending => self.timer.poll_due(cx).map(|()| Some(Ok(self.keep_alive.to_frame()))),
-            #[cfg(not(feature = "tokio"))]
-            Poll::Pending => Poll::Pending,
-        }
+impl Sse {
+    /// Whether its end is to be an error, so that the server cuts the connection, and was none yet.
+    fn is_to_be_cut(&self) -> bool {
+        !self.is_cut && self.life.0.why() == Some(Closed::WriteDeadline)
     }
 
-    /// Puts what is due besides `first` behind it, and waits for nothing. A lone frame is not copied.
-    fn gather(&mut self, first: Frame, cx: &mut Context<'_>) -> Bytes {
-        let first = first.into_bytes();
-        let mut piece = BytesMut::new();
-        while first.len().max(piece.len()) < PIECE_BYTES {
-            match self.poll_next(cx) {
-                Poll::Ready(Some(Ok(frame))) => {
-                    if piece.is_empty() {
-                        piece.extend_from_slice(&first);
-                    }
-                    piece.extend_from_slice(frame.as_bytes());
-                }
-                Poll::Ready(Some(Err(error))) => {
-                    self.failed = Some(error);
-                    break;
-                }
-                Poll::Ready(None) | Poll::Pending => break,
-            }
-        }
-        if piece.is_empty() { first } else { piece.freeze() }
-    }
-
-    /// Lets go of all that the stream held.
-    fn end(&mut self) {
-        self.source = Source::Ended;
-        self.until = None;
-        self.opening = None;
+    /// The error that it ends with, once.
+    fn cut(&mut self) -> Option<BoxError> {
+        let is_due = self.is_to_be_cut();
+        self.is_cut = true;
+        is_due.then(|| Closed::WriteDeadline.into())
     }
 }
 
@@ -284,12 +331,39 @@ impl Body for Sse {
         if let Some(error) = this.failed.take() {
             return Poll::Ready(Some(Err(error)));
         }
-        this.poll_next(cx)
-            .map(|next| next.map(|frame| frame.map(|frame| http_body::Frame::data(this.gather(frame, cx)))))
+        let life = &this.life.0;
+        // Before it is asked for anything: an end meanwhile has somebody to wake.
+        if !life.serve(cx) {
+            return Poll::Ready(this.cut().map(Err));
+        }
+        #[cfg(feature = "tokio")]
+        this.limits.asked(life);
+        let mut source = life.source();
+        let (polled, end) = match this.around.poll_piece(&mut source, cx) {
+            Poll::Pending => (Poll::Pending, None),
+            Poll::Ready((piece, end)) => (Poll::Ready(piece), end),
+        };
+        life.release(source);
+        #[cfg(feature = "tokio")]
+        if polled.is_ready() {
+            this.limits.handed_out();
+        }
+        let polled = polled.map(|piece| piece.map(|piece| Ok(http_body::Frame::data(piece))));
+        let Some(end) = end else { return polled };
+        life.end_because(end.why);
+        this.around.until = None;
+        match (polled, end.error) {
+            // Nothing has to go first.
+            (Poll::Ready(None), Some(error)) => Poll::Ready(Some(Err(error))),
+            (polled, error) => {
+                this.failed = error;
+                polled
+            }
+        }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.source.has_ended() && self.failed.is_none()
+        self.life.0.is_over() && self.failed.is_none() && !self.is_to_be_cut()
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -306,9 +380,9 @@ impl From<Sse> for Response<SseBody> {
 impl fmt::Debug for Sse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sse")
-            .field("keep_alive", &self.keep_alive)
-            .field("opening", &self.opening)
-            .field("ended", &self.source.has_ended())
+            .field("keep_alive", &self.around.keep_alive)
+            .field("opening", &self.around.opening)
+            .field("over", &self.life.0.why())
             .finish_non_exhaustive()
     }
 }

@@ -3,8 +3,10 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, mpsc};
 use std::thread;
 
+use fanfare_stream::Closed;
 use fanfare_stream::blocking::Connection;
 use fanfare_wire::Event;
 
@@ -74,13 +76,31 @@ fn a_client_that_left_is_reported_by_a_write() {
 }
 
 #[test]
+fn a_connection_says_once_that_the_application_has_ended_it_however_it_did() {
+    let endings: [fn(Connection<TcpStream>); 3] =
+        [|connection| connection.close().unwrap(), |connection| connection.end().unwrap(), drop];
+    for end in endings {
+        let (client, server) = connected();
+        let (told, heard) = mpsc::channel();
+        let held = Arc::new(());
+        let connection = Connection::open(server).unwrap().hold(held.clone());
+        let connection = connection.on_close(move |why| told.send((why, Arc::strong_count(&held))).unwrap());
+        client.shutdown(std::net::Shutdown::Write).unwrap();
+        end(connection);
+        assert_eq!(heard.try_iter().collect::<Vec<_>>(), [(Closed::ByApplication, 1)]);
+    }
+}
+
+#[test]
 fn a_client_that_takes_no_bytes_is_reported_after_the_write_timeout() {
     let (client, server) = connected();
     server.set_write_timeout(Some(std::time::Duration::from_millis(10))).unwrap();
-    let mut connection = Connection::open(server).unwrap();
+    let (told, heard) = mpsc::channel();
+    let mut connection = Connection::open(server).unwrap().on_close(move |why| told.send(why).unwrap());
     let event = Event::new("x".repeat(1 << 20)).to_frame();
     while connection.send(event.clone()).is_ok() {}
     assert!(connection.send(event).is_err());
+    assert_eq!(heard.try_iter().collect::<Vec<_>>(), [Closed::WriteDeadline]);
     drop(client);
 }
 

@@ -15,6 +15,7 @@ pub(crate) fn root() -> PathBuf {
 pub(crate) struct Member {
     pub(crate) name: String,
     pub(crate) rust_version: Option<String>,
+    pub(crate) features: Vec<String>,
     /// What it needs to run or to be built, without what only its tests need.
     pub(crate) imports: Vec<Import>,
 }
@@ -43,6 +44,7 @@ fn member(package: &Value) -> Member {
     Member {
         name: text(&package["name"]),
         rust_version: package["rust_version"].as_str().map(str::to_owned),
+        features: package["features"].as_object().unwrap().keys().cloned().collect(),
         imports,
     }
 }
