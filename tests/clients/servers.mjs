@@ -103,6 +103,8 @@ export class Server {
 /** A TCP relay in front of a server: cuts every connection and refuses new ones until told otherwise. */
 export class Relay {
   #sockets = new Set();
+  /** The clients' ends of connections on which the server has answered. */
+  #answered = new Set();
   /** The `Last-Event-ID` of each request that came through it, `undefined` where there was none. */
   lastEventIds = [];
   /** What the server has sent through it, and who waits for something in there. */
@@ -138,6 +140,7 @@ export class Relay {
     });
     far.on("data", (bytes) => {
       this.#answers += bytes.toString("utf8");
+      this.#answered.add(near);
       for (const watcher of this.#watchers) watcher();
       this.#pass(bytes, far, near);
     });
@@ -148,6 +151,7 @@ export class Relay {
       one.on("error", () => {});
       one.on("close", () => {
         this.#sockets.delete(one);
+        this.#answered.delete(one);
         other.destroy();
       });
     }
@@ -195,6 +199,14 @@ export class Relay {
   /** Like `cut`, but what the server has sent reaches the client before the end of the connection. */
   async part() {
     await this.#refuse((socket) => socket.end());
+  }
+
+  /**
+   * Like `part`, but the answers, which are in chunks and stand between two of them, end as they would if the server ended them. What
+   * came last is known to count then: of an answer that breaks off a browser may throw away what it has not looked at.
+   */
+  async finish() {
+    await this.#refuse((socket) => socket.end(this.#answered.has(socket) ? "0\r\n\r\n" : undefined));
   }
 
   async #refuse(end) {

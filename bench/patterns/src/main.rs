@@ -117,7 +117,10 @@ struct Population<'a> {
 
 impl<'a> Population<'a> {
     fn settle(kind: &'a Kind, count: usize) -> Self {
-        let builder = Hub::builder().history_events(1_000).patterns_max(count).patterns_bytes_max(usize::MAX);
+        // Who has no grant gets no more than three quarters of the room.
+        let builder =
+            Hub::builder().history_events(1_000).patterns_max(2 * count).patterns_bytes_max(usize::MAX);
+        let builder = builder.patterns_alike_max(2 * count);
         let hub = builder.build().expect("a hub");
         let crowd = hub.crowd(Waker::noop().clone());
         let mut members = Vec::with_capacity(count);
@@ -138,7 +141,11 @@ impl<'a> Population<'a> {
         };
         for matcher in matchers {
             let subscription = this.hub.subscribe(matcher).bookmarks(false);
-            members.push(this.crowd.admit(subscription, Framing::Bare).unwrap_or_else(|_| panic!("refused")));
+            members.push(
+                this.crowd
+                    .admit(subscription, Framing::Bare)
+                    .unwrap_or_else(|_| panic!("{} was refused", kind.name)),
+            );
         }
         this.members = members;
         this.subscriber_bytes = (HEAP.allocated() - before) as f64 / count as f64;

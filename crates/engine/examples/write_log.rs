@@ -3,7 +3,7 @@
 //! It writes what this release writes and checks nothing; `tests/disk/formats.rs` holds each release against such folders.
 //!
 //! ```sh
-//! cargo run -p fanfare-engine --example write_log -- testdata/logs/format-3
+//! cargo run -p fanfare-engine --example write_log -- testdata/logs/format-4
 //! ```
 
 use std::error::Error;
@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use fanfare_engine::DiskEngine;
-use fanfare_hub::{Clock, Hub, IdempotencyKey, Publication, Topic};
+use fanfare_hub::{Clock, Hub, IdempotencyKey, Publication, Published, Topic};
 use fanfare_wire::{Event, EventId, EventName};
 use futures_util::future::try_join_all;
 use serde_json::{Value, json};
@@ -72,8 +72,24 @@ impl Draft {
     }
 }
 
-/// Groups of what is handed in at once. Each kind of entry is in a segment that is complete, and most are in the newest as well.
-fn groups() -> Vec<Vec<Draft>> {
+/// What is handed in at once.
+enum Group {
+    Publications(Vec<Draft>),
+    /// So many subscribers come.
+    Presence(usize),
+}
+
+/// Each kind of entry is in a segment that is complete, and most are in the newest as well.
+fn groups() -> Vec<Group> {
+    let mut groups: Vec<_> = publications().into_iter().map(Group::Publications).collect();
+    // Many together, one alone, and before the newest group some in the newest segment.
+    groups.insert(groups.len() - 1, Group::Presence(6));
+    groups.insert(4, Group::Presence(1));
+    groups.insert(2, Group::Presence(12));
+    groups
+}
+
+fn publications() -> Vec<Vec<Draft>> {
     let plain = |topic: &'static str, data: &str| Draft::to(&[topic], data);
     let long: String = ('a'..='z').cycle().take(1_300).collect();
     let mut groups = vec![
@@ -118,9 +134,10 @@ fn groups() -> Vec<Vec<Draft>> {
     groups
 }
 
-fn entry(draft: &Draft, position: u64, id: &EventId, at: u64) -> Value {
+fn entry(draft: &Draft, Published { position, id, .. }: &Published, at: u64) -> Value {
     json!({
         "position": position,
+        "presence": false,
         "id": id.as_str(),
         "publishers_id": draft.id.is_some(),
         "at_us": at,
@@ -131,6 +148,15 @@ fn entry(draft: &Draft, position: u64, id: &EventId, at: u64) -> Value {
         "retry_ms": draft.retry_ms,
         "data": draft.data,
     })
+}
+
+fn place(Published { position, id, .. }: &Published, at: u64) -> Value {
+    json!({ "position": position, "presence": true, "id": id.as_str(), "at_us": at })
+}
+
+/// What a subscriber says who comes.
+fn coming() -> Result<Publication, Box<dyn Error>> {
+    Ok(Publication::to([Topic::parse("/subscriptions/rooms/7")?]).private(Event::new("somebody is here")))
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -144,17 +170,23 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let hub = Hub::builder().clock(clock.clone()).engine(engine).build()?;
     let mut lines = Vec::new();
     for group in groups() {
-        let publications = group.iter().map(Draft::publication).collect::<Result<Vec<_>, _>>()?;
-        let published =
-            try_join_all(publications.into_iter().map(|publication| hub.publish_all(publication))).await?;
-        let at = clock.0.fetch_add(BETWEEN, Ordering::Relaxed);
-        lines.extend(
-            group
-                .iter()
-                .zip(published)
-                .map(|(draft, told)| entry(draft, told.position, &told.id, at).to_string()),
-        );
+        let at = clock.0.load(Ordering::Relaxed);
+        match group {
+            Group::Publications(drafts) => {
+                let publications = drafts.iter().map(Draft::publication).collect::<Result<Vec<_>, _>>()?;
+                let published = publications.into_iter().map(|publication| hub.publish_all(publication));
+                let published = try_join_all(published).await?;
+                lines.extend(drafts.iter().zip(&published).map(|(draft, told)| entry(draft, told, at)));
+            }
+            Group::Presence(count) => {
+                let handed_in = (0..count).map(|_| Ok(hub.announce(coming()?)));
+                let handed_in = handed_in.collect::<Result<Vec<_>, Box<dyn Error>>>()?;
+                lines.extend(try_join_all(handed_in).await?.iter().map(|told| place(told, at)));
+            }
+        }
+        clock.0.store(at + BETWEEN, Ordering::Relaxed);
     }
+    let lines: Vec<_> = lines.iter().map(Value::to_string).collect();
     // Commits the last of it, and writes the indexes.
     drop(hub);
     // One entry a line, so that a change of this file can be read.

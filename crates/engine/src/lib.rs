@@ -5,8 +5,14 @@
 
 #[cfg(feature = "disk")]
 pub mod disk;
+#[cfg(feature = "nats")]
+pub mod nats;
+#[cfg(any(feature = "disk", feature = "nats"))]
+mod payload;
 #[cfg(feature = "disk")]
 mod promise;
 
 #[cfg(feature = "disk")]
 pub use disk::DiskEngine;
+#[cfg(feature = "nats")]
+pub use nats::NatsEngine;

@@ -51,6 +51,7 @@
 //! |---|---|
 //! | `hub` (default) | [`Hub`]: topics, history, subscriptions that resume exactly |
 //! | `disk` | `disk::DiskEngine`: a hub's log in a folder, which survives the process (Rust 1.89) |
+//! | `nats` | `nats::NatsEngine`: the log of a hub of several machines, on NATS JetStream (Rust 1.89) |
 //! | `urlpattern` | `Matcher::url_pattern`: topics by URL Pattern |
 //! | `uri-template` | `Matcher::topic_selector`: topics by URI Template, as Mercure before 1.0 |
 //! | `json` | `Event::json` |
@@ -70,6 +71,8 @@
 
 #[cfg(feature = "disk")]
 pub use fanfare_engine::disk;
+#[cfg(feature = "nats")]
+pub use fanfare_engine::nats;
 #[cfg(feature = "mercure")]
 pub use fanfare_fanout as fanout;
 #[cfg(feature = "mercure")]

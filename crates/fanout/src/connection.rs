@@ -44,6 +44,8 @@ pub(crate) struct Connection {
 pub(crate) struct State {
     /// The socket took less than it was offered; it says so when it takes more.
     pub(crate) full: bool,
+    /// It was asked once more without having said so, before it is given up.
+    pub(crate) asked_again: bool,
     /// It stands in the queue of those who are ready.
     pub(crate) queued: bool,
     /// It is part of the batch that is being written.

@@ -67,6 +67,7 @@ impl Worker {
             Wrote::Bytes(written) => {
                 aside.wrote(written);
                 connection.progress_at = self.clock.now();
+                connection.state.asked_again = false;
                 if !aside.rest().is_empty() {
                     self.is_full(key);
                     return Tended::Rest;
@@ -189,10 +190,16 @@ impl Worker {
         let Some(connection) = self.connections.get_mut(key) else { return };
         let is_over = connection.is_over(&self.clock);
         let state = &mut connection.state;
+        state.asked_again &= state.full;
         let idle_for = clock::duration(self.clock.since(connection.progress_at));
         let is_ending = state.leaving || connection.aside.as_ref().is_some_and(|aside| aside.last_words);
         if state.full && idle_for >= self.settings.write_timeout {
-            return self.cut(key, Ended::WriteTimeout);
+            if std::mem::replace(&mut state.asked_again, true) {
+                return self.cut(key, Ended::WriteTimeout);
+            }
+            // The poll tells of a client only when much of what the kernel holds for it has gone, and a slow one takes long for
+            // that. A write is taken before.
+            return self.takes_bytes_again(key);
         }
         let charge = connection.aside.as_ref().and_then(|aside| aside.charge.as_ref());
         let patience = self.settings.write_timeout;

@@ -236,7 +236,7 @@ impl Worker {
         }
     }
 
-    fn takes_bytes_again(&mut self, key: usize) {
+    pub(crate) fn takes_bytes_again(&mut self, key: usize) {
         let connection = &mut self.connections[key];
         connection.state.full = false;
         self.totals.full.fetch_sub(1, Relaxed);

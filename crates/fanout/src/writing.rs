@@ -142,6 +142,7 @@ impl Worker {
             Wrote::Bytes(written) => {
                 rooms[room].crowd.wrote(batch, member, share, written);
                 connection.progress_at = self.clock.now();
+                connection.state.asked_again = false;
                 if written < bytes.len() {
                     if !share.is_of_events() {
                         let mut aside = Aside::default();
@@ -170,7 +171,9 @@ impl Worker {
     pub(crate) fn is_full(&mut self, key: usize) {
         let connection = &mut self.connections[key];
         if !std::mem::replace(&mut connection.state.full, true) {
-            connection.progress_at = self.clock.now();
+            if !connection.state.asked_again {
+                connection.progress_at = self.clock.now();
+            }
             self.totals.full.fetch_add(1, Relaxed);
             // It is not asked again before the client takes something, so nothing is to be kept for it.
             if let Some(Aside { subscription: Some(subscription), .. }) = connection.aside.as_deref_mut() {

@@ -49,6 +49,13 @@ pub(crate) async fn open(
         Err(CompileError::Busy) => return overloaded(headers, "The hub has too many patterns to compile."),
     };
     let selection: Selection = asked.exact.into_iter().chain(patterns).collect();
+    // Of a `HEAD` there will be no stream.
+    let subscriber = subscriber.filter(|_| head.method != Method::HEAD);
+    let charged = subscriber.as_ref().map(|subscriber| mercure.hub.charge(subscriber.bytes(), &rights.read));
+    let charge = match charged.transpose() {
+        Ok(charge) => charge,
+        Err(error) => return refuse(error, headers),
+    };
     if let Some(subscriptions) = &settings.subscriptions {
         subscriptions.prepare_soon(&mercure.hub).await;
     }
@@ -59,11 +66,10 @@ pub(crate) async fn open(
         Ok(Err(error)) => return refuse(error, headers),
         Err(_) => return overloaded(headers, "The log did not answer in time."),
     };
-    // Of a `HEAD` there will be no stream.
-    if let (Some(subscriptions), Some(subscriber)) = (&settings.subscriptions, subscriber)
-        && head.method != Method::HEAD
+    if let (Some(subscriptions), Some(subscriber), Some(charge)) =
+        (&settings.subscriptions, subscriber, charge)
     {
-        subscription = subscriptions.attend(&mercure.hub, subscription, subscriber);
+        subscription = subscriptions.attend(&mercure.hub, subscription, subscriber, charge);
     }
     let lives = lifetime::drawn(settings.lifetime, rights.until, SystemTime::now());
     let ends_at = lives.and_then(|lives| Instant::now().checked_add(lives));
@@ -106,6 +112,9 @@ fn refuse(error: SubscribeError, headers: &HeaderMap) -> Result<Response, Refusa
     match error {
         SubscribeError::HubFull { .. } => {
             overloaded(headers, "The hub serves as many subscribers as it may.")
+        }
+        SubscribeError::SelectionsTooLarge { .. } => {
+            overloaded(headers, "What the hub's subscribers ask for takes as much memory as it may.")
         }
         SubscribeError::TooManyPatterns { .. } => {
             overloaded(headers, "The hub's subscribers use as many patterns as they may.")

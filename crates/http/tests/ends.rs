@@ -5,17 +5,19 @@ mod common;
 
 use std::time::Duration;
 
+use axum::routing::get;
 use common::socket::Server;
-use common::{HUB, PATIENCE, hub, until};
+use common::{HUB, PATIENCE, app, hub, until};
 use fanfare_http::{Access, ConnectionLimits, Drain, Mercure};
+
+const SHORT: Duration = Duration::from_millis(200);
 
 /// Goal: nobody is subscribed, or listed, for longer than they may be.
 /// Method: grant no window at all, so that hyper asks for nothing.
 #[tokio::test]
 async fn over_http2_a_stream_that_its_client_does_not_take_leaves_the_hub_when_its_time_is_over_m060() {
     let hub = hub();
-    let lifetime = Duration::from_millis(200);
-    let app = Mercure::new(hub.clone()).access(Access::open()).lifetime(lifetime).router();
+    let app = Mercure::new(hub.clone()).access(Access::open()).lifetime(SHORT).router();
     let server = Server::start(app, ConnectionLimits::default(), Drain::new());
     let mut sender = server.connect_http2(0).await;
     let request = http::Request::get(format!("http://localhost{HUB}?match=a")).body(()).unwrap();
@@ -31,7 +33,7 @@ async fn over_http2_a_stream_that_its_client_does_not_take_leaves_the_hub_when_i
 #[tokio::test]
 async fn an_http2_connection_without_a_request_is_closed_after_a_while_and_one_with_a_stream_is_not_p5() {
     let hub = hub();
-    let limits = ConnectionLimits { head_timeout: Duration::from_millis(200), ..ConnectionLimits::default() };
+    let limits = ConnectionLimits { head_timeout: SHORT, ..ConnectionLimits::default() };
     let app = Mercure::new(hub.clone()).access(Access::open()).router();
     let server = Server::start(app, limits, Drain::new());
     let ask = async |method: &str| {
@@ -61,6 +63,70 @@ async fn an_http2_connection_without_a_request_is_closed_after_a_while_and_one_w
     let mut read = String::new();
     while !read.contains("data: still there\n\n") {
         let data = tokio::time::timeout(PATIENCE, body.data()).await.expect("it goes on").unwrap().unwrap();
+        read.push_str(&String::from_utf8_lossy(&data));
+    }
+}
+
+/// Goal: nobody keeps a connection by not taking an answer, however small.
+/// Method: windows of nothing, and of less than the answer, which is beyond what can be reset.
+#[tokio::test]
+async fn over_http2_a_refusal_that_its_client_does_not_take_does_not_keep_the_connection_p5() {
+    let hub = hub();
+    let limits = ConnectionLimits {
+        write_timeout: SHORT,
+        head_timeout: SHORT,
+        drain_grace: SHORT,
+        ..ConnectionLimits::default()
+    };
+    let server = Server::start(app(&hub), limits, Drain::new());
+    for window in [0, 5] {
+        let mut sender = server.connect_http2(window).await;
+        let request = http::Request::get(format!("http://localhost{HUB}")).body(()).unwrap();
+        let (response, _) = sender.send_request(request, true).unwrap();
+        let response = response.await.unwrap();
+        assert_eq!(response.status(), 400);
+        let mut body = response.into_body();
+        if window == 0 {
+            let reset = tokio::time::timeout(PATIENCE, body.data()).await.expect("an end");
+            assert!(reset.expect("no end in order").expect_err("no byte").is_reset());
+        }
+        until(|| server.counts.connections_open() == 0).await;
+        drop(body);
+    }
+}
+
+/// Goal: an answer that its client leaves lying ends, and nothing else of the connection.
+/// Method: a window for a part of it.
+#[tokio::test]
+async fn over_http2_an_answer_that_its_client_stops_taking_is_reset_and_no_other_p5() {
+    let hub = hub();
+    let app = app(&hub).route("/large", get(async || vec![b'x'; 200_000]));
+    let limits = ConnectionLimits { write_timeout: SHORT, ..ConnectionLimits::default() };
+    let server = Server::start(app, limits, Drain::new());
+    let mut sender = server.connect_http2(20_000).await;
+    let mut ask = async |target: &str| {
+        let request = http::Request::get(format!("http://localhost{target}")).body(()).unwrap();
+        let (response, _) = sender.send_request(request, true).unwrap();
+        response.await.unwrap().into_body()
+    };
+    let mut stream = ask(&format!("{HUB}?match=a")).await;
+    let mut large = ask("/large").await;
+    let mut taken = 0;
+    let error = loop {
+        match tokio::time::timeout(PATIENCE, large.data())
+            .await
+            .expect("more, or an end")
+            .expect("no end in order")
+        {
+            Ok(data) => taken += data.len(),
+            Err(error) => break error,
+        }
+    };
+    assert!(error.is_reset() && taken == 20_000, "{error} after {taken}");
+    hub.publish("a", fanfare_wire::Event::new("still there")).await.unwrap();
+    let mut read = String::new();
+    while !read.contains("data: still there\n\n") {
+        let data = tokio::time::timeout(PATIENCE, stream.data()).await.expect("it goes on").unwrap().unwrap();
         read.push_str(&String::from_utf8_lossy(&data));
     }
 }

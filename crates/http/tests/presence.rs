@@ -303,6 +303,31 @@ async fn a_head_and_a_refused_subscriber_are_announced_to_nobody() {
     assert_eq!((hub.counts().announcements, hub.counts().log_next), (0, 1));
 }
 
+/// P5: what is listed of a subscriber is its own, whoever asks for the same.
+#[tokio::test]
+async fn what_is_listed_of_subscribers_counts_with_what_they_ask_for_until_they_have_gone() {
+    let hub = Hub::builder().selections_bytes_max(100_000).build().unwrap();
+    let app = open(&mercure(&hub));
+    let query =
+        (0..10).map(|number| format!("match={number}{}", "x".repeat(1_000))).collect::<Vec<_>>().join("&");
+    let before = hub.counts().selections_bytes;
+    let mut streams = Vec::new();
+    let refused = loop {
+        let answer =
+            app.clone().oneshot(common::subscription(&query).body(Body::empty()).unwrap()).await.unwrap();
+        if answer.status() != 200 {
+            break answer;
+        }
+        streams.push(answer);
+    };
+    assert_eq!(refused.status(), 503);
+    assert!((5..10).contains(&streams.len()), "{} were taken", streams.len());
+    let head = Request::head(format!("{HUB}?{query}")).body(Body::empty()).unwrap();
+    assert_eq!(send(&app, head).await.status, 200, "of a HEAD nothing is listed");
+    drop(streams);
+    until(|| hub.counts().selections_bytes == before).await;
+}
+
 #[tokio::test]
 async fn a_drain_ends_subscriptions_too() {
     let (hub, app, server) = house();

@@ -330,6 +330,9 @@ async fn being_full(told: &mut Told) {
     let app: Router = open(crowded).router();
     let _first = Stream::open(&app, "match=a").await;
     told.check_open(&app, request("GET ?match=a", &[], ""), 503, "as many subscribers as it may").await;
+    let full = Hub::builder().selections_bytes_max(0).build().unwrap();
+    let app: Router = open(full).router();
+    told.check_open(&app, request("GET ?match=a", &[], ""), 503, "takes as much memory as it may").await;
     let one = Matcher::url_pattern("/:a", URL).unwrap().memory_bytes();
     for (hub, sentence) in [
         (Hub::builder().patterns_max(1), "as many patterns as they may"),

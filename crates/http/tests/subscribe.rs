@@ -262,6 +262,33 @@ async fn a_full_hub_sends_an_event_source_away_for_a_while_and_tells_others_m033
     assert_eq!(hub.counts().subscribers_refused, 4);
 }
 
+/// P5: by `QUERY` each subscriber may ask for some 64 KiB of topics.
+#[tokio::test]
+async fn a_hub_without_room_for_more_topics_sends_an_event_source_away_and_tells_others_m180() {
+    let hub = Hub::builder().selections_bytes_max(200_000).build().unwrap();
+    let app = app(&hub);
+    let ask = |name: &str, accept: &'static str| {
+        let topics: Vec<_> =
+            (0..60).map(|number| format!("match={name}{number}{}", "x".repeat(1_000))).collect();
+        let request = http::Request::builder().method("QUERY").uri(HUB).header("accept", accept);
+        let request = request.header("content-type", "application/x-www-form-urlencoded");
+        request.body(Body::from(topics.join("&"))).unwrap()
+    };
+    let first = Stream::of(&app, ask("a", "*/*")).await;
+    let _second = Stream::of(&app, ask("b", "*/*")).await;
+    let text = Stream::of(&app, ask("c", "text/event-stream")).await.rest().await;
+    assert!(text.starts_with("retry: ") && text.lines().count() == 2, "{text}");
+    let answer = send(&app, ask("c", "*/*")).await;
+    let sentence = "What the hub's subscribers ask for takes as much memory as it may.\n";
+    assert_eq!((answer.status.as_u16(), answer.text.as_str()), (503, sentence));
+    assert!(answer.headers.contains_key("retry-after"));
+    assert_eq!(hub.counts().subscribers_refused, 2);
+    // What is there takes no room.
+    Stream::of(&app, ask("a", "*/*")).await;
+    drop(first);
+    Stream::of(&app, ask("c", "*/*")).await;
+}
+
 /// Each kind of room for patterns: whoever finds none is sent away as by a full hub, and told which it is.
 #[tokio::test]
 async fn a_hub_without_room_for_patterns_sends_an_event_source_away_and_tells_others_m049() {

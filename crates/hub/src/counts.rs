@@ -38,6 +38,8 @@ pub struct Counts {
     pub resumes_exact: u64,
     /// Subscriptions that began with a gap.
     pub resumes_gap: u64,
+    /// What is asked for and granted now takes in memory, but for patterns, in bytes; what several have in common is counted once.
+    pub selections_bytes: u64,
     /// Different patterns that subscribers ask for or are granted now.
     pub patterns: u64,
     /// What they take in memory, in bytes.

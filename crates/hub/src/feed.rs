@@ -299,6 +299,7 @@ impl State {
         let mut counts = self.counts.clone();
         counts.readerships = self.router.readerships() as u64;
         counts.pattern_evaluations = self.router.evaluations();
+        counts.selections_bytes = self.router.bytes() as u64;
         let patterns = self.router.patterns();
         (counts.patterns, counts.patterns_bytes) = (patterns.patterns as u64, patterns.bytes as u64);
         counts.patterns_unfound = patterns.unfound as u64;

@@ -15,8 +15,8 @@ use crate::memory::MemoryEngine;
 use crate::namespace::Namespace;
 use crate::publication::{Limits, Submission};
 use crate::{
-    Counts, Grant, Matcher, Position, Publication, PublishError, Selection, SubscribeError, Subscription,
-    Topic, TopicError, UnknownId,
+    Charge, Counts, Grant, Matcher, Position, Publication, PublishError, Selection, SubscribeError,
+    Subscription, Topic, TopicError, UnknownId,
 };
 
 /// Topics and their subscribers in one process. Cheap to clone; all clones are the same hub.
@@ -45,6 +45,7 @@ pub(crate) struct Shared {
     pub(crate) catch_up: Arc<CatchUp>,
     pub(crate) unknown_id: UnknownId,
     pub(crate) subscribers_max: usize,
+    selections_bytes_max: usize,
     patterns_max: usize,
     patterns_bytes_max: usize,
     patterns_alike_max: usize,
@@ -190,8 +191,8 @@ impl Hub {
 
     /// Opens a subscription that sees the private events which `grant` allows, from its first delivery on.
     ///
-    /// A fourth of the room for [patterns](HubBuilder::patterns_max) is kept for those with a grant that allows something: strangers
-    /// cannot take all of it.
+    /// A fourth of the room for [selections](HubBuilder::selections_bytes_max) and [patterns](HubBuilder::patterns_max) is kept for those
+    /// with a grant that allows something: strangers cannot take all of it.
     ///
     /// ```
     /// # use fanfare_hub::{Grant, Hub, Matcher};
@@ -205,6 +206,31 @@ impl Hub {
         begun
             .and_then(|selection| Subscription::begin(self.0.clone(), &selection, grant))
             .unwrap_or_else(Subscription::refused)
+    }
+
+    /// Counts bytes that are kept elsewhere for a subscriber with what [selections](HubBuilder::selections_bytes_max) take, until the
+    /// charge is dropped. A fourth of the room is kept for those with a grant that allows something.
+    ///
+    /// ```
+    /// # use fanfare_hub::{Grant, Hub};
+    /// let hub = Hub::builder().selections_bytes_max(1_000).build()?;
+    /// let charge = hub.charge(700, &Grant::nothing())?;
+    /// assert!(hub.charge(100, &Grant::nothing()).is_err());
+    /// drop(charge);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`SubscribeError::SelectionsTooLarge`]: there is no room for so many.
+    pub fn charge(&self, bytes: usize, grant: &Grant) -> Result<Charge, SubscribeError> {
+        let feed = &self.0.feed;
+        let mut state = feed.lock();
+        let all = state.router.bytes().saturating_add(bytes);
+        let checked = self.0.check_bytes(all, grant);
+        state.counts.subscribers_refused += u64::from(checked.is_err());
+        checked?;
+        state.router.charge(bytes);
+        Ok(Charge::of(feed, bytes))
     }
 
     /// Ends every subscription, as soon as it has been handed what was published before, and refuses new ones.
@@ -246,18 +272,24 @@ impl Hub {
 }
 
 impl Shared {
-    /// Whether the hub has room for the patterns of a selection and a grant.
-    pub(crate) fn check_patterns(
+    /// Whether the hub has room for a selection and a grant.
+    pub(crate) fn check_room(
         &self,
         state: &mut State,
         selection: &Selection,
         grant: &Grant,
     ) -> Result<(), SubscribeError> {
+        // What the hub asks itself for takes nobody's place.
+        if selection.is_internal() {
+            return Ok(());
+        }
+        // Who brings nothing new takes no room.
+        let bytes = state.router.bytes_with(selection, grant).unwrap_or(0);
         let prospect = state.router.patterns_with(selection.matchers().iter().chain(grant.matchers()));
-        // The rest is for who may read something.
-        let is_stranger = grant.matchers().is_empty();
-        let limit = |all: usize| if is_stranger { all - all / 4 } else { all };
-        let checked = if prospect.patterns > limit(self.patterns_max) {
+        let limit = |all| limit_for(grant, all);
+        let checked = if let Err(error) = self.check_bytes(bytes, grant) {
+            Err(error)
+        } else if prospect.patterns > limit(self.patterns_max) {
             Err(SubscribeError::TooManyPatterns { limit: limit(self.patterns_max) })
         } else if prospect.bytes > limit(self.patterns_bytes_max) {
             Err(SubscribeError::PatternsTooLarge { limit: limit(self.patterns_bytes_max) })
@@ -271,6 +303,17 @@ impl Shared {
         state.counts.subscribers_refused += u64::from(checked.is_err());
         checked
     }
+
+    /// Whether what selections and grants take may be so many bytes for somebody with this grant.
+    fn check_bytes(&self, bytes: usize, grant: &Grant) -> Result<(), SubscribeError> {
+        let limit = limit_for(grant, self.selections_bytes_max);
+        if bytes > limit { Err(SubscribeError::SelectionsTooLarge { limit }) } else { Ok(()) }
+    }
+}
+
+/// How much of a limit there is for somebody with this grant: the rest is for who may read something.
+fn limit_for(grant: &Grant, all: usize) -> usize {
+    if grant.matchers().is_empty() { all - all / 4 } else { all }
 }
 
 /// How much what takes long to evaluate may weigh in all, beside what the same literals may find: whoever knows a topic can have
@@ -334,6 +377,7 @@ pub struct HubBuilder {
     catch_up_bytes: usize,
     event_bytes_max: usize,
     subscribers_max: usize,
+    selections_bytes_max: usize,
     patterns_max: usize,
     patterns_bytes_max: usize,
     patterns_alike_max: usize,
@@ -395,6 +439,7 @@ impl Default for HubBuilder {
             catch_up_bytes: 32 * 1024 * 1024,
             event_bytes_max: 256 * 1024,
             subscribers_max: usize::MAX,
+            selections_bytes_max: 256 * 1024 * 1024,
             patterns_max: 100_000,
             patterns_bytes_max: 128 * 1024 * 1024,
             patterns_alike_max: 1_000,
@@ -451,8 +496,17 @@ impl HubBuilder {
         self
     }
 
-    /// How many different patterns all subscribers together may use, those in their grants included. Default 100,000. Who may read
-    /// nothing private is refused when three fourths of them are taken; it is the same with the two limits below.
+    /// How many bytes may be taken by what all subscribers together ask for and are granted, but for patterns. Default 256 MiB. Who may
+    /// read nothing private is refused when three fourths of them are taken; it is the same with the limits of patterns below.
+    ///
+    /// A topic that many ask for is kept once, and so is a selection or a grant that is the same for many. A subscriber with a topic of its
+    /// own, of 50 bytes, takes some 330 bytes, and one with a hundred of them 19 kB. What a grant names counts besides.
+    pub fn selections_bytes_max(mut self, bytes: usize) -> Self {
+        self.selections_bytes_max = bytes;
+        self
+    }
+
+    /// How many different patterns all subscribers together may use, those in their grants included. Default 100,000.
     ///
     /// One that many name is kept once. Those that have a literal host or path which no topic of a publication has cost that
     /// publication nothing; each of the others is held against its topics, which takes a tenth of a microsecond or less for most.
@@ -546,6 +600,7 @@ impl HubBuilder {
             catch_up,
             unknown_id: self.unknown_id,
             subscribers_max: self.subscribers_max,
+            selections_bytes_max: self.selections_bytes_max,
             patterns_max: self.patterns_max,
             patterns_bytes_max: self.patterns_bytes_max,
             patterns_alike_max: self.patterns_alike_max,

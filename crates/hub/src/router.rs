@@ -17,7 +17,7 @@ use crate::log::{Entry, Log};
 use crate::matcher::{Kind, Matcher};
 use crate::namespace::Namespace;
 use crate::patterns::{Amount, Patterns, Prospect, Sought};
-use crate::{Grant, Position, Selection};
+use crate::{Grant, Position, Selection, terms_bytes};
 
 /// A subscriber's place at a readership.
 #[derive(Clone, Copy, Debug)]
@@ -58,6 +58,8 @@ pub(crate) struct Router {
     patterns: Patterns,
     /// Which selections ask for every topic.
     any: Slots,
+    /// What selections, grants and topics take in memory.
+    bytes: usize,
     crowds: Crowds,
     /// Topics of which everybody who waits has been told since anybody last looked: telling them again would be for nothing.
     told: SmallVec<[u32; 8]>,
@@ -239,7 +241,37 @@ impl Router {
         self.patterns.prospect(matchers)
     }
 
+    /// What selections and grants take in memory, in bytes, but for their patterns.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Counts bytes that somebody else keeps with these.
+    pub(crate) fn charge(&mut self, bytes: usize) {
+        self.bytes += bytes;
+    }
+
+    pub(crate) fn discharge(&mut self, bytes: usize) {
+        self.bytes -= bytes;
+    }
+
+    /// The same with this selection and this grant; `None` if both are there already.
+    pub(crate) fn bytes_with(&self, selection: &Selection, grant: &Grant) -> Option<usize> {
+        let (mut bytes, mut is_known) = (self.bytes, true);
+        if self.selections.find(selection.matchers()).is_none() {
+            is_known = false;
+            let new = exact_texts(selection.matchers()).filter(|topic| self.topics.find(topic).is_none());
+            bytes += terms_bytes::of_selection(selection) + new.map(terms_bytes::of_topic).sum::<usize>();
+        }
+        if self.grants.find(grant.matchers()).is_none() {
+            is_known = false;
+            bytes += terms_bytes::of_grant(grant);
+        }
+        (!is_known).then_some(bytes)
+    }
+
     fn intern_grant(&mut self, grant: &Grant) -> u32 {
+        self.bytes += terms_bytes::of_grant(grant);
         let is_pattern = |matcher: &&Matcher| matches!(matcher.0, Kind::Pattern(_));
         let patterns =
             grant.matchers().iter().filter(is_pattern).map(|matcher| self.patterns.grant(matcher)).collect();
@@ -260,10 +292,11 @@ impl Router {
     }
 
     fn intern(&mut self, selection: &Selection, next: Position) -> u32 {
+        self.bytes += terms_bytes::of_selection(selection);
         let walks_chains = selection.is_any() || selection.exact_topics().is_some();
         // One text for a topic and one compiled pattern, however many name it.
         let selection = selection.with_known(|matcher| self.known(matcher));
-        let Self { selections, topics, patterns, any, .. } = self;
+        let Self { selections, topics, patterns, any, bytes, .. } = self;
         let selected = selections.insert(Selected {
             selection,
             readerships: Slots::new(),
@@ -275,6 +308,7 @@ impl Router {
                 Kind::Any => &mut *any,
                 Kind::Exact(text) => {
                     let topic = topics.find(text).unwrap_or_else(|| {
+                        *bytes += terms_bytes::of_topic(text);
                         topics.insert(TopicUse { text: text.clone(), selections: Slots::new() })
                     });
                     &mut topics[topic].selections
@@ -306,7 +340,9 @@ impl Router {
         let (selected, granted) = self.readerships.remove(at).terms;
         self.grants[granted].readerships -= 1;
         if self.grants[granted].readerships == 0 {
-            for &pattern in &self.grants.remove(granted).patterns {
+            let Granted { grant, patterns, .. } = self.grants.remove(granted);
+            self.bytes -= terms_bytes::of_grant(&grant);
+            for pattern in patterns {
                 self.patterns.ungrant(pattern);
             }
         }
@@ -320,6 +356,7 @@ impl Router {
     }
 
     fn unindex(&mut self, selection: &Selection, selected: u32) {
+        self.bytes -= terms_bytes::of_selection(selection);
         for matcher in selection.matchers() {
             match &matcher.0 {
                 Kind::Any => forget(&mut self.any, selected),
@@ -328,6 +365,7 @@ impl Router {
                     forget(&mut self.topics[topic].selections, selected);
                     if self.topics[topic].selections.is_empty() {
                         self.topics.remove(topic);
+                        self.bytes -= terms_bytes::of_topic(text);
                     }
                 }
                 Kind::Pattern(_) => self.patterns.unask(matcher, selected),
@@ -646,6 +684,13 @@ impl From<Option<Position>> for Candidate {
     fn from(position: Option<Position>) -> Self {
         position.map_or(Self::None, Self::At)
     }
+}
+
+fn exact_texts(matchers: &[Matcher]) -> impl Iterator<Item = &str> {
+    matchers.iter().filter_map(|matcher| match &matcher.0 {
+        Kind::Exact(text) => Some(&**text),
+        Kind::Any | Kind::Pattern(_) => None,
+    })
 }
 
 pub(crate) fn forget(list: &mut Slots, item: u32) {

@@ -75,6 +75,11 @@ pub enum SubscribeError {
         /// [`HubBuilder::subscribers_max`](crate::HubBuilder::subscribers_max).
         limit: usize,
     },
+    /// With what it asks for and is granted, the hub would have to keep more in memory than it was configured for, patterns aside.
+    SelectionsTooLarge {
+        /// [`HubBuilder::selections_bytes_max`](crate::HubBuilder::selections_bytes_max), or three fourths of it.
+        limit: usize,
+    },
     /// With its patterns, asked for or granted, the hub would have more different ones than it was configured for.
     TooManyPatterns {
         /// [`HubBuilder::patterns_max`](crate::HubBuilder::patterns_max).
@@ -106,6 +111,9 @@ impl fmt::Display for SubscribeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::HubFull { limit } => write!(f, "the hub is full: it serves at most {limit} subscribers"),
+            Self::SelectionsTooLarge { limit } => {
+                write!(f, "the hub is full: what its subscribers ask for may take at most {limit} bytes")
+            }
             Self::TooManyPatterns { limit } => {
                 write!(f, "the hub is full: its subscribers may use at most {limit} different patterns")
             }
@@ -162,7 +170,7 @@ impl Subscription {
                 state.counts.subscribers_refused += 1;
                 return Err(SubscribeError::HubFull { limit: shared.subscribers_max });
             }
-            shared.check_patterns(&mut state, selection, grant)?;
+            shared.check_room(&mut state, selection, grant)?;
             state.counts.subscribers += u64::from(is_counted);
             if let Some(log) = &mut state.log {
                 log.trim(now);
@@ -208,12 +216,12 @@ impl Subscription {
 
     /// Lets private events through that `grant` allows, in place of those allowed before. Without it the subscription sees none.
     ///
-    /// It counts from the next delivery on, whenever it comes. If the hub has no room for its patterns the subscription ends with
-    /// that error.
+    /// It counts from the next delivery on, whenever it comes. If the hub has no room for it the subscription ends with that
+    /// error.
     pub fn grant(mut self, grant: &Grant) -> Self {
         let Some(place) = &mut self.place else { return self };
         let mut state = place.shared.feed.lock();
-        if let Err(error) = place.shared.check_patterns(&mut state, &place.selection, grant) {
+        if let Err(error) = place.shared.check_room(&mut state, &place.selection, grant) {
             drop(state);
             return Self::refused(error);
         }

@@ -5,9 +5,10 @@ mod support;
 use std::sync::Arc;
 use std::time::Duration;
 
-#[cfg(any(feature = "urlpattern", feature = "uri-template"))]
-use fanfare_hub::SubscribeError;
-use fanfare_hub::{BuildError, Health, Hub, IdempotencyKey, Publication, PublishError};
+use fanfare_hub::{
+    BuildError, Grant, Health, Hub, IdempotencyKey, Matcher, Publication, PublishError, Selection,
+    SubscribeError, Subscription, Topic,
+};
 use fanfare_wire::Event;
 #[cfg(feature = "urlpattern")]
 use futures_core::Stream as _;
@@ -89,6 +90,91 @@ fn hubs_and_subscriptions_can_be_sent_between_threads() {
     sendable(&hub.publish("a", Event::new("x")));
 }
 
+/// Twenty topics of a thousand bytes.
+fn long_topics(name: &str) -> Vec<Matcher> {
+    let topic = |number| Matcher::exact(format!("{name}/{number}/{}", "x".repeat(990))).expect("a topic");
+    (10..30).map(topic).collect()
+}
+
+fn opened(mut subscription: Subscription) -> Result<Subscription, SubscribeError> {
+    now(subscription.opened()).map(|_| ()).map(|()| subscription)
+}
+
+/// P5: a subscriber may name very many long topics, so what all of them name is bounded together.
+#[test]
+fn a_hub_refuses_selections_beyond_its_limit_in_bytes_and_counts_what_several_ask_for_once() {
+    let hub = Hub::builder().selections_bytes_max(100_000).build().expect("a hub");
+    let ask = |names: &[&str]| {
+        opened(hub.subscribe(names.iter().flat_map(|name| long_topics(name)).collect::<Selection>()))
+    };
+    let bytes = || hub.counts().selections_bytes;
+    let first = ask(&["a"]).expect("room");
+    let of_one = bytes();
+    assert!((20_000..25_000).contains(&of_one), "{of_one}");
+    let same: Vec<_> = (0..100).map(|_| ask(&["a"]).expect("no room is needed")).collect();
+    assert_eq!(bytes(), of_one);
+
+    let two = ask(&["a", "b"]).expect("room for what is new of it");
+    assert!(bytes() < 2 * of_one + 2_000, "{}", bytes());
+    let three = ask(&["c"]).expect("room");
+    // Strangers leave a fourth of it to others.
+    let refused = ask(&["d"]).map(|_| ());
+    assert!(matches!(refused, Err(SubscribeError::SelectionsTooLarge { limit: 75_000 })), "{refused:?}");
+    assert_eq!(hub.counts().subscribers_refused, 1);
+    let grant = Grant::from_iter([Matcher::exact("d").expect("a topic")]);
+    let guest = opened(hub.subscribe_with(long_topics("d").into_iter().collect::<Selection>(), &grant));
+    let guest = guest.expect("room for who has a grant");
+    let refused = ask(&["a", "c"]).map(|_| ());
+    assert!(matches!(refused, Err(SubscribeError::SelectionsTooLarge { .. })), "{refused:?}");
+    drop(ask(&["a"]).expect("it is there"));
+
+    drop((three, two, guest));
+    assert_eq!(bytes(), of_one);
+    assert!(ask(&["c", "d"]).is_ok());
+    drop((first, same));
+    assert_eq!(bytes(), 0);
+}
+
+/// P5: a token may name as much.
+#[test]
+fn what_is_granted_counts_too_also_when_it_changes() {
+    let hub = Hub::builder().selections_bytes_max(50_000).build().expect("a hub");
+    let grant = |names: &[&str]| names.iter().flat_map(|name| long_topics(name)).collect::<Grant>();
+    let subscription = opened(hub.subscribe("a").grant(&grant(&["a", "b"]))).expect("room");
+    let of_two = hub.counts().selections_bytes;
+    assert!((40_000..50_000).contains(&of_two), "{of_two}");
+    let refused = opened(hub.subscribe_with("a", &grant(&["c"]))).map(|_| ());
+    assert!(matches!(refused, Err(SubscribeError::SelectionsTooLarge { limit: 50_000 })), "{refused:?}");
+    let subscription = subscription.grant(&Grant::nothing());
+    assert!(hub.counts().selections_bytes < 1_000);
+    drop(subscription);
+    assert_eq!(hub.counts().selections_bytes, 0);
+}
+
+#[test]
+fn what_the_hub_asks_itself_for_is_taken_without_room() {
+    let hub = Hub::builder().selections_bytes_max(0).build().expect("a hub");
+    let own = Matcher::from(Topic::internal("own"));
+    assert!(opened(hub.subscribe_with(own.clone(), &Grant::from_iter([own]))).is_ok());
+    assert!(opened(hub.subscribe("a")).is_err());
+}
+
+#[test]
+fn what_others_keep_for_subscribers_counts_with_what_the_hub_keeps() {
+    let hub = Hub::builder().selections_bytes_max(1_000).build().expect("a hub");
+    let charge = hub.charge(750, &Grant::nothing()).expect("room");
+    assert_eq!(hub.counts().selections_bytes, 750);
+    assert!(hub.charge(1, &Grant::nothing()).is_err() && opened(hub.subscribe("a")).is_err());
+    assert!(hub.charge(usize::MAX, &Grant::everything()).is_err());
+    let more = hub.charge(250, &Grant::everything()).expect("room for who has a grant");
+    drop((charge, more));
+    assert!(opened(hub.subscribe("a")).is_ok());
+    assert_eq!((hub.counts().selections_bytes, hub.counts().subscribers_refused), (0, 3));
+    let kept = hub.charge(1, &Grant::nothing()).expect("room");
+    drop(hub);
+    drop(kept);
+}
+
 /// P5: each pattern may cost every publication something, so subscribers may not bring any number of them.
 #[cfg(feature = "uri-template")]
 #[test]
@@ -115,9 +201,6 @@ fn strangers_cannot_take_all_the_room_for_patterns() {
     let hub = Hub::builder().patterns_max(4).build().expect("a hub");
     let template =
         |name: &str| fanfare_hub::Matcher::topic_selector(format!("{name}/{{id}}")).expect("a template");
-    let opened = |mut subscription: fanfare_hub::Subscription| {
-        now(subscription.opened()).map(|_| ()).map(|()| subscription)
-    };
     let _strangers = ["a", "b", "c"].map(|name| opened(hub.subscribe(template(name))).expect("room"));
     let refused = opened(hub.subscribe(template("d"))).map(|_| ());
     assert!(matches!(refused, Err(SubscribeError::TooManyPatterns { limit: 3 })), "{refused:?}");

@@ -6,6 +6,7 @@
 mod support;
 
 use std::alloc::System;
+use std::sync::{Mutex, PoisonError};
 use std::task::Waker;
 
 use cap::Cap;
@@ -15,6 +16,9 @@ use support::{assert_waiting, now, topic};
 
 #[global_allocator]
 static HEAP: Cap<System> = Cap::new(System, usize::MAX);
+
+/// What one test allocates the other would count.
+static ALONE: Mutex<()> = Mutex::new(());
 
 const SUBSCRIBERS: usize = 10_000;
 
@@ -60,6 +64,7 @@ fn bytes_each(topics: usize, is_granted: bool, private: bool) -> usize {
 /// What is left of the limits of 512 bytes, and of 1 kB with four topics, for the connection.
 #[test]
 fn an_idle_subscriber_costs_the_hub_a_few_hundred_bytes() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let shared = {
         let hub = Hub::builder().build().expect("a hub");
         let mut crowd = hub.crowd(Waker::noop().clone());
@@ -83,5 +88,57 @@ fn an_idle_subscriber_costs_the_hub_a_few_hundred_bytes() {
     for (what, each, limit) in measured {
         println!("{what}: {each} bytes");
         assert!(each <= limit, "{what}: {each} bytes, and not {limit}");
+    }
+}
+
+/// What a subscriber asks for.
+type Topics<'a> = &'a dyn Fn(usize) -> Vec<String>;
+
+/// Goal: the limit for what all ask for is one of memory, whoever fills it, and nobody is charged with much more than it takes.
+/// Method: hold what is counted against the heap, with topics that are few or many, short or long, of one or of all.
+#[test]
+fn what_is_asked_for_is_counted_with_about_what_it_takes_p5() {
+    const SUBSCRIBERS: usize = 1_000;
+    /// A readership and a place in the crowd, which the limit for subscribers bounds.
+    const NOT_COUNTED: usize = 200;
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let tail = "x".repeat(600);
+    let own = |count: usize, subscriber| (0..count).map(move |number| own_topic(subscriber, number));
+    // Another choice of the same hundred for each.
+    let some_of_all = |subscriber: usize| {
+        own(100, 0)
+            .enumerate()
+            .filter(move |(at, _)| (subscriber >> (at % 10)) & 1 == 1)
+            .map(|(_, topic)| topic)
+    };
+    let cases: [(&str, Topics<'_>); 5] = [
+        ("a topic", &|subscriber| own(1, subscriber).collect()),
+        ("four topics", &|subscriber| own(4, subscriber).collect()),
+        ("a hundred topics", &|subscriber| own(100, subscriber).collect()),
+        ("a hundred long ones", &|subscriber| own(100, subscriber).map(|topic| topic + &tail).collect()),
+        ("some that others ask for", &|subscriber| some_of_all(subscriber).collect()),
+    ];
+    for (what, topics) in cases {
+        for is_granted in [false, true] {
+            let hub = Hub::builder().selections_bytes_max(usize::MAX).build().expect("a hub");
+            let mut crowd = hub.crowd(Waker::noop().clone());
+            let mut members = Vec::with_capacity(SUBSCRIBERS);
+            let before = HEAP.allocated();
+            for subscriber in 0..SUBSCRIBERS {
+                let topics = topics(subscriber);
+                members.push(member(&hub, &mut crowd, &topics, if is_granted { &topics } else { &[] }));
+            }
+            let taken = (HEAP.allocated() - before) / SUBSCRIBERS;
+            let counted = usize::try_from(hub.counts().selections_bytes).expect("a size") / SUBSCRIBERS;
+            let told =
+                format!("{what}, granted: {is_granted}: {counted} bytes are counted and {taken} are taken");
+            println!("{told}");
+            assert!(counted + NOT_COUNTED >= taken, "{told}");
+            // The topics of a grant count besides, for they may be texts of its own.
+            assert!(if is_granted { counted <= 3 * taken } else { 2 * counted <= 3 * taken }, "{told}");
+            for member in members {
+                crowd.leave(member);
+            }
+        }
     }
 }

@@ -7,13 +7,13 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router, middleware};
-use fanfare_engine::DiskEngine;
 use fanfare_fanout::{Fanout, Subscriber};
 use fanfare_http::{Drain, Revocations, ServeCounts};
 use fanfare_hub::{Health, Hub};
 use http::{HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize};
 
+use crate::log::Store;
 use crate::metrics;
 use crate::revocations;
 use crate::secret::Secret;
@@ -22,8 +22,7 @@ use crate::secret::Secret;
 #[derive(Clone, Debug)]
 pub(crate) struct Admin {
     pub(crate) hub: Hub,
-    /// The log on disk, if that is where it lives.
-    pub(crate) disk: Option<Arc<DiskEngine>>,
+    pub(crate) store: Store,
     pub(crate) serve: ServeCounts,
     pub(crate) fanout: Fanout,
     pub(crate) drain: Drain,
@@ -77,9 +76,7 @@ async fn counts(State(admin): State<Admin>) -> impl IntoResponse {
     let mut text =
         metrics::text(&admin.hub.counts(), &admin.serve, &admin.fanout.counts(), crate::heap_live_bytes());
     text.push_str(&metrics::revocations_text(&admin.revocations.counts()));
-    if let Some(disk) = &admin.disk {
-        text.push_str(&metrics::disk_text(&disk.counts()));
-    }
+    text.push_str(&admin.store.metrics());
     (headers, text)
 }
 

@@ -6,6 +6,7 @@
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -127,8 +128,11 @@ pub(crate) struct Serve {
     #[arg(long, help_heading = ADDRESSES, value_name = "TOKEN")]
     pub(crate) admin_token: Option<Secret>,
 
-    /// Where the log lives. [default: disk; with --dev and without --data-dir: memory]
-    #[arg(long, help_heading = LOG, value_enum)]
+    /// Where the log lives: disk, memory, or servers of NATS that several machines share, such as nats://host:4222 (more than
+    /// one: separated by commas). [default: disk; with --dev and without --data-dir: memory]
+    ///
+    /// disk: in a folder; it survives this process and the loss of power. memory: in this process; gone when it ends.
+    #[arg(long, help_heading = LOG, value_name = "ENGINE")]
     pub(crate) engine: Option<Engine>,
 
     /// The folder of the log on disk; it is created, and one process uses it at a time. [default: ./fanfare-data]
@@ -139,11 +143,11 @@ pub(crate) struct Serve {
     #[arg(long, help_heading = LOG, value_enum, default_value_t = Durability::Fsync)]
     pub(crate) durability: Durability,
 
-    /// How many events are kept for replay; who comes and goes is not counted. [default: without limit on disk, 100000 in memory]
+    /// How many events are kept for replay; who comes and goes is not counted. [default: without limit, in memory 100000]
     #[arg(long, help_heading = LOG, value_name = "EVENTS")]
     pub(crate) history_events: Option<usize>,
 
-    /// How many bytes of events are kept for replay, such as 10GiB. [default: 1GiB on disk, 64MiB in memory]
+    /// How many bytes of events are kept for replay, such as 10GiB. [default: 1GiB, in memory 64MiB]
     #[arg(long, help_heading = LOG, value_name = "BYTES", value_parser = value::bytes)]
     pub(crate) history_bytes: Option<usize>,
 
@@ -228,6 +232,11 @@ pub(crate) struct Serve {
     #[arg(long, help_heading = LIMITS, value_name = "COUNT", default_value = "100")]
     pub(crate) max_matchers: NonZeroUsize,
 
+    /// How many bytes may be taken in memory by what all subscribers together ask for and may read, such as 256MiB; what several ask
+    /// for counts once, and patterns not at all. Who brings more is sent away for a while.
+    #[arg(long, help_heading = LIMITS, value_name = "BYTES", default_value = "256MiB", value_parser = value::bytes)]
+    pub(crate) max_selections_bytes: usize,
+
     /// How many different patterns all subscribers together may use. Who brings one more is sent away for a while.
     #[arg(long, help_heading = LIMITS, value_name = "COUNT", default_value_t = 100_000)]
     pub(crate) max_patterns: usize,
@@ -236,6 +245,10 @@ pub(crate) struct Serve {
     /// against each of these, which takes less than a microsecond for most.
     #[arg(long, help_heading = LIMITS, value_name = "COUNT", default_value_t = 1_000)]
     pub(crate) max_patterns_alike: usize,
+
+    #[cfg(feature = "nats")]
+    #[command(flatten)]
+    pub(crate) nats: crate::nats::NatsFlags,
 
     #[command(flatten)]
     pub(crate) network: NetworkFlags,
@@ -249,12 +262,39 @@ pub(crate) struct Serve {
     pub(crate) shutdown_window: Duration,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Engine {
     /// In a folder; it survives this process and the loss of power.
     Disk,
     /// In this process; gone when it ends.
     Memory,
+    /// On these servers of NATS.
+    #[cfg(feature = "nats")]
+    Nats(Vec<String>),
+}
+
+impl FromStr for Engine {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "disk" => Ok(Self::Disk),
+            "memory" => Ok(Self::Memory),
+            servers if servers.starts_with("nats://") || servers.starts_with("tls://") => nats(servers),
+            _ => Err("an engine is disk, memory, or servers of NATS such as nats://host:4222".to_owned()),
+        }
+    }
+}
+
+#[cfg(feature = "nats")]
+#[allow(clippy::unnecessary_wraps)] // As where there is no client for NATS.
+fn nats(servers: &str) -> Result<Engine, String> {
+    Ok(Engine::Nats(servers.split(',').map(|server| server.trim().to_owned()).collect()))
+}
+
+#[cfg(not(feature = "nats"))]
+fn nats(_: &str) -> Result<Engine, String> {
+    Err("this program was built without the client for NATS; build it with --features nats".to_owned())
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -11,6 +11,7 @@ use fanfare_hub::engine::KeyLimits;
 use fanfare_hub::{Hub, HubBuilder};
 
 use crate::flags::{Durability, Engine, Serve};
+use crate::metrics;
 use crate::run::Failure;
 
 /// How many events memory holds, whatever the engine is.
@@ -19,20 +20,44 @@ const MEMORY_BYTES: usize = 64 * 1024 * 1024;
 const DISK_BYTES: usize = 1024 * 1024 * 1024;
 const DATA_DIR: &str = "fanfare-data";
 
-/// A hub, and the log on disk if that is where it lives.
+/// A hub, and where its log lives.
 pub(crate) struct Opened {
     pub(crate) hub: Hub,
-    pub(crate) disk: Option<Arc<DiskEngine>>,
+    pub(crate) store: Store,
+}
+
+/// Where a log lives that the hub does not hold itself.
+#[derive(Clone, Debug)]
+pub(crate) enum Store {
+    Memory,
+    Disk(Arc<DiskEngine>),
+    #[cfg(feature = "nats")]
+    Nats(Arc<fanfare_engine::NatsEngine>),
+}
+
+impl Store {
+    /// What it has counted, as Prometheus reads it.
+    pub(crate) fn metrics(&self) -> String {
+        match self {
+            Self::Memory => String::new(),
+            Self::Disk(disk) => metrics::disk_text(&disk.counts()),
+            #[cfg(feature = "nats")]
+            Self::Nats(nats) => metrics::nats_text(&nats.counts()),
+        }
+    }
 }
 
 /// Opens the log.
 ///
 /// # Errors
 /// The folder cannot be used, or the flags contradict each other.
-pub(crate) fn open(flags: &Serve) -> Result<Opened, Failure> {
+#[cfg_attr(not(feature = "nats"), allow(clippy::unused_async))] // Servers are waited for.
+pub(crate) async fn open(flags: &Serve) -> Result<Opened, Failure> {
     match engine(flags) {
         Engine::Memory => in_memory(flags),
         Engine::Disk => on_disk(flags),
+        #[cfg(feature = "nats")]
+        Engine::Nats(servers) => on_nats(flags, &servers).await,
     }
 }
 
@@ -50,13 +75,30 @@ pub(crate) fn check(flags: &Serve) -> Result<(), Failure> {
             }
             before_disk(flags).build().map(drop).map_err(Failure::Hub)
         }
+        #[cfg(feature = "nats")]
+        Engine::Nats(servers) => {
+            before_disk(flags).build().map_err(Failure::Hub)?;
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.map_err(Failure::System)?.block_on(async {
+                let nats = crate::nats::connect(flags, &servers).await.map_err(Failure::Connect)?;
+                tell(&crate::nats::ask(&nats).await.map_err(Failure::Stream)?, |told| {
+                    eprintln!("fanfare: {told}");
+                });
+                Ok(())
+            })
+        }
     }
 }
 
 /// Where the log would live, in a few words.
 pub(crate) fn plan(flags: &Serve) -> String {
-    if engine(flags) == Engine::Memory {
-        return "memory; the log is gone when this process ends".to_owned();
+    match engine(flags) {
+        Engine::Memory => return "memory; the log is gone when this process ends".to_owned(),
+        Engine::Disk => {}
+        #[cfg(feature = "nats")]
+        Engine::Nats(servers) => {
+            return format!("the stream FANFARE_{} on {}", flags.nats.hub_name, servers.join(", "));
+        }
     }
     let folder = folder(flags);
     let durability = match flags.durability {
@@ -69,7 +111,7 @@ pub(crate) fn plan(flags: &Serve) -> String {
 
 fn engine(flags: &Serve) -> Engine {
     let is_for_trying = flags.dev && flags.data_dir.is_none();
-    flags.engine.unwrap_or(if is_for_trying { Engine::Memory } else { Engine::Disk })
+    flags.engine.clone().unwrap_or(if is_for_trying { Engine::Memory } else { Engine::Disk })
 }
 
 fn in_memory(flags: &Serve) -> Result<Opened, Failure> {
@@ -78,7 +120,7 @@ fn in_memory(flags: &Serve) -> Result<Opened, Failure> {
         .history_bytes(flags.history_bytes.unwrap_or(MEMORY_BYTES))
         .idempotency_keys(flags.idempotency_keys)
         .idempotency_age(flags.idempotency_age);
-    Ok(Opened { hub: builder.build().map_err(Failure::Hub)?, disk: None })
+    Ok(Opened { hub: builder.build().map_err(Failure::Hub)?, store: Store::Memory })
 }
 
 fn on_disk(flags: &Serve) -> Result<Opened, Failure> {
@@ -98,13 +140,42 @@ fn on_disk(flags: &Serve) -> Result<Opened, Failure> {
         );
     }
     let builder = before_disk(flags).clock(disk.clock()).engine(disk.clone());
-    Ok(Opened { hub: builder.build().map_err(Failure::Hub)?, disk: Some(disk) })
+    Ok(Opened { hub: builder.build().map_err(Failure::Hub)?, store: Store::Disk(disk) })
 }
 
-/// The hub over a log on disk, but for the log.
+/// Where no server answers the hub starts nevertheless, and says that it is not ready.
+#[cfg(feature = "nats")]
+async fn on_nats(flags: &Serve, servers: &[String]) -> Result<Opened, Failure> {
+    let nats = Arc::new(crate::nats::connect(flags, servers).await.map_err(Failure::Connect)?);
+    let asked = crate::nats::ask(&nats).await.map_err(Failure::Stream)?;
+    tell(&asked, |told| tracing::warn!("{told}"));
+    let builder = before_disk(flags).engine(nats.clone());
+    Ok(Opened { hub: builder.build().map_err(Failure::Hub)?, store: Store::Nats(nats) })
+}
+
+/// Says what there is to know about the stream.
+#[cfg(feature = "nats")]
+fn tell(asked: &crate::nats::Asked, say: impl Fn(String)) {
+    use crate::nats::Asked;
+    match asked {
+        Asked::Found(findings) => {
+            for finding in findings {
+                say(format!("about the stream of the log: {finding}"));
+            }
+        }
+        Asked::None => {}
+        Asked::Unreachable(fault) => {
+            let cause =
+                std::error::Error::source(fault).map(|cause| format!(": {cause}")).unwrap_or_default();
+            say(format!("{fault}{cause}; a hub that starts now waits for it, and is not ready until then"));
+        }
+    }
+}
+
+/// The hub over a log that it does not hold itself, but for the log.
 fn before_disk(flags: &Serve) -> HubBuilder {
     builder(flags)
-        // Memory never shows what the disk does not keep.
+        // Memory never shows what the log does not keep.
         .history_events(flags.history_events.unwrap_or(MEMORY_EVENTS).min(MEMORY_EVENTS))
         .history_bytes(flags.memory_bytes)
         .catch_up_bytes(flags.catch_up_bytes)
@@ -133,6 +204,7 @@ fn builder(flags: &Serve) -> HubBuilder {
         .history_age(flags.history_age)
         .event_bytes_max(flags.max_event_bytes)
         .subscribers_max(flags.max_subscribers)
+        .selections_bytes_max(flags.max_selections_bytes)
         .patterns_max(flags.max_patterns)
         .patterns_alike_max(flags.max_patterns_alike)
         .unknown_id(flags.unknown_id.into())

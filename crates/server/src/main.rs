@@ -15,6 +15,8 @@ mod guard;
 mod log;
 mod metrics;
 mod moment;
+#[cfg(feature = "nats")]
+mod nats;
 mod network;
 mod page;
 mod revocations;

@@ -76,6 +76,12 @@ fn write_hub(text: &mut String, hub: &Counts) {
             &[("", hub.subscribers_refused)],
         ),
         (
+            "selections_bytes",
+            "gauge",
+            "What subscribers ask for and are granted takes in memory, in bytes, but for patterns.",
+            &[("", hub.selections_bytes)],
+        ),
+        (
             "patterns",
             "gauge",
             "Different patterns that subscribers ask for or are granted.",
@@ -202,6 +208,34 @@ pub(crate) fn revocations_text(counts: &RevocationCounts) -> String {
     text
 }
 
+/// Writes the metrics of a log on NATS.
+#[cfg(feature = "nats")]
+pub(crate) fn nats_text(nats: &fanfare_engine::nats::NatsCounts) -> String {
+    let mut text = String::new();
+    let metrics: &[Metric<'_>] = &[
+        (
+            "nats_connected",
+            "gauge",
+            "1 if there is a connection to a server of NATS.",
+            &[("", u64::from(nats.connected))],
+        ),
+        (
+            "nats_indexed_ids",
+            "gauge",
+            "Entries that have an id of their publisher's, of which this node knows the place.",
+            &[("", nats.indexed_ids)],
+        ),
+        (
+            "nats_unreadable_total",
+            "counter",
+            "Messages of the stream that were no entries which can be read here.",
+            &[("", nats.unreadable)],
+        ),
+    ];
+    write(&mut text, metrics);
+    text
+}
+
 /// Writes the metrics of a log on disk.
 pub(crate) fn disk_text(disk: &DiskCounts) -> String {
     let mut text = String::new();
@@ -255,6 +289,17 @@ mod tests {
             let (_, value) = rest.rsplit_once("} ").expect("a value");
             value.parse::<u64>().expect("a number");
         }
+    }
+
+    #[test]
+    fn what_is_asked_for_is_told_in_bytes() {
+        let hub = fanfare_hub::Hub::builder().build().expect("a hub");
+        let _subscription = hub.subscribe("x".repeat(1_000));
+        let counts = hub.counts();
+        assert!((1_000..2_000).contains(&counts.selections_bytes), "{counts:?}");
+        let text = text(&counts, &ServeCounts::default(), &fanfare_fanout::Counts::default(), 1);
+        let line = format!("\nfanfare_selections_bytes{{hub=\"default\"}} {}\n", counts.selections_bytes);
+        assert!(text.contains(&line), "{line}{text}");
     }
 
     #[test]

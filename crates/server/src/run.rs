@@ -54,6 +54,18 @@ pub(crate) enum Failure {
     NoFolder { path: PathBuf },
     /// The log on disk cannot be used.
     Log(OpenError),
+    /// NATS cannot be spoken to as configured.
+    #[cfg(feature = "nats")]
+    Connect(fanfare_engine::nats::ConnectError),
+    /// The stream on NATS cannot hold a log.
+    #[cfg(feature = "nats")]
+    Stream(fanfare_engine::nats::NatsFault),
+    /// Who subscribes is not told over several machines.
+    #[cfg(feature = "nats")]
+    NoPresence,
+    /// An address of a server says who the hub is, and would be shown wherever the setting is.
+    #[cfg(feature = "nats")]
+    LoginInAddress,
     /// `--io-uring on`, and there is none.
     NoIoUring(io::Error),
     /// An address cannot be served on.
@@ -73,6 +85,8 @@ impl Failure {
             | Self::Hub(_)
             | Self::NoFolder { .. }
             | Self::NoIoUring(_) => 2,
+            #[cfg(feature = "nats")]
+            Self::Connect(_) | Self::Stream(_) | Self::NoPresence | Self::LoginInAddress => 2,
             Self::Log(_) | Self::Listen { .. } | Self::System(_) => 1,
         }
     }
@@ -97,10 +111,20 @@ impl fmt::Display for Failure {
             Self::NoFolder { path } => {
                 write!(f, "{} is not a folder; choose another one with --data-dir", path.display())
             }
-            Self::Log(error) => match std::error::Error::source(error) {
-                Some(cause) => write!(f, "{error}: {cause}"),
-                None => write!(f, "{error}"),
-            },
+            Self::Log(error) => with_cause(f, error),
+            #[cfg(feature = "nats")]
+            Self::Connect(error) => with_cause(f, error),
+            #[cfg(feature = "nats")]
+            Self::Stream(fault) => with_cause(f, fault),
+            #[cfg(feature = "nats")]
+            Self::NoPresence => f.write_str(
+                "--subscriptions cannot be told over several machines yet: leave it out with --engine nats://…",
+            ),
+            #[cfg(feature = "nats")]
+            Self::LoginInAddress => f.write_str(
+                "who the hub is to NATS does not stand in --engine, which is shown: use --nats-credentials, --nats-user, --nats-token or \
+                 --nats-nkey",
+            ),
             Self::NoIoUring(error) => write!(f, "{error}; --io-uring auto goes on without it"),
             Self::Listen { address, error } => match error.kind() {
                 io::ErrorKind::AddrInUse => write!(
@@ -120,6 +144,13 @@ impl fmt::Display for Failure {
             },
             Self::System(error) => write!(f, "the operating system refused: {error}"),
         }
+    }
+}
+
+fn with_cause(f: &mut fmt::Formatter<'_>, error: &dyn Error) -> fmt::Result {
+    match error.source() {
+        Some(cause) => write!(f, "{error}: {cause}"),
+        None => write!(f, "{error}"),
     }
 }
 
@@ -157,6 +188,15 @@ pub(crate) fn prepare(flags: &Serve, access: &Access) -> Result<Prepared, Failur
     {
         return Err(Failure::OpenAdmin { address });
     }
+    #[cfg(feature = "nats")]
+    if let Some(crate::flags::Engine::Nats(servers)) = &flags.engine {
+        if access.subscriptions {
+            return Err(Failure::NoPresence);
+        }
+        if servers.iter().any(|server| server.contains('@')) {
+            return Err(Failure::LoginInAddress);
+        }
+    }
     let network = Network::of(&flags.network).map_err(Failure::Network)?;
     let verifier = endpoint::verifier(access).map_err(Failure::Tokens)?;
     Ok(Prepared { network, verifier })
@@ -166,7 +206,7 @@ async fn run_until_signalled(flags: &Serve, access: &Access, prepared: Prepared)
     let Prepared { network, verifier } = prepared;
     // Before anybody can know that we are there: a signal that comes early must end us in order, too.
     let mut signals = Signals::catch().map_err(Failure::System)?;
-    let Opened { hub, disk } = log::open(flags)?;
+    let Opened { hub, store } = log::open(flags).await?;
     let (drain, counts) = (Drain::new(), ServeCounts::default());
     let (listeners, addresses) = open(&flags.listen)?;
     let (admin_listeners, admin_addresses) = open(flags.admin_listen.as_slice())?;
@@ -193,7 +233,7 @@ async fn run_until_signalled(flags: &Serve, access: &Access, prepared: Prepared)
     let revocations = follow_revocations(flags, &hub).await;
     let admin = Admin {
         hub: hub.clone(),
-        disk,
+        store,
         serve: counts.clone(),
         fanout: fanout.clone(),
         drain: drain.clone(),

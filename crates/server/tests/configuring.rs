@@ -174,7 +174,11 @@ fn mistakes_are_named_with_their_place_and_what_is_allowed() {
         check_refuses(content, &[], &format!("fanfare.toml, {expected}"));
     }
     for (name, value, expected) in [
-        ("FANFARE_ENGINE", "floppy", "\"floppy\" is not understood: write one of disk, memory"),
+        (
+            "FANFARE_ENGINE",
+            "floppy",
+            "\"floppy\" is not understood: an engine is disk, memory, or servers of NATS such as nats://host:4222",
+        ),
         ("FANFARE_WORKERS", "x", "\"x\" is not understood: write a whole number"),
     ] {
         check_refuses("", &[(name, value)], &format!("{name}: {expected}"));

@@ -123,6 +123,7 @@ fn help_names_every_flag_with_its_default_and_variable() {
         "--io-uring",
         "--max-subscribers",
         "--max-connections",
+        "--max-selections-bytes",
         "--max-patterns",
         "--max-patterns-alike",
         "--max-body-bytes",
@@ -247,6 +248,23 @@ fn a_full_hub_says_so() {
     let (status, head, _) = hub.get(&format!("{HUB}?match=a"));
     assert_eq!(status, 503);
     assert!(head.contains("retry-after: "), "{head}");
+}
+
+#[test]
+fn a_hub_whose_subscribers_ask_for_as_much_as_they_may_says_so() {
+    let hub = Hub::start(&["--max-selections-bytes", "2KiB"]);
+    let _stream = hub.subscribe("match=a");
+    let (status, head, body) = hub.get(&format!("{HUB}?match={}", "b".repeat(700)));
+    assert_eq!(status, 503);
+    assert!(
+        head.contains("retry-after: ") && body.contains("takes as much memory as it may."),
+        "{head}{body}"
+    );
+    hub.subscribe("match=a");
+    let (_, _, metrics) = hub.get("/metrics");
+    let value = metrics.split("\nfanfare_selections_bytes{hub=\"default\"} ").nth(1).expect("a gauge");
+    let bytes: usize = value.lines().next().unwrap().parse().unwrap();
+    assert!((1..2_048).contains(&bytes), "{bytes}");
 }
 
 #[test]

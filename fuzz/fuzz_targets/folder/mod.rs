@@ -10,6 +10,7 @@ use std::path::Path;
 pub enum Format {
     First,
     Second,
+    Third,
 }
 
 /// Something that happens to a file; files are counted by name, and from the front again where there are fewer.
@@ -54,7 +55,7 @@ pub enum Change<'a> {
 
 macro_rules! files {
     ($format:literal: $($name:literal),*) => {
-        [$(($name, &include_bytes!(concat!("../../../testdata/logs/", $format, "/default/", $name))[..])),*]
+        vec![$(($name, &include_bytes!(concat!("../../../testdata/logs/", $format, "/default/", $name))[..])),*]
     };
 }
 
@@ -67,7 +68,10 @@ impl Files {
                 files!("format-1": "log", "00000000000000000001.seg", "00000000000000000001.idx", "00000000000000000013.seg", "00000000000000000013.idx", "00000000000000000021.seg")
             }
             Format::Second => {
-                files!("format-2": "log", "00000000000000000001.seg", "00000000000000000001.idx", "00000000000000000013.seg", "00000000000000000013.idx", "00000000000000000021.seg")
+                files!("format-2": "log", "00000000000000000001.seg", "00000000000000000001.idx", "00000000000000000020.seg", "00000000000000000020.idx", "00000000000000000026.seg", "00000000000000000026.idx", "00000000000000000034.seg")
+            }
+            Format::Third => {
+                files!("format-3": "log", "00000000000000000001.seg", "00000000000000000001.idx", "00000000000000000024.seg", "00000000000000000024.idx", "00000000000000000026.seg", "00000000000000000026.idx", "00000000000000000034.seg")
             }
         };
         Self(files.into_iter().map(|(name, bytes)| (name.to_owned(), bytes.to_vec())).collect())

@@ -23,10 +23,10 @@ use super::manifest::FORMAT;
 use super::options::Durability;
 use super::queue::{Queue, Taken};
 use super::reading::time;
-use super::record::GroupWriter;
 use super::retention::Retention;
-use super::segment::{self, HEADER_BYTES, Header, SEGMENT_BYTES_MAX};
+use super::segment::{self, ENTRIES_MAX, HEADER_BYTES, Header, SEGMENT_BYTES_MAX};
 use super::state::{Sealed, Shared, Tail};
+use super::writer::GroupWriter;
 
 /// How many bytes are committed together at most; a single entry may be larger.
 const GROUP_BYTES_MAX: u64 = 4 * 1024 * 1024;
@@ -160,7 +160,10 @@ impl Committer {
     /// Makes a group durable; returns where it begins in the segment, and the room that it took in memory.
     fn write(&mut self, writer: GroupWriter) -> Result<(u64, Vec<u8>), Failed> {
         let not_stored = |error: io::Error| Failed::NotStored(fault_of(error));
-        if self.end >= self.segment_bytes.max(HEADER_BYTES as u64 + 1) || !fits(self.end, writer.len()) {
+        let entries = self.shared.lock().tail.index.entries();
+        let is_full = self.end >= self.segment_bytes.max(HEADER_BYTES as u64 + 1)
+            || !fits(self.end, writer.len(), entries, writer.entries());
+        if is_full {
             self.begin_segment().map_err(not_stored)?;
         }
         let begins_at = self.end;
@@ -248,7 +251,12 @@ impl Committer {
             let mut state = self.shared.lock();
             for entry in &entries {
                 let offset = u32::try_from(begins_at + entry.begins as u64).unwrap_or(u32::MAX);
-                state.tail.index.push(offset, entry.hashes.iter().copied(), entry.key.is_some());
+                let index = &mut state.tail.index;
+                if entry.is_place {
+                    index.push_places(offset, 1);
+                } else {
+                    index.push(offset, entry.hashes.iter().copied(), entry.key.is_some());
+                }
             }
             state.tail.end = self.end;
             if let Some(newest) = entries.last() {
@@ -342,8 +350,9 @@ impl Drop for Committer {
     }
 }
 
-fn fits(end: u64, group: usize) -> bool {
-    end + group as u64 <= SEGMENT_BYTES_MAX
+/// Whether a group of so many bytes and entries has room in a segment that has so many already.
+fn fits(end: u64, bytes: usize, entries: u32, more: u32) -> bool {
+    end + bytes as u64 <= SEGMENT_BYTES_MAX && u64::from(entries) + u64::from(more) <= ENTRIES_MAX
 }
 
 fn fault_of(error: io::Error) -> DiskFault {
@@ -366,4 +375,18 @@ pub(super) fn create_segment(folder: &Path, header: &Header) -> io::Result<File>
         return Err(error);
     }
     Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_segment_is_full_of_bytes_or_of_entries() {
+        assert!(fits(1_000, 4_000, 5, 7));
+        assert!(!fits(SEGMENT_BYTES_MAX - 10, 11, 5, 7));
+        let most = u32::try_from(ENTRIES_MAX).expect("it fits");
+        assert!(fits(1_000, 100, most - 7, 7));
+        assert!(!fits(1_000, 100, most - 6, 7));
+    }
 }

@@ -10,7 +10,8 @@ use fanfare_hub::{Check, IdempotencyKey};
 
 use super::error::DiskFault;
 use super::reading::time;
-use super::record::{ENTRY_BYTES_MAX, ENTRY_STAMP_BYTES, GroupWriter};
+use super::record::{RECORD_BYTES_MAX, RECORD_STAMP_BYTES};
+use super::writer::GroupWriter;
 use crate::promise::Promise;
 
 /// What a publisher's thread has made ready.
@@ -18,8 +19,8 @@ pub(super) struct Request {
     pub(super) content: Content,
     /// With the fingerprint of what is published under it.
     pub(super) key: Option<(IdempotencyKey, u128)>,
-    /// Its entry, but for what is only known when it is committed.
-    pub(super) payload: Vec<u8>,
+    /// Its record, but for what is only known when it is committed. Presence has none: only its place is stored.
+    pub(super) payload: Option<Vec<u8>>,
     /// What the index finds it by.
     pub(super) hashes: Vec<u64>,
     pub(super) promise: Promise<Answer>,
@@ -43,7 +44,9 @@ pub(super) struct Pending {
     pub(super) hashes: Vec<u64>,
     pub(super) check: Check,
     pub(super) at: u64,
-    /// Where in the group it begins.
+    /// Whether only its place is stored.
+    pub(super) is_place: bool,
+    /// Where in the group its record begins.
     pub(super) begins: usize,
 }
 
@@ -76,20 +79,24 @@ impl Group {
             let Some(request) = requests.next() else { break };
             let Some(request) = group.without_entry(request, stamps) else { continue };
             let Request { content, key, payload, hashes, promise } = request;
-            let check = match stamps.checks.draw() {
-                Ok(check) => check,
+            let at = stamps.at;
+            let is_place = payload.is_none();
+            let written = match payload {
+                Some(payload) => stamps.checks.draw().map(|check| (writer.push(at, check, &payload), check)),
+                None => writer.push_place(at, || stamps.checks.draw_seed()),
+            };
+            let (begins, check) = match written {
+                Ok(written) => written,
                 Err(error) => {
                     promise.keep(Err(AppendError::Refused(Arc::new(error))));
                     continue;
                 }
             };
-            let at = stamps.at;
-            let begins = writer.push(at, check, &payload);
             let entry = group.entries.len();
             if let Some((key, fingerprint)) = &key {
                 group.keys.insert(key.clone(), (entry, *fingerprint));
             }
-            group.entries.push(Pending { content, key, hashes, check, at, begins });
+            group.entries.push(Pending { content, key, hashes, check, at, is_place, begins });
             group.waiting.push(Waiting { promise, entry, duplicate: false });
         }
         group
@@ -97,7 +104,8 @@ impl Group {
 
     /// Answers what was published before, now or in this group, and what has no room in the format; gives back the others.
     fn without_entry(&mut self, request: Request, stamps: &mut Stamps<'_>) -> Option<Request> {
-        if request.payload.len() + ENTRY_STAMP_BYTES > ENTRY_BYTES_MAX {
+        let payload = request.payload.as_ref().map_or(0, Vec::len);
+        if payload + RECORD_STAMP_BYTES > RECORD_BYTES_MAX {
             request.promise.keep(Err(AppendError::Refused(Arc::new(DiskFault::TooLarge))));
             return None;
         }

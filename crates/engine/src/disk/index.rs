@@ -4,9 +4,13 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
+use std::ops::Range;
 
+use super::hash::{Term, TermHasher};
 use super::places::Places;
+use super::record::Entry;
 use super::salvage::LOST;
+use super::stretches::{Stretch, Stretches};
 
 /// Which entries a search found.
 #[derive(Debug, PartialEq, Eq)]
@@ -25,11 +29,15 @@ const DENSE: usize = 4;
 /// An index that grows with its segment.
 #[derive(Default)]
 pub(super) struct GrowingIndex {
+    /// Where each record begins.
     offsets: Vec<u32>,
+    stretches: Stretches,
+    entries: u32,
     terms: HashMap<u64, Chain, BuildHasherDefault<Already>>,
     items: Vec<Item>,
     keyed: Vec<u32>,
     places: Places,
+    presence_records: u32,
 }
 
 /// The entries of one term, newest first.
@@ -49,13 +57,29 @@ struct Item {
 const NONE: u32 = u32::MAX;
 
 impl GrowingIndex {
-    /// Adds the next entry, which begins at `offset`. One without a hash is a place of presence: each publication has a topic.
+    /// Adds the entries of the next record, which begins at `offset`.
+    pub(super) fn push_record(&mut self, offset: u32, entry: &Entry<'_>, hasher: &TermHasher) {
+        if entry.count() > 1 {
+            return self.push_places(offset, entry.count());
+        }
+        let terms = entry.topics().map(Term::Topic).chain(entry.id.map(Term::Id));
+        self.push(offset, terms.map(|term| hasher.hash(term)), entry.key.is_some());
+    }
+
+    /// Adds the next entry, which has a record of its own that begins at `offset`. One without a hash is a place of presence: each
+    /// publication has a topic.
     pub(super) fn push(&mut self, offset: u32, hashes: impl IntoIterator<Item = u64>, keyed: bool) {
-        let number = self.entries();
+        let number = self.entries;
+        let mut hashes = hashes.into_iter().peekable();
+        if keyed {
+            self.keyed.push(number);
+        }
+        if hashes.peek().is_none() {
+            return self.push_places(offset, 1);
+        }
         self.offsets.push(offset);
-        let mut is_presence = offset != LOST;
+        self.entries += 1;
         for hash in hashes {
-            is_presence = false;
             let item = u32::try_from(self.items.len()).unwrap_or(NONE);
             let chain = self.terms.entry(hash).or_insert(Chain { newest: NONE, length: 0 });
             // Two topics of one entry may have one hash.
@@ -65,25 +89,62 @@ impl GrowingIndex {
             self.items.push(Item { number, before: chain.newest });
             *chain = Chain { newest: item, length: chain.length + 1 };
         }
-        if keyed {
-            self.keyed.push(number);
+    }
+
+    /// Adds `count` places of presence whose record begins at `offset`, or entries that are [`LOST`]: a record of their own, or more of
+    /// the newest one if that begins there.
+    pub(super) fn push_places(&mut self, offset: u32, count: u32) {
+        let Some(others) = count.checked_sub(1) else { return };
+        let first = self.entries;
+        let begins = self.offsets.last() != Some(&offset);
+        if begins {
+            self.offsets.push(offset);
+            self.presence_records += u32::from(offset != LOST);
         }
-        if is_presence {
-            self.places.push(number);
+        let record = self.records() - 1;
+        match (begins, others) {
+            (true, 0) => {}
+            (true, more) => self.stretches.extend(record, first, more),
+            (false, _) => self.stretches.extend(record, first - 1, count),
+        }
+        self.entries += count;
+        if offset != LOST {
+            self.places.push(first, count);
         }
     }
 
     pub(super) fn entries(&self) -> u32 {
+        self.entries
+    }
+
+    /// How many records the entries have.
+    pub(super) fn records(&self) -> u32 {
         u32::try_from(self.offsets.len()).unwrap_or(NONE)
     }
 
-    /// Where an entry begins in the segment.
-    pub(super) fn offset(&self, number: u32) -> Option<u32> {
-        self.offsets.get(number as usize).copied()
+    /// How many of the records are of presence.
+    pub(super) fn presence_records(&self) -> u32 {
+        self.presence_records
     }
 
+    /// Where the record of an entry begins in the segment.
+    pub(super) fn offset(&self, number: u32) -> Option<u32> {
+        let record = (number < self.entries).then(|| self.stretches.record_of(number))?;
+        self.offsets.get(record as usize).copied()
+    }
+
+    /// The entries that have the same record as an entry.
+    pub(super) fn entries_with(&self, number: u32) -> Range<u32> {
+        Stretch::entries_with(self.stretches.last_before(number), number)
+    }
+
+    /// Where each record begins.
     pub(super) fn offsets(&self) -> &[u32] {
         &self.offsets
+    }
+
+    pub(super) fn stretches(&self) -> &Stretches {
+        &self.stretches
     }
 
     /// The entries with an idempotency key.
@@ -232,6 +293,30 @@ mod tests {
         assert_eq!(through, 204_700);
         assert_eq!(numbers.len(), HITS_MAX + 1);
         assert_eq!(numbers.last(), Some(&204_700));
+    }
+
+    #[test]
+    fn what_begins_where_the_entry_before_does_takes_no_room() {
+        let mut index = GrowingIndex::default();
+        index.push(40, [1], false);
+        index.push_places(90, 1_000_000);
+        index.push_places(90, 1);
+        index.push(150, [2], true);
+        index.push_places(LOST, 3);
+        index.push_places(200, 1);
+        let numbers = [0, 1, 1_000_001, 1_000_002, 1_000_003, 1_000_005, 1_000_006, 1_000_007];
+        let offsets = numbers.map(|number| index.offset(number));
+        assert_eq!(
+            offsets,
+            [Some(40), Some(90), Some(90), Some(150), Some(LOST), Some(LOST), Some(200), None]
+        );
+        assert_eq!((index.offsets().len(), index.stretches().all().len()), (5, 2));
+        assert_eq!((index.entries(), index.keyed()), (1_000_007, &[1_000_002][..]));
+        assert_eq!((index.places().count(), index.presence_records()), (1_000_002, 2));
+        assert_eq!(
+            index.hits(&[2], 500, 1_000_007),
+            Hits::These { numbers: vec![1_000_002], through: 1_000_006 }
+        );
     }
 
     #[test]

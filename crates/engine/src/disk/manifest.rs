@@ -12,7 +12,7 @@ use super::error::OpenError;
 use super::file;
 
 /// The number of the format that is written.
-pub(super) const FORMAT: u16 = 2;
+pub(super) const FORMAT: u16 = 3;
 /// Those that are read.
 pub(super) const FORMATS: RangeInclusive<u16> = 1..=FORMAT;
 const TITLE: &str = "fanfare log";
@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn a_newer_format_is_told_as_such() {
-        let error = Manifest::parse(Path::new("log"), b"fanfare log\nformat 3\nwhatever\n").err();
-        assert!(matches!(error, Some(OpenError::NewerFormat { format: 3, .. })));
+        let error = Manifest::parse(Path::new("log"), b"fanfare log\nformat 4\nwhatever\n").err();
+        assert!(matches!(error, Some(OpenError::NewerFormat { format: 4, .. })));
     }
 }

@@ -13,8 +13,10 @@ mod hash;
 mod housekeeping;
 mod index;
 mod index_file;
+mod index_search;
 mod manifest;
 mod open;
+mod opened;
 mod options;
 mod places;
 mod queue;
@@ -22,9 +24,12 @@ mod reading;
 mod record;
 mod recovery;
 mod retention;
+mod run;
 mod salvage;
 mod segment;
 mod state;
+mod stretches;
+mod writer;
 
 use std::fmt;
 use std::fs::File;
@@ -50,7 +55,9 @@ use clerks::Clerks;
 use committer::Committer;
 use group::Request;
 use hash::Term;
+use index_file::Outline;
 use queue::{Queue, Refused};
+use record::PLACE_BYTES;
 use state::Shared;
 
 /// A log in a folder, that survives the process and the loss of power.
@@ -169,12 +176,13 @@ impl DiskEngine {
         request: Request,
         promised: Promised<group::Answer>,
     ) -> Answer<'static, Result<Appended, AppendError>> {
+        let payload = request.payload.as_ref().map_or(0, Vec::len);
         let frame = match &request.content {
             Content::Presence(submission) => submission.draft.frame_without_id().len(),
             // It is held as long as its entry, and about as large.
-            _ => request.payload.len(),
+            _ => payload,
         };
-        let bytes = request.payload.len() + frame + 256;
+        let bytes = payload + frame + 256;
         match self.queue.put(request, bytes) {
             Ok(()) => {}
             Err(Refused::Full(_)) => return refused(DiskFault::Busy),
@@ -197,10 +205,8 @@ impl DiskEngine {
     fn warm_from(&self) -> Position {
         let state = self.shared.lock();
         let (tail, sealed) = (&state.tail, state.sealed.back());
-        let entries =
-            u64::from(tail.index.entries()) + sealed.map_or(0, |sealed| u64::from(sealed.outline.entries));
-        let bytes = tail.end + sealed.map_or(0, |sealed| sealed.outline.segment_bytes);
-        let fitting = entries.saturating_mul(WARM_BYTES_MAX) / bytes.max(1);
+        let outlines = [Some(tail.outline()), sealed.map(|sealed| sealed.outline)];
+        let fitting = warm_entries(outlines.into_iter().flatten());
         let (oldest, next) = (state.oldest, state.next());
         drop(state);
         let wanted = self.shared.oldest_of(self.warm_events).unwrap_or(oldest);
@@ -221,6 +227,17 @@ impl DiskEngine {
 
 /// How many bytes are told to a hub that starts.
 const WARM_BYTES_MAX: u64 = 32 * 1024 * 1024;
+
+/// How many of the newest entries have about so many bytes, where they are as long as those of some segments.
+fn warm_entries(segments: impl Iterator<Item = Outline>) -> u64 {
+    let (mut entries, mut bytes) = (0_u64, 1);
+    for segment in segments {
+        entries += u64::from(segment.entries);
+        // Each place of presence is told by itself, also one that takes no room in the file.
+        bytes += segment.segment_bytes + PLACE_BYTES as u64 * u64::from(segment.presence);
+    }
+    entries.saturating_mul(WARM_BYTES_MAX) / bytes
+}
 
 impl Engine for DiskEngine {
     fn follow(&self, follower: Arc<dyn Follower>) -> Result<(), EngineFault> {
@@ -272,15 +289,14 @@ impl Engine for DiskEngine {
         });
         let content = Content::Publication(submission);
         let (promise, promised) = promise();
-        self.hand_in(Request { content, key, payload, hashes, promise }, promised)
+        self.hand_in(Request { content, key, payload: Some(payload), hashes, promise }, promised)
     }
 
     /// What it says goes to the hub, and only its place to the disk: after a restart it would be about nobody.
     fn announce(&self, presence: Option<Submission>) -> Answer<'static, Result<Appended, AppendError>> {
         let content = presence.map_or(Content::Forgotten, Content::Presence);
-        let (payload, hashes) = (record::presence_payload(), Vec::new());
         let (promise, promised) = promise();
-        self.hand_in(Request { content, key: None, payload, hashes, promise }, promised)
+        self.hand_in(Request { content, key: None, payload: None, hashes: Vec::new(), promise }, promised)
     }
 
     fn bounds(&self) -> Answer<'_, Result<Bounds, EngineFault>> {
@@ -320,5 +336,31 @@ impl Drop for DiskEngine {
 impl fmt::Debug for DiskEngine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DiskEngine").field("folder", &self.shared.folder).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Goal: a start takes no longer the more presence there was, however little room that takes.
+    #[test]
+    fn a_hub_that_starts_is_told_of_no_more_presence_than_would_fit_one_by_one() {
+        let segment = |entries: u32, presence: u32, segment_bytes: u64| Outline {
+            epoch: 1,
+            first: 1,
+            segment_bytes,
+            newest_at: 0,
+            newest_check: Check::START,
+            entries,
+            presence,
+            records: 1_000,
+            presence_records: 0,
+        };
+        let told = |segments: &[Outline]| warm_entries(segments.iter().copied());
+        assert_eq!(told(&[segment(100_000, 0, 100_000_000)]), 33_554);
+        let flood = segment(1 << 30, 1 << 30, 100_000);
+        assert!((900_000..960_000).contains(&told(&[flood])));
+        assert!((900_000..960_000).contains(&told(&[segment(100_000, 0, 30_000_000), flood])));
     }
 }

@@ -69,7 +69,7 @@ impl DiskOptions {
     /// How many bytes of the disk segments and indexes may take. Default 1 GiB.
     ///
     /// Dropped are whole segments of at most a sixteenth of it, so at least fifteen sixteenths are kept. Places of presence may take a
-    /// tenth besides. Never less than 2 MiB.
+    /// tenth besides; what is committed together takes as much as one of them, so a flood does not fill that. Never less than 2 MiB.
     pub fn history_bytes(mut self, bytes: u64) -> Self {
         self.bytes = bytes;
         self

@@ -4,7 +4,7 @@
 //! behind it.
 
 use std::collections::HashSet;
-use std::fs::File;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
@@ -13,106 +13,19 @@ use fanfare_hub::engine::{Batch, EngineFault, Logged, ReadError, ReadRequest};
 use fanfare_hub::{Check, IdempotencyKey, Position, Topic};
 use fanfare_wire::EventId;
 
-use super::checksum::Checksum;
 use super::error::DiskFault;
-use super::hash::{Term, TermHasher};
+use super::hash::Term;
 use super::index::Hits;
+use super::opened::{Open, Place};
 use super::record::{self, Entry, NoEntry};
 use super::salvage::LOST;
 use super::segment;
-use super::state::{Lookup, Sealed, Shared, State};
+use super::state::Shared;
 
 /// How many segments one request goes through before others have their turn.
 const SEGMENTS_MAX: usize = 64;
-/// How many bytes are read for one entry before its length is known.
-const ENTRY_GUESS_BYTES: usize = 1_024;
 /// How many entries of one id are looked at.
 const SAME_ID_MAX: usize = 64;
-
-/// One segment as it is read: entries `from..to` by position are durable and can be asked for.
-struct Open {
-    file: Arc<File>,
-    checksum: Checksum,
-    first: Position,
-    next: Position,
-    end: u64,
-    place: Place,
-}
-
-enum Place {
-    Sealed(Lookup),
-    /// The newest segment, whose index is under the lock.
-    Tail,
-}
-
-impl Open {
-    fn tail(state: &State, hasher: &TermHasher) -> Self {
-        let tail = &state.tail;
-        Self {
-            file: tail.file.clone(),
-            checksum: hasher.checksum(tail.header.format),
-            first: tail.header.first,
-            next: tail.next(),
-            end: tail.end,
-            place: Place::Tail,
-        }
-    }
-
-    fn sealed(sealed: &Sealed, hasher: &TermHasher) -> Result<Self, DiskFault> {
-        let lookup = sealed.lookup(hasher)?;
-        Ok(Self {
-            file: Arc::new(File::open(&sealed.path).map_err(DiskFault::unreadable)?),
-            checksum: sealed.checksum,
-            first: sealed.outline.first,
-            next: sealed.next(),
-            end: sealed.outline.segment_bytes,
-            place: Place::Sealed(lookup),
-        })
-    }
-
-    /// The number of a position in this segment.
-    fn number(&self, position: Position) -> u32 {
-        u32::try_from(position - self.first).unwrap_or(u32::MAX)
-    }
-
-    fn position(&self, number: u32) -> Position {
-        self.first + Position::from(number)
-    }
-
-    /// Reads one entry and takes something from it.
-    ///
-    /// # Errors
-    /// It is damaged, or cannot be read.
-    fn entry<T>(&self, number: u32, offset: u32, take: impl FnOnce(&Entry<'_>) -> T) -> Result<T, DiskFault> {
-        let position = self.position(number);
-        let damaged = DiskFault::DamagedEntry { position };
-        if offset == LOST {
-            return Err(damaged);
-        }
-        let bytes = segment::read_piece(&self.file, u64::from(offset), self.end, ENTRY_GUESS_BYTES)
-            .map_err(DiskFault::unreadable)?;
-        match record::entry(self.checksum, &bytes) {
-            Ok(entry) if entry.position == position => Ok(take(&entry)),
-            _ => Err(damaged),
-        }
-    }
-
-    /// The first of `places` that is kept and has a publisher's id.
-    fn first_with_id(
-        &self,
-        places: &[(u32, u32)],
-        id: &str,
-        oldest: Position,
-    ) -> Result<Option<Position>, DiskFault> {
-        for &(number, offset) in places {
-            let position = self.position(number);
-            if position >= oldest && self.entry(number, offset, |entry| entry.id == Some(id))? {
-                return Ok(Some(position));
-            }
-        }
-        Ok(None)
-    }
-}
 
 /// What was found about the entries asked for.
 enum Found {
@@ -164,7 +77,7 @@ impl Shared {
             let to = before.min(open.next);
             let read = match self.find_in(&open, hashes.as_deref(), from, to).map_err(fault)? {
                 Found::Most if from == request.after + 1 => {
-                    match self.read_run(&open, from, to, bytes_left) {
+                    match self.read_stretch(&open, from, to, bytes_left) {
                         Ok(Stretch { entries, through }) => return Ok(Batch { entries, through, all: true }),
                         Err(error) => Err(error),
                     }
@@ -186,7 +99,8 @@ impl Shared {
                 }
                 Err(DiskFault::DamagedEntry { position }) => {
                     self.tally.damaged.fetch_add(1, Ordering::Relaxed);
-                    return trimmed(entries, position, position + 1);
+                    let behind = self.positions_with(position).end.min(before);
+                    return trimmed(entries, position, behind);
                 }
                 Err(error) => return Err(fault(error)),
             }
@@ -232,7 +146,7 @@ impl Shared {
             };
             let Place::Sealed(lookup) = &open.place else { continue };
             let numbers = lookup.earliest(hash, SAME_ID_MAX).map_err(DiskFault::unreadable)?;
-            let places = self.places(&open, numbers)?;
+            let places = self.offsets_in(&open, numbers)?;
             if let Some(found) = open.first_with_id(&places, id, oldest)? {
                 return Ok(Looked::Everywhere(Some(found)));
             }
@@ -259,6 +173,22 @@ impl Shared {
     /// When the entry at a position was appended, in microseconds, if it can be read.
     pub(super) fn time_of(&self, position: Position) -> Option<u64> {
         self.one(position, |entry| entry.at)
+    }
+
+    /// The positions that have one record with a position: what can be read of one of them can be of all, or nothing.
+    pub(super) fn positions_with(&self, position: Position) -> Range<Position> {
+        let alone = position..position + 1;
+        let Ok(open) = self.open_at(position) else { return alone };
+        let number = open.number(position);
+        let numbers = match &open.place {
+            Place::Sealed(lookup) => lookup.entries_with(number).ok(),
+            Place::Tail => {
+                let state = self.lock();
+                // One that was sealed in between was in the newest segment, where nothing is damaged.
+                (state.tail.header.first == open.first).then(|| state.tail.index.entries_with(number))
+            }
+        };
+        numbers.map_or(alone, |numbers| open.position(numbers.start)..open.position(numbers.end))
     }
 
     /// The entry at a position with its idempotency key, if it has one and can be read.
@@ -289,24 +219,30 @@ impl Shared {
         Open::sealed(&sealed, &self.hasher)
     }
 
-    /// Where an entry of a segment begins.
-    fn offset_in(&self, open: &Open, number: u32) -> Result<u32, DiskFault> {
-        if let Place::Sealed(lookup) = &open.place {
-            return lookup.offset(number).map_err(DiskFault::unreadable);
-        }
-        let state = self.lock();
-        if state.tail.header.first == open.first {
-            return state.tail.index.offset(number).ok_or(DiskFault::Gone);
-        }
-        // It was sealed in between.
-        let sealed = state.sealed_at(open.first).cloned().ok_or(DiskFault::Gone)?;
-        drop(state);
-        sealed.lookup(&self.hasher)?.offset(number).map_err(DiskFault::unreadable)
+    /// Where the records of entries of a segment begin, beside their numbers.
+    fn offsets_in(&self, open: &Open, numbers: Vec<u32>) -> Result<Vec<(u32, u32)>, DiskFault> {
+        let found = match &open.place {
+            Place::Sealed(lookup) => lookup.offsets(&numbers),
+            Place::Tail => {
+                let state = self.lock();
+                if state.tail.header.first == open.first {
+                    let index = &state.tail.index;
+                    let offset = |number| Some((number, index.offset(number)?));
+                    return numbers.into_iter().map(offset).collect::<Option<_>>().ok_or(DiskFault::Gone);
+                }
+                // It was sealed in between.
+                let sealed = state.sealed_at(open.first).cloned().ok_or(DiskFault::Gone)?;
+                drop(state);
+                sealed.lookup(&self.hasher)?.offsets(&numbers)
+            }
+        };
+        Ok(numbers.iter().copied().zip(found.map_err(DiskFault::unreadable)?).collect())
     }
 
-    /// Where entries of a segment begin, beside their numbers.
-    fn places(&self, open: &Open, numbers: Vec<u32>) -> Result<Vec<(u32, u32)>, DiskFault> {
-        numbers.into_iter().map(|number| Ok((number, self.offset_in(open, number)?))).collect()
+    /// Where the record of an entry of a segment begins.
+    fn offset_in(&self, open: &Open, number: u32) -> Result<u32, DiskFault> {
+        let found = self.offsets_in(open, vec![number])?;
+        found.first().map(|&(_, offset)| offset).ok_or(DiskFault::Gone)
     }
 
     /// Finds what is to be read of a segment from one position up to, and without, another.
@@ -330,7 +266,7 @@ impl Shared {
                 }
             };
             if let Some(Hits::These { numbers, through }) = hits {
-                let entries = self.places(open, numbers)?;
+                let entries = self.offsets_in(open, numbers)?;
                 return Ok(Found::These { entries, through: open.position(through) });
             }
         }
@@ -338,42 +274,62 @@ impl Shared {
     }
 
     /// Reads everything from one position up to, and without, another, as far as the bytes last.
-    fn read_run(
+    fn read_stretch(
         &self,
         open: &Open,
         from: Position,
         to: Position,
         bytes_max: usize,
     ) -> Result<Stretch, DiskFault> {
-        let mut entries = Vec::new();
+        let mut read = Piece { entries: Vec::new(), bytes_left: bytes_max };
         let mut next = from;
-        let mut bytes_left = bytes_max;
-        while next < to && (bytes_left > 0 || entries.is_empty()) {
+        while next < to && !read.is_full() {
             let offset = self.offset_in(open, open.number(next))?;
-            let piece = match offset {
+            let bytes = match offset {
                 LOST => Vec::new(),
-                _ => segment::read_piece(&open.file, u64::from(offset), open.end, bytes_left)
+                _ => segment::read_piece(&open.file, u64::from(offset), open.end, read.bytes_left)
                     .map_err(DiskFault::unreadable)?,
             };
             let begins = next;
-            let mut rest = segment::behind_group_header(&piece);
-            while next < to {
-                match record::entry(open.checksum, rest) {
-                    Ok(entry) if entry.position == next => {
-                        entries.push(logged(&entry).ok_or(DiskFault::DamagedEntry { position: next })?);
-                        bytes_left = bytes_left.saturating_sub(entry.bytes);
-                        rest = segment::behind_group_header(&rest[entry.bytes..]);
-                        next += 1;
-                    }
+            let mut rest = segment::behind_group_header(&bytes);
+            while next < to && !read.is_full() {
+                let first = match record::entry(open.checksum, rest) {
+                    Ok(first) if first.positions().contains(&next) => first,
                     // The next piece begins with it.
                     Err(NoEntry::Longer(_)) if next > begins => break,
-                    _ if entries.is_empty() => return Err(DiskFault::DamagedEntry { position: next }),
+                    _ if read.entries.is_empty() => return Err(DiskFault::DamagedEntry { position: next }),
                     // What is whole goes out first; the next request begins with what is damaged.
-                    _ => return Ok(Stretch { entries, through: next - 1 }),
+                    _ => return Ok(Stretch { entries: read.entries, through: next - 1 }),
+                };
+                // A run may have more entries than there is room for.
+                while let Some(entry) = first.standing_at(next).filter(|_| next < to && !read.is_full()) {
+                    read.push(&entry)?;
+                    next += 1;
                 }
+                rest = segment::behind_group_header(&rest[first.bytes..]);
             }
         }
-        Ok(Stretch { entries, through: next - 1 })
+        Ok(Stretch { entries: read.entries, through: next - 1 })
+    }
+}
+
+/// Entries that are handed out together, and for how many bytes of others there is room.
+struct Piece {
+    entries: Vec<Logged>,
+    bytes_left: usize,
+}
+
+impl Piece {
+    /// Whether there is room for none, as there is for one at least.
+    fn is_full(&self) -> bool {
+        self.bytes_left == 0 && !self.entries.is_empty()
+    }
+
+    fn push(&mut self, entry: &Entry<'_>) -> Result<(), DiskFault> {
+        let position = entry.position;
+        self.entries.push(logged(entry).ok_or(DiskFault::DamagedEntry { position })?);
+        self.bytes_left = self.bytes_left.saturating_sub(entry.bytes);
+        Ok(())
     }
 }
 

@@ -1,131 +1,44 @@
-//! Entries and groups as bytes, and back.
+//! Records, of an entry or of a run of presence, and the groups that they stand in: what is in their bytes.
 //!
-//! It knows no file. What is where stands in `docs/log-format.md`; whatever does not have that form is invalid, never half read.
+//! It knows no file; who puts a group together is [`writer`](super::writer). What is where stands in `docs/log-format.md`; whatever does not have that form is invalid, never half read.
+
+use std::ops::Range;
 
 use fanfare_hub::engine::Content;
-use fanfare_hub::{Check, IdempotencyKey, Position, Submission, Topic};
-use fanfare_wire::{Draft, EventId};
+use fanfare_hub::{Check, IdempotencyKey, Position, Submission};
 
 use super::checksum::Checksum;
+use super::run::Run;
+use crate::payload::{self, NoPayload, Payload};
 
-/// What a group begins with; larger than any entry's length.
+/// What a group begins with; larger than any record's length.
 pub(super) const GROUP_MARK: u32 = 0x4752_4F55;
 pub(super) const GROUP_HEADER_BYTES: usize = 32;
-/// The longest entry, behind its CRC.
-pub(super) const ENTRY_BYTES_MAX: usize = 1 << 30;
+/// The longest record, behind its CRC.
+pub(super) const RECORD_BYTES_MAX: usize = 1 << 30;
 /// Length and CRC.
-const ENTRY_PREFIX_BYTES: usize = 8;
+pub(super) const RECORD_PREFIX_BYTES: usize = 8;
 /// What is added when an entry is committed: length, CRC, position, time, check.
-pub(super) const ENTRY_STAMP_BYTES: usize = ENTRY_PREFIX_BYTES + 8 + 8 + 5;
+pub(super) const RECORD_STAMP_BYTES: usize = RECORD_PREFIX_BYTES + 8 + 8 + 5;
 
-/// The shortest entry: one without a topic and without an event.
-pub(super) const ENTRY_BYTES_MIN: usize = ENTRY_STAMP_BYTES + 6;
-
-const KIND_PUBLICATION: u8 = 0;
+/// The record of one entry of presence: the shortest there is.
+pub(super) const PLACE_BYTES: usize = RECORD_STAMP_BYTES + PLACE_PAYLOAD.len();
 /// That a subscriber came or went: only its place is kept.
 const KIND_PRESENCE: u8 = 1;
-const PRIVATE: u8 = 1;
-const HAS_ID: u8 = 2;
-const HAS_KEY: u8 = 4;
-
-/// How long an id of the hub's own is, for which room is left in front of a frame.
-const HUB_ID_BYTES: usize = 24;
+/// That many did, one after the other.
+pub(super) const KIND_RUN: u8 = 2;
 
 /// Encodes all of an entry that its publisher's thread knows; `None` if a text in it is longer than the format has room for.
 pub(super) fn payload(submission: &Submission, key: Option<&IdempotencyKey>) -> Option<Vec<u8>> {
-    let frame = submission.draft.frame_without_id();
-    let topics = submission.topics.iter().map(|topic| 2 + topic.as_str().len()).sum::<usize>();
-    let mut out = Vec::with_capacity(6 + topics + 2 * (2 + 512) + frame.len());
-    out.push(KIND_PUBLICATION);
-    let flag = |is_set: bool, flag: u8| if is_set { flag } else { 0 };
-    out.push(
-        flag(submission.private, PRIVATE)
-            | flag(submission.chosen_id.is_some(), HAS_ID)
-            | flag(key.is_some(), HAS_KEY),
-    );
-    // A topic has one byte at least, so there are fewer topics than bytes in the largest entry.
-    out.extend_from_slice(&u32::try_from(submission.topics.len()).unwrap_or(u32::MAX).to_le_bytes());
-    for topic in &*submission.topics {
-        push_text(&mut out, topic.as_str())?;
-    }
-    if let Some(id) = &submission.chosen_id {
-        push_text(&mut out, id.as_str())?;
-    }
-    if let Some(key) = key {
-        push_text(&mut out, key.as_str())?;
-    }
-    out.extend_from_slice(frame);
+    let mut out = Vec::new();
+    payload::write(&mut out, submission, key)?;
     Some(out)
 }
 
-/// All that is stored of an entry of presence, whatever it said: no flags, no topics, no event.
-pub(super) fn presence_payload() -> Vec<u8> {
-    vec![KIND_PRESENCE, 0, 0, 0, 0, 0]
-}
+/// All that is stored of one entry of presence, whatever it said: no flags, no topics, no event.
+pub(super) const PLACE_PAYLOAD: [u8; 6] = [KIND_PRESENCE, 0, 0, 0, 0, 0];
 
-fn push_text(out: &mut Vec<u8>, text: &str) -> Option<()> {
-    out.extend_from_slice(&u16::try_from(text.len()).ok()?.to_le_bytes());
-    out.extend_from_slice(text.as_bytes());
-    Some(())
-}
-
-/// A group that is being put together.
-pub(super) struct GroupWriter {
-    checksum: Checksum,
-    bytes: Vec<u8>,
-    first: Position,
-    entries: u32,
-}
-
-impl GroupWriter {
-    /// Begins a group; `bytes` is room from another one.
-    pub(super) fn begin(checksum: Checksum, mut bytes: Vec<u8>, first: Position) -> Self {
-        bytes.clear();
-        bytes.resize(GROUP_HEADER_BYTES, 0);
-        Self { checksum, bytes, first, entries: 0 }
-    }
-
-    /// Adds an entry; returns where in the group it begins.
-    pub(super) fn push(&mut self, at: u64, check: Check, payload: &[u8]) -> usize {
-        let begins = self.bytes.len();
-        let length = ENTRY_STAMP_BYTES - ENTRY_PREFIX_BYTES + payload.len();
-        let position = self.first + Position::from(self.entries);
-        self.bytes.extend_from_slice(&u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes());
-        self.bytes.extend_from_slice(&[0; 4]);
-        self.bytes.extend_from_slice(&position.to_le_bytes());
-        self.bytes.extend_from_slice(&at.to_le_bytes());
-        self.bytes.extend_from_slice(&check.bits().to_le_bytes()[..5]);
-        self.bytes.extend_from_slice(payload);
-        let crc = self.checksum.of([&self.bytes[begins + ENTRY_PREFIX_BYTES..]]);
-        self.bytes[begins + 4..begins + ENTRY_PREFIX_BYTES].copy_from_slice(&crc.to_le_bytes());
-        self.entries += 1;
-        begins
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.bytes.len()
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.entries == 0
-    }
-
-    /// Writes the header. `synced` is how long the file was when it was synced last.
-    pub(super) fn finish(mut self, synced: u64) -> Vec<u8> {
-        let body = u32::try_from(self.bytes.len() - GROUP_HEADER_BYTES).unwrap_or(u32::MAX);
-        let header = &mut self.bytes[..GROUP_HEADER_BYTES];
-        header[0..4].copy_from_slice(&GROUP_MARK.to_le_bytes());
-        header[4..8].copy_from_slice(&body.to_le_bytes());
-        header[8..12].copy_from_slice(&self.entries.to_le_bytes());
-        header[16..24].copy_from_slice(&self.first.to_le_bytes());
-        header[24..32].copy_from_slice(&synced.to_le_bytes());
-        let crc = group_crc(self.checksum, &self.bytes);
-        self.bytes[12..16].copy_from_slice(&crc.to_le_bytes());
-        self.bytes
-    }
-}
-
-fn group_crc(checksum: Checksum, group: &[u8]) -> u32 {
+pub(super) fn group_crc(checksum: Checksum, group: &[u8]) -> u32 {
     checksum.of([&group[..12], &group[16..]])
 }
 
@@ -133,6 +46,7 @@ fn group_crc(checksum: Checksum, group: &[u8]) -> u32 {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Group {
     pub(super) first: Position,
+    /// How many entries its records have.
     pub(super) entries: u32,
     /// How long the file was when it was synced last before this group was written.
     pub(super) synced: u64,
@@ -164,24 +78,22 @@ pub(super) fn next_mark(bytes: &[u8], from: usize) -> Option<usize> {
     Some(from + found)
 }
 
-/// An entry that has not been copied out of what was read.
+/// An entry that has not been copied out of what was read; of a run, the first one.
 #[derive(Clone, Debug)]
 pub(super) struct Entry<'a> {
     pub(super) position: Position,
     /// Microseconds since 1970.
     pub(super) at: u64,
     pub(super) check: Check,
-    kind: u8,
-    private: bool,
-    topics: Topics<'a>,
     pub(super) id: Option<&'a str>,
     pub(super) key: Option<&'a str>,
-    frame: &'a [u8],
-    /// All of it, with length and CRC.
+    payload: Payload<'a>,
+    run: Option<Run>,
+    /// All of its record, with length and CRC; for one of a run's entries, as much as a record of its own would take.
     pub(super) bytes: usize,
 }
 
-/// What stands where an entry should.
+/// What stands where a record should.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NoEntry {
     /// It goes on behind what was read: with its length and CRC it has this many bytes.
@@ -192,21 +104,21 @@ pub(super) enum NoEntry {
     UnknownKind(u8),
 }
 
-/// How long the entry at the beginning of `bytes` says it is, with length and CRC.
-pub(super) fn entry_bytes(bytes: &[u8]) -> Option<usize> {
+/// How long the record at the beginning of `bytes` says it is, with length and CRC.
+pub(super) fn record_bytes(bytes: &[u8]) -> Option<usize> {
     let length = u32_at(bytes, 0)? as usize;
-    (length <= ENTRY_BYTES_MAX).then_some(ENTRY_PREFIX_BYTES + length)
+    (length <= RECORD_BYTES_MAX).then_some(RECORD_PREFIX_BYTES + length)
 }
 
-/// Reads the entry at the beginning of `bytes`.
+/// Reads the record at the beginning of `bytes`.
 pub(super) fn entry(checksum: Checksum, bytes: &[u8]) -> Result<Entry<'_>, NoEntry> {
     if bytes.len() < 4 {
-        return Err(NoEntry::Longer(ENTRY_PREFIX_BYTES));
+        return Err(NoEntry::Longer(RECORD_PREFIX_BYTES));
     }
-    let whole = entry_bytes(bytes).ok_or(NoEntry::Invalid)?;
+    let whole = record_bytes(bytes).ok_or(NoEntry::Invalid)?;
     let bytes = bytes.get(..whole).ok_or(NoEntry::Longer(whole))?;
     let crc = u32_at(bytes, 4).ok_or(NoEntry::Invalid)?;
-    if checksum.of([&bytes[ENTRY_PREFIX_BYTES..]]) != crc {
+    if checksum.of([&bytes[RECORD_PREFIX_BYTES..]]) != crc {
         return Err(NoEntry::Invalid);
     }
     fields(bytes).ok_or(NoEntry::Invalid)?
@@ -216,80 +128,58 @@ fn fields(bytes: &[u8]) -> Option<Result<Entry<'_>, NoEntry>> {
     let (position, at) = (u64_at(bytes, 8)?, u64_at(bytes, 16)?);
     let mut check = [0; 8];
     check[..5].copy_from_slice(bytes.get(24..29)?);
-    let (kind, flags) = (*bytes.get(29)?, *bytes.get(30)?);
-    if !matches!(kind, KIND_PUBLICATION | KIND_PRESENCE) || flags & !(PRIVATE | HAS_ID | HAS_KEY) != 0 {
-        return Some(Err(NoEntry::UnknownKind(kind)));
-    }
-    let count = u32_at(bytes, 31)?;
-    let mut rest = bytes.get(35..)?;
-    let topics = Topics { rest, count };
-    for _ in 0..count {
-        take_text(&mut rest)?;
-    }
-    let id = if flags & HAS_ID == 0 { None } else { Some(take_text(&mut rest)?) };
-    let key = if flags & HAS_KEY == 0 { None } else { Some(take_text(&mut rest)?) };
+    let payload = match Payload::read(bytes.get(29..)?, KIND_RUN) {
+        Ok(payload) => payload,
+        Err(NoPayload::Invalid) => return None,
+        Err(NoPayload::UnknownKind(kind)) => return Some(Err(NoEntry::UnknownKind(kind))),
+    };
+    let run = if payload.kind == KIND_RUN { Some(Run::read(position, bytes)?) } else { None };
     Some(Ok(Entry {
         position,
         at,
-        check: Check::from_random(u64::from_le_bytes(check)),
-        kind,
-        private: flags & PRIVATE != 0,
-        topics,
-        id,
-        key,
-        frame: rest,
+        check: run.map_or(Check::from_random(u64::from_le_bytes(check)), |run| run.seed.check(position)),
+        id: payload.id,
+        key: payload.key,
+        payload,
+        run,
         bytes: bytes.len(),
     }))
 }
 
-fn take_text<'a>(bytes: &mut &'a [u8]) -> Option<&'a str> {
-    let (length, rest) = bytes.split_first_chunk::<2>()?;
-    let length = usize::from(u16::from_le_bytes(*length));
-    let text = std::str::from_utf8(rest.get(..length)?).ok()?;
-    *bytes = &rest[length..];
-    Some(text)
-}
-
-/// The topics of an entry.
-#[derive(Clone, Debug)]
-struct Topics<'a> {
-    rest: &'a [u8],
-    count: u32,
-}
-
-impl<'a> Iterator for Topics<'a> {
-    type Item = &'a str;
-
-    fn next(&mut self) -> Option<&'a str> {
-        self.count = self.count.checked_sub(1)?;
-        take_text(&mut self.rest)
-    }
-}
-
 impl<'a> Entry<'a> {
     pub(super) fn topics(&self) -> impl Iterator<Item = &'a str> + use<'a> {
-        self.topics.clone()
+        self.payload.topics()
+    }
+
+    /// How many entries its record has: more than one if it is the first of a run.
+    pub(super) fn count(&self) -> u32 {
+        self.run.map_or(1, |run| run.count)
+    }
+
+    /// The positions of the entries of its record.
+    pub(super) fn positions(&self) -> Range<Position> {
+        self.position..self.position.saturating_add(self.count().into())
+    }
+
+    /// The check of the last entry of its record.
+    pub(super) fn last_check(&self) -> Check {
+        self.run.map_or(self.check, |run| run.seed.check(self.position + Position::from(run.count) - 1))
+    }
+
+    /// The entry of its record at a position, which need not be the first.
+    pub(super) fn standing_at(&self, position: Position) -> Option<Self> {
+        self.positions().contains(&position).then(|| match self.run {
+            Some(Run { seed, .. }) => {
+                let check = seed.check(position);
+                Self { position, check, run: None, bytes: PLACE_BYTES, ..self.clone() }
+            }
+            None => self.clone(),
+        })
     }
 
     /// Copies out what it holds; `None` if a text in it is none that the hub would have let in.
     pub(super) fn content(&self) -> Option<Content> {
-        if self.kind == KIND_PRESENCE {
-            return Some(Content::Forgotten);
-        }
-        self.submission().map(Content::Publication)
-    }
-
-    /// Copies the publication out; `None` if a text in it is none that the hub would have let in.
-    pub(super) fn submission(&self) -> Option<Submission> {
-        let topics = self.topics().map(Topic::parse_stored).collect::<Result<Vec<_>, _>>().ok()?;
-        let chosen_id = self.id.map(EventId::parse).transpose().ok()?;
-        let room = self.id.map_or(HUB_ID_BYTES, str::len);
-        Some(Submission {
-            topics: topics.into(),
-            private: self.private,
-            chosen_id,
-            draft: Draft::from_frame(self.frame, room),
-        })
+        self.payload.content()
     }
 }
 
@@ -303,10 +193,14 @@ pub(super) fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use fanfare_wire::Event;
+    use fanfare_hub::Topic;
+    use fanfare_wire::{Draft, Event, EventId};
     use proptest::prelude::*;
 
     use super::*;
+    use crate::disk::run::Seed;
+    use crate::disk::writer::GroupWriter;
+    use crate::payload::HUB_ID_BYTES;
 
     const KEYED: Checksum = Checksum::keyed(0x1234_5678);
 
@@ -327,10 +221,26 @@ mod tests {
 
     #[test]
     fn of_presence_only_the_place_is_stored() {
-        let bytes = written(&[presence_payload()]);
+        let bytes = written(&[PLACE_PAYLOAD.to_vec()]);
         let read = entry(KEYED, &bytes[GROUP_HEADER_BYTES..]).expect("an entry");
-        assert_eq!((read.position, read.check.bits(), read.bytes), (41, 77, 35));
+        assert_eq!((read.position, read.check.bits(), read.bytes, read.count()), (41, 77, 35, 1));
         assert!(matches!(read.content(), Some(Content::Forgotten)));
+    }
+
+    #[test]
+    fn each_entry_of_a_run_has_its_place_and_a_check_of_its_own() {
+        let seed = Seed([9; 16]);
+        let bytes = written(&[Run { count: 1_000_000, seed }.payload().to_vec()]);
+        let read = entry(KEYED, &bytes[GROUP_HEADER_BYTES..]).expect("a record");
+        assert_eq!((read.position, read.bytes, read.count()), (41, 55, 1_000_000));
+        for position in [41, 42, 500_000, 1_000_040] {
+            let entry = read.standing_at(position).expect("an entry");
+            assert_eq!((entry.position, entry.at, entry.count()), (position, 1_000, 1));
+            assert_eq!(entry.check, seed.check(position));
+            assert!(matches!(entry.content(), Some(Content::Forgotten)));
+        }
+        assert_eq!(read.last_check(), seed.check(1_000_040));
+        assert!(read.standing_at(40).is_none() && read.standing_at(1_000_041).is_none());
     }
 
     proptest! {
@@ -349,7 +259,7 @@ mod tests {
             let read = entry(KEYED, &bytes[GROUP_HEADER_BYTES..]).expect("an entry");
             prop_assert_eq!((read.position, read.at, read.check.bits()), (41, 1_000, 77));
             prop_assert_eq!(read.key, key.as_ref().map(IdempotencyKey::as_str));
-            let back = read.submission().expect("a publication");
+            let back = read.payload.submission().expect("a publication");
             prop_assert_eq!(&*back.topics, &*stored.topics);
             prop_assert_eq!(&back.chosen_id, &stored.chosen_id);
             prop_assert_eq!(back.private, private);
@@ -375,7 +285,7 @@ mod tests {
         fn whatever_bytes_are_read_nothing_panics(bytes: Vec<u8>) {
             let _ = group(Checksum::PLAIN, &bytes);
             if let Ok(entry) = entry(Checksum::PLAIN, &bytes) {
-                let _ = entry.submission();
+                let _ = entry.payload.submission();
             }
         }
 
@@ -386,7 +296,7 @@ mod tests {
             bytes.extend(crc32fast::hash(&body).to_le_bytes());
             bytes.extend(body);
             if let Ok(entry) = entry(Checksum::PLAIN, &bytes) {
-                let _ = entry.submission();
+                let _ = entry.payload.submission();
             }
         }
     }

@@ -13,7 +13,7 @@ use super::hash::TermHasher;
 use super::index::GrowingIndex;
 use super::index_file::Outline;
 use super::record::{self, Entry, GROUP_HEADER_BYTES, u32_at, u64_at};
-use super::segment::{ENTRIES_MAX, HEADER_BYTES, Header, hashes};
+use super::segment::{ENTRIES_MAX, HEADER_BYTES, Header};
 
 /// Where an entry begins that cannot be found.
 pub(super) const LOST: u32 = u32::MAX;
@@ -36,6 +36,8 @@ pub(super) fn all(
         newest_check: behind.check_before,
         entries: entries.ok_or_else(|| OpenError::Damaged { path: path.to_owned(), at: 0 })?,
         presence: 0,
+        records: 0,
+        presence_records: 0,
     };
     let checksum = hasher.checksum(header.format);
     let index = index(&outline, checksum, bytes, hasher);
@@ -43,6 +45,8 @@ pub(super) fn all(
     let newest = readable.find_map(|&offset| record::entry(checksum, bytes.get(offset as usize..)?).ok());
     outline.newest_at = newest.map_or(0, |newest| newest.at);
     outline.presence = index.places().count();
+    outline.records = index.records();
+    outline.presence_records = index.presence_records();
     Ok((outline, index))
 }
 
@@ -63,11 +67,16 @@ pub(super) fn index(
         let Some((begins, entry)) = search.next_entry(at, next..behind) else { break };
         let number = u32::try_from(entry.position - outline.first).ok();
         let Some((number, offset)) = number.zip(u32::try_from(begins).ok()) else { break };
-        (index.entries()..number).for_each(|_| index.push(LOST, [], false));
-        index.push(offset, hashes(&entry, hasher), entry.key.is_some());
+        index.push_places(LOST, number - index.entries());
+        // What begins behind it says that it does not go on for longer.
+        if entry.count() > outline.entries - number {
+            index.push_places(offset, outline.entries - number);
+        } else {
+            index.push_record(offset, &entry, hasher);
+        }
         at = begins + entry.bytes;
     }
-    (index.entries()..outline.entries).for_each(|_| index.push(LOST, [], false));
+    index.push_places(LOST, outline.entries - index.entries());
     index
 }
 
@@ -132,7 +141,8 @@ mod tests {
     use fanfare_hub::Check;
 
     use super::*;
-    use crate::disk::record::GroupWriter;
+    use crate::disk::run::{Run, Seed};
+    use crate::disk::writer::GroupWriter;
 
     const ENTRY: [u8; 7] = [0, 0, 0, 0, 0, 0, b'\n'];
 
@@ -159,16 +169,18 @@ mod tests {
             newest_check: Check::START,
             entries: u32::try_from(entries).expect("few"),
             presence: 0,
+            records: u32::try_from(entries).expect("few"),
+            presence_records: 0,
         }
     }
 
     /// The numbers of the entries that are found; they have to be where they are.
     fn found(bytes: &[u8], begins: &[usize]) -> Vec<usize> {
         let index = index(&outline(bytes, begins.len()), Checksum::PLAIN, bytes, &TermHasher::new([0; 16]));
-        assert_eq!(index.offsets().len(), begins.len());
-        let places = index.offsets().iter().zip(begins).enumerate();
-        let found = places.filter(|(_, (offset, _))| **offset != LOST);
-        found.map(|(number, (&offset, &begins))| (number, assert_eq!(offset as usize, begins)).0).collect()
+        assert_eq!(index.entries() as usize, begins.len());
+        let places = (0..).map_while(|number| index.offset(number)).zip(begins).enumerate();
+        let found = places.filter(|(_, (offset, _))| *offset != LOST);
+        found.map(|(number, (offset, &begins))| (number, assert_eq!(offset as usize, begins)).0).collect()
     }
 
     #[test]
@@ -193,6 +205,47 @@ mod tests {
             let expected: Vec<_> = (0..begins.len()).filter(|number| Some(*number) != lost).collect();
             assert_eq!(found(&bytes, &begins), expected, "bit {bit}");
         }
+    }
+
+    /// Goal: a run that is damaged is lost whole, takes no more room than a whole one, and hides nothing.
+    /// Method: two entries, a run of a million, one entry, a run of three; each byte is changed.
+    #[test]
+    fn a_turned_bit_in_a_run_costs_the_run_and_nothing_else() {
+        let mut bytes = segment(&[]).0;
+        let mut writer = GroupWriter::begin(Checksum::PLAIN, Vec::new(), 100);
+        let seed = Seed([3; 16]);
+        let mut begins = vec![writer.push(1, Check::START, &ENTRY), writer.push(1, Check::START, &ENTRY)];
+        begins.push(writer.push_run(1, Run { count: 1_000_000, seed }));
+        begins.push(writer.push(1, Check::START, &ENTRY));
+        begins.push(writer.push_run(1, Run { count: 3, seed }));
+        for begins in &mut begins {
+            *begins += bytes.len();
+        }
+        bytes.extend(writer.finish(0));
+        let firsts = [0, 1, 2, 1_000_002, 1_000_003, 1_000_006];
+        let outline = outline(&bytes, 1_000_006);
+        let hasher = TermHasher::new([0; 16]);
+        let ends: Vec<_> = begins[1..].iter().copied().chain([bytes.len()]).collect();
+        for at in begins[0]..bytes.len() {
+            let mut changed = bytes.clone();
+            changed[at] ^= 1 << (at % 8);
+            let index = index(&outline, Checksum::PLAIN, &changed, &hasher);
+            assert_eq!((index.entries(), index.offsets().len()), (1_000_006, 5), "byte {at}");
+            for record in 0..5 {
+                let is_lost = (begins[record]..ends[record]).contains(&at);
+                let expected = if is_lost { LOST as usize } else { begins[record] };
+                for number in [firsts[record], firsts[record + 1] - 1] {
+                    assert_eq!(
+                        index.offset(number),
+                        u32::try_from(expected).ok(),
+                        "byte {at}, entry {number}"
+                    );
+                }
+            }
+        }
+        // What begins behind a run says where that ends.
+        let index = index(&Outline { entries: 500, ..outline }, Checksum::PLAIN, &bytes, &hasher);
+        assert_eq!((index.entries(), index.offset(499)), (500, u32::try_from(begins[2]).ok()));
     }
 
     /// Goal: what a publisher put into an event is never handed out as an entry.
@@ -226,7 +279,9 @@ mod tests {
             |behind| all(Path::new("a.seg"), &header(100), &header(behind), &[0; HEADER_BYTES], &hasher);
         assert!(matches!(all(1 << 31), Err(OpenError::Damaged { .. })));
         assert!(matches!(all(50), Err(OpenError::Damaged { .. })));
-        assert_eq!(all(103).expect("three that are lost").1.offsets(), [LOST; 3]);
+        let (outline, index) = all(103).expect("three that are lost");
+        assert_eq!([0, 1, 2].map(|number| index.offset(number)), [Some(LOST); 3]);
+        assert_eq!((outline.entries, outline.records, index.offset(3)), (3, 1, None));
     }
 
     #[test]

@@ -12,20 +12,18 @@ use fanfare_hub::{Check, Position};
 use super::checksum::Checksum;
 use super::error::OpenError;
 use super::file;
-use super::hash::{Term, TermHasher};
+use super::hash::TermHasher;
 use super::index::GrowingIndex;
 use super::index_file::Outline;
 use super::manifest::{FORMAT, FORMATS};
-use super::record::{
-    self, ENTRY_BYTES_MIN, Entry, GROUP_HEADER_BYTES, GROUP_MARK, Group, NoEntry, u32_at, u64_at,
-};
+use super::record::{self, GROUP_HEADER_BYTES, GROUP_MARK, Group, NoEntry, u32_at, u64_at};
 
 const MAGIC: &[u8; 8] = b"fanfseg\n";
 pub(super) const HEADER_BYTES: usize = 40;
 /// How long a segment becomes at most: offsets in it have 32 bits.
 pub(super) const SEGMENT_BYTES_MAX: u64 = u32::MAX as u64 / 2;
-/// More entries than this are in none, whatever the files around it say.
-pub(super) const ENTRIES_MAX: u64 = SEGMENT_BYTES_MAX / ENTRY_BYTES_MIN as u64;
+/// How many entries a segment has at most: numbers of entries have 32 bits, and a run takes no more room the longer it is.
+pub(super) const ENTRIES_MAX: u64 = 1 << 30;
 /// Ids have no room for more.
 const POSITIONS: Range<Position> = 1..1 << 56;
 
@@ -108,6 +106,8 @@ impl Scan {
             newest_check: self.newest_check,
             entries: self.index.entries(),
             presence: self.index.places().count(),
+            records: self.index.records(),
+            presence_records: self.index.presence_records(),
         }
     }
 }
@@ -135,7 +135,8 @@ pub(super) fn scan(
     while let Some(group) = record::group(checksum, &bytes[at..]).filter(|group| group.first == next) {
         let damaged = |at: usize| OpenError::Damaged { path: path.to_owned(), at: at as u64 };
         let (mut from, end) = (at + GROUP_HEADER_BYTES, at + group.bytes);
-        for _ in 0..group.entries {
+        let mut left = group.entries;
+        while left > 0 {
             let entry = record::entry(checksum, &bytes[from..end]).map_err(|error| match error {
                 NoEntry::UnknownKind(_) => {
                     OpenError::NewerFormat { path: path.to_owned(), format: u32::from(FORMAT) + 1 }
@@ -143,9 +144,14 @@ pub(super) fn scan(
                 _ => damaged(from),
             })?;
             let offset = u32::try_from(from).map_err(|_| damaged(from))?;
-            scan.index.push(offset, hashes(&entry, hasher), entry.key.is_some());
+            let entries = u64::from(scan.index.entries()) + u64::from(entry.count());
+            left = left
+                .checked_sub(entry.count())
+                .filter(|_| entries <= ENTRIES_MAX)
+                .ok_or_else(|| damaged(from))?;
+            scan.index.push_record(offset, &entry, hasher);
             scan.newest_at = entry.at;
-            scan.newest_check = entry.check;
+            scan.newest_check = entry.last_check();
             from += entry.bytes;
         }
         next += Position::from(group.entries);
@@ -176,17 +182,12 @@ fn acknowledged_behind(checksum: Checksum, bytes: &[u8], place: usize, next: Pos
     false
 }
 
-pub(super) fn hashes<'a>(entry: &Entry<'a>, hasher: &'a TermHasher) -> impl Iterator<Item = u64> + use<'a> {
-    let terms = entry.topics().map(Term::Topic).chain(entry.id.map(Term::Id));
-    terms.map(|term| hasher.hash(term))
-}
-
-/// Reads about `bytes_max` bytes from the entry at `at` on, and at least that entry if it is whole; nothing from `end` on.
+/// Reads about `bytes_max` bytes from the record at `at` on, and at least that record if it is whole; nothing from `end` on.
 pub(super) fn read_piece(file: &File, at: u64, end: u64, bytes_max: usize) -> io::Result<Vec<u8>> {
     let left = usize::try_from(end.saturating_sub(at)).unwrap_or(usize::MAX);
     let mut bytes = vec![0; left.min(bytes_max.max(PIECE_BYTES_MIN))];
     file::read_exact_at(file, &mut bytes, at)?;
-    if let Some(whole) = record::entry_bytes(&bytes).filter(|whole| (bytes.len() + 1..=left).contains(whole))
+    if let Some(whole) = record::record_bytes(&bytes).filter(|whole| (bytes.len() + 1..=left).contains(whole))
     {
         bytes.resize(whole, 0);
         file::read_exact_at(file, &mut bytes, at)?;
@@ -208,7 +209,8 @@ pub(super) fn behind_group_header(bytes: &[u8]) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::disk::record::GroupWriter;
+    use crate::disk::run::{Run, Seed};
+    use crate::disk::writer::GroupWriter;
 
     const HEADER: Header = Header { format: FORMAT, epoch: 3, first: 10, check_before: Check::START };
 
@@ -239,11 +241,11 @@ mod tests {
     fn a_header_comes_back_and_a_newer_one_is_told() {
         assert_eq!(Header::parse(&HEADER.bytes()), Ok(HEADER));
         let mut newer = HEADER.bytes();
-        newer[8] = 3;
+        newer[8] = 4;
         assert_eq!(Header::parse(&newer), Err(NoHeader::Invalid));
         let crc = crc32fast::hash(&newer[..36]);
         newer[36..].copy_from_slice(&crc.to_le_bytes());
-        assert_eq!(Header::parse(&newer), Err(NoHeader::Newer(3)));
+        assert_eq!(Header::parse(&newer), Err(NoHeader::Newer(4)));
     }
 
     #[test]
@@ -277,6 +279,37 @@ mod tests {
         let mut last = whole.clone();
         last[three + 40] ^= 1;
         assert_eq!(scanned(&last).expect("nobody knows of the last group").index.entries(), 6);
+    }
+
+    /// A segment of one run for each group.
+    fn runs(counts: &[u32]) -> Vec<u8> {
+        let (mut bytes, mut next) = (HEADER.bytes().to_vec(), HEADER.first);
+        for count in counts {
+            let mut writer = GroupWriter::begin(hasher().checksum(FORMAT), Vec::new(), next);
+            writer.push_run(5, Run { count: *count, seed: Seed([7; 16]) });
+            bytes.extend(writer.finish(bytes.len() as u64));
+            next += Position::from(*count);
+        }
+        bytes
+    }
+
+    #[test]
+    fn a_run_has_as_many_entries_as_it_says_and_takes_no_more_room_for_them() {
+        let bytes = runs(&[3, 1 << 29]);
+        assert_eq!(bytes.len(), HEADER_BYTES + 2 * (GROUP_HEADER_BYTES + 55));
+        let scan = scanned(&bytes).expect("whole");
+        assert_eq!((scan.index.entries(), scan.index.offsets().len()), (3 + (1 << 29), 2));
+        assert_eq!(scan.newest_check, Seed([7; 16]).check(HEADER.first + 2 + (1 << 29)));
+        let outline = scan.outline(&HEADER);
+        assert_eq!((outline.presence, outline.records, outline.presence_records), (3 + (1 << 29), 2, 2));
+    }
+
+    /// Numbers of entries have room for no more.
+    #[test]
+    fn more_entries_than_a_segment_has_room_for_are_damage() {
+        assert!(scanned(&runs(&[1 << 29, 1 << 29])).is_ok());
+        assert!(matches!(scanned(&runs(&[1 << 29, 1 << 29, 2])), Err(OpenError::Damaged { .. })));
+        assert!(matches!(scanned(&runs(&[u32::MAX])), Err(OpenError::Damaged { .. })));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -19,12 +20,15 @@ use super::hash::TermHasher;
 use super::index::{GrowingIndex, Hits};
 use super::index_file::{self, Outline, Shape};
 use super::places::Places;
-use super::record::{ENTRY_BYTES_MIN, GROUP_HEADER_BYTES};
+use super::record::GROUP_HEADER_BYTES;
+use super::run::RUN_BYTES;
 use super::salvage;
 use super::segment::{self, Header};
 
-/// A place of presence in a group of its own, and what is counted for it in the index.
-const PLACE_BYTES: u64 = (ENTRY_BYTES_MIN + GROUP_HEADER_BYTES + 16) as u64;
+/// What a record takes in the index, about.
+const INDEXED_BYTES: u64 = 16;
+/// A run of presence in a group of its own: no record of presence takes more.
+const PRESENCE_BYTES: u64 = (RUN_BYTES + GROUP_HEADER_BYTES) as u64 + INDEXED_BYTES;
 
 /// What every thread of a log has a handle of.
 pub(super) struct Shared {
@@ -154,7 +158,7 @@ impl State {
     /// What of it places of presence take, at most.
     pub(super) fn presence_bytes(&self) -> u64 {
         let sealed = self.sealed.iter().map(|sealed| sealed.presence_bytes()).sum::<u64>();
-        sealed + PLACE_BYTES * u64::from(self.tail.index.places().count())
+        sealed + PRESENCE_BYTES * u64::from(self.tail.index.presence_records())
     }
 }
 
@@ -177,6 +181,8 @@ impl Tail {
             newest_check: self.newest_check,
             entries: self.index.entries(),
             presence: self.index.places().count(),
+            records: self.index.records(),
+            presence_records: self.index.presence_records(),
         }
     }
 }
@@ -231,13 +237,13 @@ impl Sealed {
     }
 
     pub(super) fn bytes(&self) -> u64 {
-        // The index is some sixteen bytes for each entry; close enough for retention.
-        self.outline.segment_bytes + 16 * u64::from(self.outline.entries)
+        // Close enough for retention.
+        self.outline.segment_bytes + INDEXED_BYTES * u64::from(self.outline.records)
     }
 
     /// What of these bytes places of presence take, at most.
     pub(super) fn presence_bytes(&self) -> u64 {
-        (PLACE_BYTES * u64::from(self.outline.presence)).min(self.bytes())
+        (PRESENCE_BYTES * u64::from(self.outline.presence_records)).min(self.bytes())
     }
 
     pub(super) fn index_path(&self) -> PathBuf {
@@ -301,10 +307,23 @@ impl Sealed {
 }
 
 impl Lookup {
-    pub(super) fn offset(&self, number: u32) -> io::Result<u32> {
+    /// Where the records of some entries begin.
+    pub(super) fn offsets(&self, numbers: &[u32]) -> io::Result<Vec<u32>> {
         match self {
-            Self::Memory(index) => index.offset(number).ok_or_else(|| io::ErrorKind::UnexpectedEof.into()),
-            Self::File(shape, file) => shape.offset(file, number),
+            Self::Memory(index) => {
+                let offset =
+                    |&number| index.offset(number).ok_or_else(|| io::ErrorKind::UnexpectedEof.into());
+                numbers.iter().map(offset).collect()
+            }
+            Self::File(shape, file) => shape.offsets(file, numbers),
+        }
+    }
+
+    /// The entries that have the same record as an entry.
+    pub(super) fn entries_with(&self, number: u32) -> io::Result<Range<u32>> {
+        match self {
+            Self::Memory(index) => Ok(index.entries_with(number)),
+            Self::File(shape, file) => shape.entries_with(file, number),
         }
     }
 

@@ -12,7 +12,9 @@ use std::time::{Duration, SystemTime};
 use fanfare_engine::DiskEngine;
 use fanfare_engine::disk::{DiskOptions, Durability, OpenError};
 use fanfare_hub::engine::{Content, Engine, Logged, ReadError, ReadRequest};
-use fanfare_hub::{Clock, Delivery, Grant, Hub, IdempotencyKey, Matcher, Publication, Submission, Topic};
+use fanfare_hub::{
+    Clock, Delivery, Grant, Hub, IdKey, IdempotencyKey, Matcher, Place, Publication, Submission, Topic,
+};
 use fanfare_wire::{Decoder, Event, EventName, Item};
 use serde_json::Value;
 
@@ -27,10 +29,11 @@ struct Fields {
     retry: Option<Duration>,
 }
 
-/// An entry as `entries.json` tells of it.
+/// An entry as `entries.json` tells of it. Of presence there is its place and its id alone.
 #[derive(Debug)]
 struct Told {
     position: u64,
+    presence: bool,
     fields: Fields,
     publishers_id: bool,
     at: SystemTime,
@@ -43,14 +46,15 @@ impl Told {
     fn read(entry: &Value) -> Self {
         let number = |name: &str| entry[name].as_u64();
         let text = |name: &str| entry[name].as_str().map(str::to_owned);
-        let truth = |name: &str| entry[name].as_bool().expect("true or false");
-        let topics = entry["topics"].as_array().expect("topics").iter();
+        let truth = |name: &str| entry[name].as_bool().unwrap_or_default();
+        let topics = entry["topics"].as_array().into_iter().flatten();
         Self {
             position: number("position").expect("a position"),
+            presence: truth("presence"),
             fields: Fields {
                 id: text("id").expect("an id"),
                 name: text("name").unwrap_or_else(|| "message".to_owned()),
-                data: text("data").expect("data"),
+                data: text("data").unwrap_or_default(),
                 retry: number("retry_ms").map(Duration::from_millis),
             },
             publishers_id: truth("publishers_id"),
@@ -83,6 +87,11 @@ impl Told {
 
     /// Holds what an engine read against this.
     fn check(&self, logged: &Logged) {
+        if self.presence {
+            assert!(matches!(logged.content, Content::Forgotten), "{} is presence", self.position);
+            assert_eq!((logged.position, logged.at), (self.position, self.at));
+            return;
+        }
         let Content::Publication(Submission { topics, private, chosen_id, draft }) = &logged.content else {
             panic!("{} is no publication", self.position);
         };
@@ -120,6 +129,8 @@ fn ends_in(name: &str, ending: &str) -> bool {
 /// A folder that a release wrote.
 struct Written {
     name: String,
+    epoch: u32,
+    key: IdKey,
     told: Vec<Told>,
     files: BTreeMap<String, Vec<u8>>,
 }
@@ -133,8 +144,14 @@ impl Written {
             let name = path.file_name().and_then(|name| name.to_str()).expect("a name").to_owned();
             (name, fs::read(path).expect("read"))
         });
+        let files: BTreeMap<_, _> = files.collect();
+        let log = str::from_utf8(&files["log"]).expect("text");
+        let field = |name: &str| log.lines().find_map(|line| line.strip_prefix(name)).expect("a field");
+        let epoch = u32::from_str_radix(field("epoch "), 16).expect("a number");
+        let key = u128::from_str_radix(field("key "), 16).expect("a number");
         let name = path.file_name().and_then(|name| name.to_str()).expect("a name").to_owned();
-        Self { name, told: list.iter().map(Told::read).collect(), files: files.collect() }
+        let told = list.iter().map(Told::read).collect();
+        Self { name, epoch, key: IdKey::new(key.to_be_bytes()), told, files }
     }
 
     /// Writes the log, with some of its files as they are in `changed`, in place of whatever is there.
@@ -149,6 +166,26 @@ impl Written {
 
     fn next(&self) -> u64 {
         self.told.len() as u64 + 1
+    }
+
+    /// The publications.
+    fn events(&self) -> impl Iterator<Item = &Told> {
+        self.told.iter().filter(|told| !told.presence)
+    }
+
+    /// The first publication at a position or behind it.
+    fn event_from(&self, position: u64) -> u64 {
+        self.events().map(|told| told.position).find(|&event| event >= position).unwrap_or(self.next())
+    }
+
+    /// Holds what an engine read against what is told of it, its check too where the hub made its id.
+    fn check(&self, logged: &Logged) {
+        let told = self.told(logged.position);
+        told.check(logged);
+        if !told.publishers_id {
+            let place = Place { epoch: self.epoch, position: logged.position, check: logged.check };
+            assert_eq!(self.key.encipher(place).as_str(), told.fields.id, "{}", logged.position);
+        }
     }
 
     fn told(&self, position: u64) -> &Told {
@@ -234,14 +271,17 @@ fn a_log_of_every_format_is_read_as_it_was_written() {
         let (found, missing) = read_all(&engine, engine.counts().next);
         assert_eq!((found.len(), missing.len()), (written.told.len(), 0), "{}", written.name);
         assert!(engine.counts().segments >= 3, "{} has too few segments to show anything", written.name);
-        for (logged, told) in found.iter().zip(&written.told) {
-            told.check(logged);
+        let positions = found.iter().map(|logged| logged.position);
+        assert!(positions.eq(1..written.next()), "{}", written.name);
+        for logged in &found {
+            written.check(logged);
         }
         for told in &written.told {
             let expected = told.publishers_id.then(|| written.earliest(&told.fields.id));
             assert_eq!(wait(engine.find(id(&told.fields.id))).expect("searched"), expected);
 
-            let topics = Some(told.topics.iter().map(|text| topic(text)).collect());
+            // Presence is read among everything else alone.
+            let topics = (!told.presence).then(|| told.topics.iter().map(|text| topic(text)).collect());
             let request =
                 ReadRequest { after: told.position - 1, before: told.position + 1, topics, bytes_max: 1 };
             let read = wait(engine.read(request)).expect("read");
@@ -273,7 +313,7 @@ fn a_hub_goes_on_with_a_log_of_every_format() {
             let everything = || hub.subscribe(Matcher::any()).bookmarks(false);
             let mut allowed = everything().grant(&Grant::everything()).after(id("earliest"));
             let mut public = everything().after(id("earliest"));
-            for told in &written.told {
+            for told in written.events() {
                 let mut subscriptions = vec![&mut allowed];
                 if !told.private {
                     subscriptions.push(&mut public);
@@ -283,10 +323,19 @@ fn a_hub_goes_on_with_a_log_of_every_format() {
                     assert_eq!((entry.position(), entry.is_private()), (told.position, told.private));
                     assert_eq!(fields(entry.frame().as_bytes()), told.fields);
                 }
-                // And whoever has seen it resumes right behind it, unless its id was used before.
+            }
+            // And whoever has seen an entry resumes right behind it, unless its id was used before.
+            for told in &written.told {
                 let mut resumed = everything().grant(&Grant::everything()).after(id(&told.fields.id));
                 let Delivery::Event(entry) = next(&mut resumed) else { panic!("an event is due") };
-                assert_eq!(entry.position(), written.earliest(&told.fields.id) + 1);
+                let behind = written.earliest(&told.fields.id) + 1;
+                assert_eq!(
+                    entry.position(),
+                    written.event_from(behind),
+                    "{} {}",
+                    written.name,
+                    told.position
+                );
             }
             for expected in 0..=more {
                 let Delivery::Event(entry) = next(&mut public) else { panic!("an event is due") };
@@ -345,7 +394,7 @@ fn look(written: &Written, folder: &Path, with_indexes: bool) -> Damage {
     let (found, mut missing) = read_all(&engine, next);
     missing.extend(next..written.next());
     for logged in &found {
-        written.told(logged.position).check(logged);
+        written.check(logged);
     }
     let positions = found.iter().map(|logged| logged.position).chain(missing.iter().copied());
     assert_eq!(positions.collect::<BTreeSet<_>>().len(), written.told.len(), "each is there or missing");
@@ -402,7 +451,11 @@ fn check_damage(written: &Written, name: &str, at: usize, damage: Damage) {
             } else {
                 1
             };
-            assert!(missing.len() <= most, "{context}: {missing:?} are missing");
+            // A run is one record: whatever is damaged of it, all its places are lost.
+            let is_run = missing.iter().zip(missing.iter().skip(1)).all(|(one, next)| one + 1 == *next)
+                && missing.iter().all(|&position| written.told(position).presence);
+            let is_expected = missing.len() <= most || most > 0 && is_run;
+            assert!(is_expected, "{context}: {missing:?} are missing");
         }
     }
 }

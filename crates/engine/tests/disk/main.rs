@@ -3,10 +3,12 @@
 #![allow(missing_docs, unreachable_pub)]
 
 mod formats;
+mod gate;
 mod internal;
 mod opening;
 mod presence;
 mod reading;
 mod restarts;
+mod runs;
 mod support;
 mod torn;

@@ -81,8 +81,8 @@ fn a_folder_of_a_newer_release_or_without_its_parts_is_refused() {
     }
     let manifest = folder.path().join("default/log");
     let text = fs::read_to_string(&manifest).expect("read");
-    fs::write(&manifest, text.replace("format 2", "format 3")).expect("written");
-    assert!(matches!(refused(folder.path()), OpenError::NewerFormat { format: 3, .. }));
+    fs::write(&manifest, text.replace("format 3", "format 4")).expect("written");
+    assert!(matches!(refused(folder.path()), OpenError::NewerFormat { format: 4, .. }));
     fs::write(&manifest, text.replace("epoch", "apoch")).expect("written");
     assert!(matches!(refused(folder.path()), OpenError::Damaged { .. }));
     fs::remove_file(&manifest).expect("removed");

@@ -124,3 +124,9 @@ pub fn files(folder: &Path, ending: &str) -> Vec<std::path::PathBuf> {
     files.sort();
     files
 }
+
+pub fn remove_indexes(folder: &Path) {
+    for path in files(folder, "idx") {
+        std::fs::remove_file(path).expect("removed");
+    }
+}

@@ -1,9 +1,15 @@
 //! Readers that are slow, or read nothing at all: they cost the others nothing and hold a bounded number of bytes (P5).
 
+#[cfg(target_os = "linux")]
+use std::io::Read;
+#[cfg(target_os = "linux")]
+use std::net::TcpStream;
 use std::time::Duration;
 
 use fanfare_fanout::{Ended, Settings};
 use fanfare_hub::Hub;
+#[cfg(target_os = "linux")]
+use socket2::{Domain, SockRef, Socket, Type};
 
 use super::support::{Got, House, block_on, house, settings};
 
@@ -82,6 +88,52 @@ fn who_takes_nothing_for_the_write_timeout_is_reset_and_can_come_back() {
         let next = number(&again.next_event());
         assert!(next == seen || next == 999_999, "{next} after {seen}");
     }
+}
+
+/// Goal: the kernel's poll tells of a client only when it has taken much, and whoever takes less is no one who takes nothing.
+/// Method: take a little once, and look whether the kernel was asked before the client was given up for taking nothing.
+#[cfg(target_os = "linux")]
+#[test]
+fn who_takes_less_than_the_poll_tells_of_is_not_taken_for_one_who_takes_nothing() {
+    let settings = Settings { write_timeout: Duration::from_millis(500), ..settings() };
+    let house = House::new(Hub::builder().build().unwrap(), &settings);
+    let (client, server) = house.subscribe_on(TcpStream::connect(house.address()).unwrap(), "a");
+    let mut client = client.served();
+    // It has a patience of its own, and would be the first to give up.
+    SockRef::from(&server).set_tcp_user_timeout(Some(super::support::HANGS)).unwrap();
+    drop(server);
+    fill(&house);
+    let asked = house.fanout.counts().writes;
+    client.socket.read_exact(&mut vec![0; 64 * 1024]).unwrap();
+    block_on(house.fanout.emptied());
+    assert_eq!(house.fanout.counts().ended(Ended::WriteTimeout), 1);
+    let asked = house.fanout.counts().writes - asked;
+    assert!(asked >= 2, "{asked} writes: one that was taken and one that was not");
+}
+
+/// Goal: whoever acknowledges everything and keeps its window shut does not stay, however little waits for it. The kernel alone
+/// knows of that, since Linux 5.11.
+/// Method: publish more than a client's buffer takes and much less than the kernel keeps for it.
+#[cfg(target_os = "linux")]
+#[test]
+fn who_keeps_its_window_shut_is_given_up_however_little_waits_p5() {
+    let settings = Settings { write_timeout: Duration::from_millis(500), ..settings() };
+    let house = House::new(Hub::builder().build().unwrap(), &settings);
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    socket.connect(&house.address().into()).unwrap();
+    let (client, _) = house.subscribe_on(socket.into(), "a");
+    let client = client.served();
+    for _ in 0..20 {
+        house.publish("a", &"x".repeat(1_500));
+    }
+    super::support::until(|| {
+        let counts = house.fanout.counts();
+        assert_eq!(counts.full, 0, "the kernel takes all of it");
+        counts.connections == 0
+    });
+    assert_eq!(house.fanout.counts().ended(Ended::WriteTimeout), 1);
+    drop(client);
 }
 
 /// The log went on without it, so what would complete the event is gone.

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::future::Future;
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::num::NonZeroUsize;
 use std::pin::pin;
 use std::sync::Arc;
@@ -47,8 +47,30 @@ impl House {
 
     /// A client of whatever `subscription` is.
     pub(crate) fn adopt(&self, subscription: Subscription, terms: Terms) -> Client {
-        let socket = TcpStream::connect(self.listener.local_addr().unwrap()).unwrap();
+        let socket = TcpStream::connect(self.address()).unwrap();
         let (server, _) = self.listener.accept().unwrap();
+        self.adopt_between(socket, server, subscription, terms)
+    }
+
+    /// A client of `topic` on a socket that has just been connected to [`address`](Self::address), and the fan-out's end of it.
+    pub(crate) fn subscribe_on(&self, socket: TcpStream, topic: &str) -> (Client, TcpStream) {
+        let (server, _) = self.listener.accept().unwrap();
+        let kept = server.try_clone().unwrap();
+        let subscription = self.hub.subscribe(topic).bookmarks(false);
+        (self.adopt_between(socket, server, subscription, Terms::default()), kept)
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.listener.local_addr().unwrap()
+    }
+
+    fn adopt_between(
+        &self,
+        socket: TcpStream,
+        server: TcpStream,
+        subscription: Subscription,
+        terms: Terms,
+    ) -> Client {
         server.set_nonblocking(true).unwrap();
         let framing = self.framing.get();
         self.framing.set(if framing == Framing::Bare { Framing::Chunked } else { Framing::Bare });

@@ -29,7 +29,7 @@ use super::counts::OpenConnection;
 use super::handover::Handover;
 #[cfg(feature = "tls")]
 use super::io;
-use super::kept::kept;
+use super::kept::{Kept, kept};
 use super::lent::{Lent, lend};
 use super::places::{Place, Places, Standing};
 use super::requests::Requests;
@@ -238,7 +238,10 @@ where
             });
             let mut connection = Box::pin(protocols.http2.serve_connection(io, service));
             let ends = Ends { handover: None, cut: &cut, requests: Some(&requests) };
-            drive(connection.as_mut(), &ends, visit, silence).await
+            tokio::select! {
+                driven = drive(connection.as_mut(), &ends, visit, silence) => driven,
+                never = requests.hurry(visit.house.limits.write_timeout) => match never {},
+            }
         }
     }
 }
@@ -265,7 +268,7 @@ trait Connection: Future<Output = hyper::Result<()>> {
 impl<IO, S> Connection for http1::UpgradeableConnection<Io<IO>, S>
 where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    S: HttpService<Incoming, ResBody = Body, Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
+    S: HttpService<Incoming, ResBody = Kept, Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
 {
     fn finish(self: Pin<&mut Self>) {
         self.graceful_shutdown();
@@ -277,7 +280,7 @@ where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     S: HttpService<
             Incoming,
-            ResBody = Body,
+            ResBody = Kept,
             Future: Send + 'static,
             Error: Into<Box<dyn std::error::Error + Send + Sync>>,
         >,

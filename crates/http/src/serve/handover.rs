@@ -17,7 +17,7 @@ use bytes::Bytes;
 use fanfare_fanout::{Adoption, Client, Fanout, Terms};
 use fanfare_hub::{Framing, Subscription};
 use fanfare_stream::{Offer, Sse, SseParts};
-use http::{HeaderName, HeaderValue, Method, Request, StatusCode, Version, header, response};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Version, header, response};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::net::TcpStream;
@@ -166,10 +166,13 @@ fn is_plain_stream(response: &Response) -> bool {
     let headers = response.headers();
     let reshaped = [header::CONTENT_ENCODING, header::CONTENT_LENGTH, header::TRANSFER_ENCODING];
     response.status() == StatusCode::OK
-        && headers
-            .get(header::CONTENT_TYPE)
-            .is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"))
+        && is_event_stream(headers)
         && reshaped.iter().all(|name| !headers.contains_key(name))
+}
+
+/// Whether a response says that it is an event stream.
+pub(crate) fn is_event_stream(headers: &HeaderMap) -> bool {
+    headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"))
 }
 
 /// A stream that is a subscription and nothing else.

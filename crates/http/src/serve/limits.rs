@@ -26,7 +26,8 @@ pub struct ConnectionLimits {
     /// How many header fields a request may have. Default: 100. More: 431.
     pub head_fields_max: usize,
     /// How long a client may take none of the bytes that wait for it, or on Linux leave them unacknowledged.
-    /// Default: 30 s. Longer: cut; it can resume.
+    /// Default: 30 s. Longer: cut; it can resume. Over HTTP/2 so long it may also take nothing of one answer that is no event stream,
+    /// although it takes others: longer, and that is reset.
     pub write_timeout: Duration,
     /// How many requests, so how many streams, one HTTP/2 connection may have open. Default: 1,000.
     pub http2_streams_max: u32,

@@ -25,7 +25,7 @@ where
             tokio::select! {
                 () = stream => {}
                 () = cut.cancelled() => {
-                    tracing::debug!("reset a stream whose client did not take its end");
+                    tracing::debug!("reset a stream whose client did not take what it was to take in time");
                 }
             }
         }));

@@ -67,6 +67,19 @@ pub(crate) struct Around<'a> {
 /// What the documents of the older protocol say that they are.
 pub(crate) const CONTEXT: &str = "https://mercure.rocks/";
 
+impl Subscriber {
+    /// About how many bytes it takes in memory: its texts are its own, whoever asks for the same.
+    pub(crate) fn bytes(&self) -> usize {
+        /// Its place, its id, and what is to be done when it has gone.
+        const PLACE: usize = 350;
+        /// An allocation for each text.
+        const TEXT: usize = 16;
+        let each =
+            |subscription: &Subscription| size_of::<Subscription>() + TEXT + subscription.asked.text.len();
+        PLACE + self.subscriptions.iter().map(each).sum::<usize>()
+    }
+}
+
 impl Subscription {
     /// Its path below that of the hub: where it is asked for, and the topic of its events.
     pub(crate) fn path(&self, hub_path: &str, subscriber: &str) -> String {

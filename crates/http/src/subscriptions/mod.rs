@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use fanfare_hub::engine::NoPresence;
-use fanfare_hub::{Hub, Publication, PublishError, Topic};
+use fanfare_hub::{Charge, Hub, Publication, PublishError, Topic};
 use fanfare_wire::{Event, EventName};
 use tokio::runtime::Handle;
 use tokio::sync::OnceCell;
@@ -108,17 +108,21 @@ impl Subscriptions {
         Ok((!subscriptions.is_empty()).then_some(Subscriber { id, subscriptions }))
     }
 
-    /// Has a subscriber's coming announced, and its going when `subscription` ends.
+    /// Has a subscriber's coming announced, and its going when `subscription` ends; until then `charge` is kept for what is known of it.
     pub(crate) fn attend(
         self: &Arc<Self>,
         hub: &Hub,
         subscription: fanfare_hub::Subscription,
         subscriber: Subscriber,
+        charge: Charge,
     ) -> fanfare_hub::Subscription {
         let driver = Driver { subscriptions: self.clone(), hub: hub.clone(), runtime: Handle::current() };
         let number = driver.change(|registry| registry.begin(Arc::new(subscriber)));
         // It may be called in a thread of the fan-out, which has no runtime of its own.
-        subscription.on_end(move || driver.change(|registry| registry.end(number)))
+        subscription.on_end(move || {
+            driver.change(|registry| registry.end(number));
+            drop(charge);
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -32,6 +32,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("COUNT", "1000"),
     ("DIR", "./fanfare-data"),
     ("DURATION", "24h"),
+    ("ENGINE", "disk"),
     ("EVENTS", "100000"),
     ("FILE", "./file.pem"),
     ("ID", "https://hub.example.com/.well-known/mercure"),
@@ -43,8 +44,13 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("THREADS", "2"),
     ("NETWORK", "10.0.0.0/8"),
     ("CONNECTIONS", "100"),
+    ("NAME", "default"),
+    ("PASSWORD", "@./secret.password"),
+    ("SEED", "@./secret.nkey"),
+    ("SERVERS", "3"),
     ("TOKEN", "@./admin.token"),
     ("URL", "https://hub.example.com"),
+    ("USER", "fanfare"),
 ];
 
 /// Prints the file, or writes it where `init` says.

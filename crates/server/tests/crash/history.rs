@@ -93,7 +93,7 @@ pub(crate) struct Connection {
     pub(crate) life: usize,
     /// The `Last-Event-ID` that it sent.
     pub(crate) last_event_id: Option<String>,
-    /// `None` if it broke before.
+    /// `None` if it broke before, or if it was sent away because the place could not be known.
     pub(crate) head: Option<Head>,
     pub(crate) received: Vec<Received>,
 }

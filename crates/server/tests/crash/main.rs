@@ -9,6 +9,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod address;
 mod checker;
 #[path = "../../../hub/tests/support/chunks.rs"]
 mod chunks;

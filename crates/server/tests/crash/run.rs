@@ -24,7 +24,7 @@ const ONCE_MORE_AFTER: Duration = Duration::from_millis(50);
 pub(crate) fn run(engine: Engine, seed: u64, kills: usize, folder: &Path) -> History {
     let plan = Plan::draw(seed, kills);
     let mut hub = Hub::start(engine, folder.to_owned()).expect("the hub starts");
-    let stage = Stage::new(hub.address, PATIENCE + plan.lives.iter().sum::<Duration>() * 2);
+    let stage = Stage::new(vec![hub.address], PATIENCE + plan.lives.iter().sum::<Duration>() * 2);
     let mut history = History {
         log_after_a_kill: engine.log_after_a_kill,
         publications: Vec::new(),

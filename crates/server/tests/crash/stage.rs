@@ -1,4 +1,4 @@
-//! What all players of a run share: where the hub is, which life of it this is, and the order in which things happen.
+//! What all players of a run share: where the hub's nodes are, which life of it this is, and the order in which things happen.
 //!
 //! It decides nothing about what they do.
 
@@ -12,10 +12,12 @@ use socket2::{Domain, Socket, Type};
 use crate::history::Tick;
 
 pub(crate) struct Stage {
-    pub(crate) address: SocketAddr,
+    /// A node each.
+    addresses: Vec<SocketAddr>,
     /// Counted up after a process has ended and before the next one is started.
     pub(crate) life: AtomicUsize,
     clock: AtomicU64,
+    attempts: AtomicUsize,
     /// Publishers stop, and subscribers hurry.
     pub(crate) is_ending: AtomicBool,
     /// Nobody will get what it still waits for. It only makes a broken hub a failure instead of a hang.
@@ -35,9 +37,10 @@ const LOOK_UP_EVERY: Duration = Duration::from_millis(200);
 const SMALL_WINDOW_BYTES: usize = 2_048;
 
 impl Stage {
-    pub(crate) fn new(address: SocketAddr, patience: Duration) -> Self {
+    pub(crate) fn new(addresses: Vec<SocketAddr>, patience: Duration) -> Self {
         Self {
-            address,
+            addresses,
+            attempts: AtomicUsize::new(0),
             life: AtomicUsize::new(0),
             clock: AtomicU64::new(0),
             is_ending: AtomicBool::new(false),
@@ -67,14 +70,15 @@ impl Stage {
         *self.deadline.lock().expect("nobody panics with it") = Instant::now() + patience;
     }
 
-    /// Connects to the hub, if it listens.
+    /// Connects to the hub, to one of its nodes after the other, if that listens.
     pub(crate) fn connect(&self, small_window: bool) -> Option<Connected> {
         let life = self.life();
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
         if small_window {
             socket.set_recv_buffer_size(SMALL_WINDOW_BYTES).expect("a window");
         }
-        socket.connect(&self.address.into()).ok()?;
+        let attempt = self.attempts.fetch_add(1, SeqCst);
+        socket.connect(&self.addresses[attempt % self.addresses.len()].into()).ok()?;
         // Taken at both ends: no process of another life existed in between, so it was this one's.
         if self.life() != life {
             return None;

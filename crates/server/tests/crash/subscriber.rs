@@ -89,7 +89,9 @@ impl<'s> EventSource<'s> {
             connection.chunks();
         }
         let last_event_id = head.value("mercure-last-event-id").map(str::to_owned);
-        noted.head = Some(Head { status: head.status, last_event_id });
+        // A stream has no length; an answer that only says when to come back has one.
+        let is_sent_away = head.status == 200 && head.content_length().is_some();
+        noted.head = (!is_sent_away).then_some(Head { status: head.status, last_event_id });
         if head.status == 200 {
             self.read(&mut connection, head.content_length(), leave_after, &mut noted.received);
         }

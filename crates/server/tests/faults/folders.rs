@@ -55,9 +55,9 @@ fn a_second_process_on_the_folder_is_refused_and_the_first_goes_on() {
 fn a_folder_of_a_newer_release_is_refused() {
     let folder = used();
     let log = folder.path().join("default/log");
-    fs::write(&log, fs::read_to_string(&log).unwrap().replace("format 2", "format 3")).unwrap();
+    fs::write(&log, fs::read_to_string(&log).unwrap().replace("format 3", "format 4")).unwrap();
     let said = refusal(folder.path());
-    assert!(said.contains("written by a newer release (format 3); start that one"), "{said}");
+    assert!(said.contains("written by a newer release (format 4); start that one"), "{said}");
 }
 
 #[test]

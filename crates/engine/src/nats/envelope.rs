@@ -1,0 +1,137 @@
+//! One entry as a message of the stream, and back.
+//!
+//! A version, the check that was drawn for it, when it was appended if the stream does not know, and what it holds. The position is
+//! the message's sequence number, which the stream gives.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use fanfare_hub::{Check, IdempotencyKey, Submission};
+
+use crate::payload::{self, KIND_PUBLICATION, NoPayload, Payload};
+
+/// The newest form, which is the only one so far.
+const VERSION: u8 = 1;
+const HEADER_BYTES: usize = 1 + 5 + 8;
+
+/// Writes an entry; `None` if a text in it is too long. Without a time, the one at which the stream took it counts.
+pub(super) fn write(
+    check: Check,
+    at: Option<SystemTime>,
+    submission: &Submission,
+    key: Option<&IdempotencyKey>,
+) -> Option<Vec<u8>> {
+    let mut out = Vec::with_capacity(HEADER_BYTES + 256);
+    out.push(VERSION);
+    out.extend_from_slice(&check.bits().to_le_bytes()[..5]);
+    let micros = at.and_then(|at| at.duration_since(UNIX_EPOCH).ok()).map_or(0, |since| since.as_micros());
+    out.extend_from_slice(&u64::try_from(micros).unwrap_or(u64::MAX).to_le_bytes());
+    payload::write(&mut out, submission, key)?;
+    Some(out)
+}
+
+/// An entry that was read.
+#[derive(Clone, Debug)]
+pub(super) struct Envelope<'a> {
+    pub(super) check: Check,
+    /// When it was appended, if its writer said so.
+    pub(super) at: Option<SystemTime>,
+    pub(super) payload: Payload<'a>,
+}
+
+/// Why a message is no entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NoEnvelope {
+    /// It does not have the form of one.
+    Invalid,
+    /// A newer release wrote it.
+    Newer,
+}
+
+impl<'a> Envelope<'a> {
+    /// Reads what [`write`] wrote.
+    pub(super) fn read(bytes: &'a [u8]) -> Result<Self, NoEnvelope> {
+        let (&version, rest) = bytes.split_first().ok_or(NoEnvelope::Invalid)?;
+        if version > VERSION {
+            return Err(NoEnvelope::Newer);
+        }
+        let (check, rest) = rest.split_first_chunk::<5>().ok_or(NoEnvelope::Invalid)?;
+        let (micros, rest) = rest.split_first_chunk::<8>().ok_or(NoEnvelope::Invalid)?;
+        if version == 0 {
+            return Err(NoEnvelope::Invalid);
+        }
+        let mut bits = [0; 8];
+        bits[..5].copy_from_slice(check);
+        let micros = u64::from_le_bytes(*micros);
+        let payload = Payload::read(rest, KIND_PUBLICATION).map_err(|error| match error {
+            NoPayload::Invalid => NoEnvelope::Invalid,
+            NoPayload::UnknownKind(_) => NoEnvelope::Newer,
+        })?;
+        Ok(Self {
+            check: Check::from_random(u64::from_le_bytes(bits)),
+            at: (micros != 0).then(|| UNIX_EPOCH + Duration::from_micros(micros)),
+            payload,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fanfare_hub::Topic;
+    use fanfare_wire::{Draft, Event, EventId};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn submission(topics: &[String], id: Option<&str>, private: bool, data: &str) -> Submission {
+        let topics: Vec<_> = topics.iter().map(|text| Topic::parse(text).expect("a topic")).collect();
+        let chosen_id = id.map(|id| EventId::parse(id).expect("an id"));
+        let draft = Draft::new(&Event::new(data.to_owned()), 24);
+        Submission { topics: topics.into(), private, chosen_id, draft }
+    }
+
+    proptest! {
+        #[test]
+        fn every_entry_comes_back_as_it_was_written(
+            topics in prop::collection::vec("[a-z/]{1,20}", 1..4),
+            id in prop::option::of("[a-z0-9:]{1,20}"),
+            key in prop::option::of(".{0,30}"),
+            private: bool,
+            data in ".{0,60}",
+            check: u64,
+            micros in prop::option::of(1..4_000_000_000_000_000_u64),
+        ) {
+            let written = submission(&topics, id.as_deref(), private, &data);
+            let (check, key) = (Check::from_random(check), key.map(IdempotencyKey::new));
+            let at = micros.map(|micros| UNIX_EPOCH + Duration::from_micros(micros));
+            let bytes = write(check, at, &written, key.as_ref()).expect("written");
+            let read = Envelope::read(&bytes).expect("an entry");
+            prop_assert_eq!((read.check, read.at), (check, at));
+            prop_assert_eq!(read.payload.key, key.as_ref().map(IdempotencyKey::as_str));
+            let copy = read.payload.submission().expect("a publication");
+            prop_assert_eq!(copy.fingerprint(), written.fingerprint());
+        }
+
+        #[test]
+        fn no_bytes_make_reading_panic(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
+            if let Ok(read) = Envelope::read(&bytes) {
+                let _ = read.payload.content();
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_newer_release_wrote_is_told_from_what_nobody_wrote() {
+        let bytes = write(Check::START, None, &submission(&["a".to_owned()], None, false, "x"), None)
+            .expect("written");
+        let with = |at: usize, byte: u8| {
+            let mut bytes = bytes.clone();
+            bytes[at] = byte;
+            Envelope::read(&bytes).expect_err("none")
+        };
+        assert_eq!(with(0, VERSION + 1), NoEnvelope::Newer);
+        assert_eq!(with(0, 0), NoEnvelope::Invalid);
+        assert_eq!(with(HEADER_BYTES, 9), NoEnvelope::Newer);
+        assert_eq!(Envelope::read(&bytes[..20]).expect_err("none"), NoEnvelope::Invalid);
+        assert_eq!(Envelope::read(b"").expect_err("none"), NoEnvelope::Invalid);
+    }
+}

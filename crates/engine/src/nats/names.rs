@@ -1,0 +1,63 @@
+//! What a hub's stream and subjects are called.
+//!
+//! Topics never become subjects: those would cost the servers memory each, and filters over them time. The few subjects there are
+//! say what an index needs of an entry, so that it can be filled without reading the rest.
+
+/// The names of one hub's stream and subjects.
+#[derive(Clone, Debug)]
+pub(super) struct Names {
+    pub(super) stream: String,
+    /// All subjects of the stream.
+    pub(super) all: String,
+    subjects: [String; 4],
+}
+
+/// What a name may be longer than nowhere: the servers make a folder of it.
+const BYTES_MAX: usize = 64;
+
+impl Names {
+    /// `None` if `hub` has letters that stream names have no room for, or is too long or empty.
+    pub(super) fn of(hub: &str) -> Option<Self> {
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+        if hub.is_empty() || hub.len() > BYTES_MAX || !hub.bytes().all(is_plain) {
+            return None;
+        }
+        let subject = |kind: &str| format!("fanfare.{hub}.{kind}");
+        Some(Self {
+            stream: format!("FANFARE_{hub}"),
+            all: subject(">"),
+            subjects: [subject("n"), subject("i"), subject("k"), subject("ik")],
+        })
+    }
+
+    /// Where an entry is published to: whether it has an id of its publisher's, and whether a key.
+    pub(super) fn subject(&self, has_id: bool, has_key: bool) -> &str {
+        &self.subjects[usize::from(has_id) + 2 * usize::from(has_key)]
+    }
+
+    /// The subjects of what is indexed.
+    pub(super) fn indexed(&self) -> Vec<String> {
+        self.subjects[1..].to_vec()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_of_a_hub_s_has_the_hub_s_name_in_it() {
+        let names = Names::of("default").expect("names");
+        assert_eq!(names.stream, "FANFARE_default");
+        assert_eq!(names.all, "fanfare.default.>");
+        assert_eq!(names.subject(true, true), "fanfare.default.ik");
+        assert_eq!(names.indexed(), ["i", "k", "ik"].map(|kind| format!("fanfare.default.{kind}")));
+    }
+
+    #[test]
+    fn what_a_stream_cannot_be_called_is_no_name() {
+        for hub in ["", "a.b", "a b", "a*", ">", "gr\u{fc}n", &"a".repeat(65)] {
+            assert!(Names::of(hub).is_none(), "{hub}");
+        }
+    }
+}

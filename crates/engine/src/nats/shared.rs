@@ -1,0 +1,202 @@
+//! What the engine's tasks have in common: the store, and what is known of the log.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use fanfare_hub::engine::{AppendError, Appended, Bounds, CheckSource, Found, KeyLimits, Keys, Logged};
+use fanfare_hub::{Check, IdKey, IdempotencyKey, Place, Position, Submission};
+use fanfare_wire::EventId;
+use tokio::sync::Notify;
+
+use super::envelope::{self, Envelope, NoEnvelope};
+use super::error::NatsFault;
+use super::ids::Ids;
+use super::store::Store;
+
+/// How many entries of one id are looked at.
+const SAME_ID_MAX: usize = 64;
+
+pub(super) struct Shared {
+    pub(super) store: Arc<Store>,
+    pub(super) warm_events: u64,
+    key_limits: KeyLimits,
+    state: Mutex<State>,
+    checks: Mutex<CheckSource>,
+    /// Somebody has reason to believe that the log is another one by now.
+    pub(super) suspicion: Notify,
+}
+
+/// What is known of the log.
+pub(super) struct State {
+    pub(super) log: Option<KnownLog>,
+    /// Whether everything is known that was published before a moment ago.
+    pub(super) is_current: bool,
+    pub(super) keys: Keys,
+    pub(super) ids: Ids,
+    /// Entries that could not be read.
+    pub(super) unreadable: u64,
+}
+
+#[derive(Clone)]
+pub(super) struct KnownLog {
+    pub(super) epoch: u32,
+    pub(super) key: IdKey,
+}
+
+impl KnownLog {
+    pub(super) fn id(&self, position: Position, check: Check, chosen: Option<&EventId>) -> EventId {
+        let place = Place { epoch: self.epoch, position, check };
+        chosen.cloned().unwrap_or_else(|| self.key.encipher(place))
+    }
+}
+
+impl Shared {
+    pub(super) fn new(store: Arc<Store>, warm_events: u64, key_limits: KeyLimits) -> Self {
+        let keys = Keys::new(key_limits);
+        let state = State { log: None, is_current: false, keys, ids: Ids::default(), unreadable: 0 };
+        Self {
+            store,
+            warm_events,
+            key_limits,
+            state: Mutex::new(state),
+            checks: Mutex::default(),
+            suspicion: Notify::new(),
+        }
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing is left half done under this lock.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Forgets the log: another one begins.
+    pub(super) fn forget_log(&self) {
+        let mut state = self.lock();
+        state.log = None;
+        state.is_current = false;
+        state.keys = Keys::new(self.key_limits);
+        state.ids.clear();
+    }
+
+    /// Publishes, and says where the entry stands.
+    pub(super) async fn append(
+        &self,
+        submission: Submission,
+        key: Option<IdempotencyKey>,
+    ) -> Result<Appended, AppendError> {
+        let refused = |fault| AppendError::Refused(Arc::new(fault));
+        let key = key.map(|key| (submission.fingerprint(), key));
+        let log = {
+            let mut state = self.lock();
+            let state = &mut *state;
+            let log = state.log.clone().ok_or_else(|| refused(self.why_none()))?;
+            if let Some((fingerprint, key)) = &key {
+                // Its first use may be among what is not known yet.
+                if !state.is_current {
+                    return Err(refused(NatsFault::Behind));
+                }
+                match state.keys.find(key, *fingerprint, SystemTime::now()) {
+                    Found::New => {}
+                    Found::Same(appended) => return Ok(appended),
+                    Found::Other => return Err(AppendError::KeyReused),
+                }
+            }
+            log
+        };
+        let check = self.checks.lock().unwrap_or_else(PoisonError::into_inner).draw();
+        let check = check.map_err(|_| refused(NatsFault::NoRandomness))?;
+        let idempotency_key = key.as_ref().map(|(_, key)| key);
+        let entry = envelope::write(check, None, &submission, idempotency_key)
+            .ok_or_else(|| refused(NatsFault::TooLarge))?;
+        let subject = self.store.names.subject(submission.chosen_id.is_some(), key.is_some()).to_owned();
+        let ack = self.store.publish(subject, entry, idempotency_key.map(message_id)).await?;
+        if let Some((fingerprint, key)) = key
+            && ack.duplicate
+        {
+            return self.stored_before(&log, ack.sequence, fingerprint, &key).await;
+        }
+        if self.lock().log.as_ref().is_none_or(|known| known.epoch != log.epoch) {
+            return Err(AppendError::Unknown(Arc::new(NatsFault::BegunAnew)));
+        }
+        let id = log.id(ack.sequence, check, submission.chosen_id.as_ref());
+        Ok(Appended { position: ack.sequence, id, duplicate: false })
+    }
+
+    /// The answer to a publication that JetStream itself knew again: that of the first.
+    async fn stored_before(
+        &self,
+        log: &KnownLog,
+        position: Position,
+        fingerprint: u128,
+        key: &IdempotencyKey,
+    ) -> Result<Appended, AppendError> {
+        let unknown = |fault| AppendError::Unknown(Arc::new(fault));
+        let message = self.store.message(position).await.map_err(unknown)?;
+        let message = message.ok_or_else(|| unknown(NatsFault::NoEntry { position }))?;
+        let entry =
+            Envelope::read(&message.payload).map_err(|none| unknown(self.no_entry(none, position)))?;
+        let submission = entry.payload.submission();
+        match submission {
+            Some(first) if entry.payload.key == Some(key.as_str()) && first.fingerprint() == fingerprint => {
+                let id = log.id(position, entry.check, first.chosen_id.as_ref());
+                Ok(Appended { position, id, duplicate: true })
+            }
+            _ => Err(AppendError::KeyReused),
+        }
+    }
+
+    fn why_none(&self) -> NatsFault {
+        if self.store.is_connected() { NatsFault::Behind } else { NatsFault::NotConnected }
+    }
+
+    pub(super) fn no_entry(&self, none: NoEnvelope, position: Position) -> NatsFault {
+        match none {
+            NoEnvelope::Newer => NatsFault::Newer { stream: self.store.names.stream.clone() },
+            NoEnvelope::Invalid => NatsFault::NoEntry { position },
+        }
+    }
+
+    /// The ends of the log as the stream says them now.
+    pub(super) async fn bounds(&self) -> Result<Bounds, NatsFault> {
+        let ends = self.store.look_again().await?.ends();
+        if self.lock().log.as_ref().is_some_and(|known| known.epoch != ends.epoch) {
+            self.suspicion.notify_one();
+        }
+        Ok(Bounds { epoch: ends.epoch, oldest: ends.first, next: ends.next })
+    }
+
+    /// The earliest entry that has this id from its publisher.
+    pub(super) async fn find(&self, id: &EventId) -> Result<Option<Position>, NatsFault> {
+        let places = {
+            let state = self.lock();
+            if state.log.is_none() {
+                drop(state);
+                return Err(self.why_none());
+            }
+            state.ids.places(id.as_str(), SAME_ID_MAX)
+        };
+        for position in places {
+            let Some(message) = self.store.message(position).await? else { continue };
+            if Envelope::read(&message.payload).is_ok_and(|entry| entry.payload.id == Some(id.as_str())) {
+                return Ok(Some(position));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// By what JetStream knows a publication again. Keys are any text, headers are not.
+fn message_id(key: &IdempotencyKey) -> String {
+    use std::fmt::Write as _;
+    let mut id = String::with_capacity(2 * key.as_str().len());
+    for byte in key.as_str().bytes() {
+        let _ = write!(id, "{byte:02x}");
+    }
+    id
+}
+
+/// An entry as the hub is told it; `None` if a text in it is none that the hub would have let in.
+pub(super) fn logged(position: Position, taken: SystemTime, entry: &Envelope<'_>) -> Option<Logged> {
+    let content = entry.payload.content()?;
+    Some(Logged { position, check: entry.check, at: entry.at.unwrap_or(taken), content })
+}

@@ -1,0 +1,294 @@
+//! What is asked of JetStream: the stream and its ends, single entries, consumers, and to take a publication.
+//!
+//! Each request has a time within which it is answered or at fault. Nothing is remembered here.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::Client;
+use async_nats::connection::State as Connection;
+use async_nats::jetstream::consumer::{AckPolicy, Consumer, DeliverPolicy, PullConsumer, pull};
+use async_nats::jetstream::context::{
+    Context, ContextBuilder, CreateStreamErrorKind, GetStreamErrorKind, PublishError, PublishErrorKind,
+};
+use async_nats::jetstream::message::{PublishMessage, StreamMessage};
+use async_nats::jetstream::publish::PublishAck;
+use async_nats::jetstream::stream::{Info, RawMessageErrorKind, Stream};
+use async_nats::jetstream::{self, ErrorCode};
+use fanfare_hub::Position;
+use fanfare_hub::engine::AppendError;
+use tokio::sync::Semaphore;
+
+use super::error::NatsFault;
+use super::identity::{Identity, NoIdentity};
+use super::names::Names;
+use super::setup::{self, Finding, Wanted};
+use super::tail::Ends;
+
+/// How long a request may take that is no publication.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+/// How many publications are on their way at once.
+const IN_FLIGHT_MAX: usize = 16_384;
+/// How many bytes of them, in KiB.
+const IN_FLIGHT_KIB_MAX: usize = 64 * 1024;
+/// How long the servers keep a consumer that nobody asks for anything.
+const CONSUMER_KEPT: Duration = Duration::from_secs(30);
+/// How long to wait for an attempt with the same key that is under way.
+const CONFLICT_DELAY: Duration = Duration::from_millis(50);
+
+/// The stream of a hub.
+pub(super) struct Store {
+    pub(super) names: Names,
+    wanted: Wanted,
+    client: Client,
+    /// For everything but publications.
+    context: Context,
+    publishing: Context,
+    ack_timeout: Duration,
+    bytes: Semaphore,
+}
+
+/// The stream as it said it was a moment ago.
+pub(super) struct Opened {
+    pub(super) info: Info,
+    pub(super) identity: Identity,
+}
+
+impl Opened {
+    pub(super) fn ends(&self) -> Ends {
+        let state = &self.info.state;
+        let next = state.last_sequence + 1;
+        let first = if state.messages == 0 { next } else { state.first_sequence.max(1) };
+        Ends { epoch: self.identity.epoch, first, next }
+    }
+}
+
+impl Store {
+    pub(super) fn new(client: Client, names: Names, wanted: Wanted, ack_timeout: Duration) -> Self {
+        let context = ContextBuilder::new().timeout(REQUEST_TIMEOUT).build(client.clone());
+        let publishing =
+            ContextBuilder::new().timeout(ack_timeout).max_ack_inflight(IN_FLIGHT_MAX).build(client.clone());
+        let bytes = Semaphore::new(IN_FLIGHT_KIB_MAX);
+        Self { names, wanted, client, context, publishing, ack_timeout, bytes }
+    }
+
+    pub(super) fn is_connected(&self) -> bool {
+        self.client.connection_state() == Connection::Connected
+    }
+
+    fn check_connected(&self) -> Result<(), NatsFault> {
+        if self.is_connected() { Ok(()) } else { Err(NatsFault::NotConnected) }
+    }
+
+    /// Asks for the stream, and creates it if there is none. Says what its owner should know besides.
+    pub(super) async fn open(&self) -> Result<(Opened, Vec<Finding>), NatsFault> {
+        let opened = match self.look().await? {
+            Some(opened) => opened,
+            None => self.create().await?,
+        };
+        let findings = self.judge(&opened)?;
+        Ok((opened, findings))
+    }
+
+    /// Says what the stream's owner should know about it.
+    pub(super) fn judge(&self, opened: &Opened) -> Result<Vec<Finding>, NatsFault> {
+        let findings = setup::findings(&self.names, &self.wanted, &opened.info);
+        let refused = findings.iter().find_map(|finding| match finding {
+            Finding::Refused(why) => Some(why.clone()),
+            Finding::Warning(_) => None,
+        });
+        match refused {
+            Some(why) => Err(NatsFault::Unfit { stream: self.names.stream.clone(), why }),
+            None => Ok(findings),
+        }
+    }
+
+    /// Asks for the stream. `None` if there is none.
+    pub(super) async fn look(&self) -> Result<Option<Opened>, NatsFault> {
+        self.check_connected()?;
+        let stream = match self.context.get_stream(&self.names.stream).await {
+            Ok(stream) => stream,
+            Err(error) => {
+                return match error.kind() {
+                    GetStreamErrorKind::JetStream(error)
+                        if error.error_code() == ErrorCode::STREAM_NOT_FOUND =>
+                    {
+                        Ok(None)
+                    }
+                    GetStreamErrorKind::JetStream(error) => Err(NatsFault::answered(error)),
+                    _ => Err(NatsFault::no_answer(error)),
+                };
+            }
+        };
+        let info = stream.cached_info().clone();
+        let identity = Identity::read(&info.config.metadata).map_err(|none| self.no_identity(none))?;
+        Ok(Some(Opened { info, identity }))
+    }
+
+    /// As [`look`](Self::look), where there is no reason that the stream should be gone.
+    pub(super) async fn look_again(&self) -> Result<Opened, NatsFault> {
+        self.look().await?.ok_or_else(|| NatsFault::answered(NoStream(self.names.stream.clone())))
+    }
+
+    fn no_identity(&self, none: NoIdentity) -> NatsFault {
+        let stream = self.names.stream.clone();
+        match none {
+            NoIdentity::Foreign => NatsFault::Foreign { stream },
+            NoIdentity::Newer => NatsFault::Newer { stream },
+        }
+    }
+
+    async fn create(&self) -> Result<Opened, NatsFault> {
+        let identity = Identity::draw().map_err(|_| NatsFault::NoRandomness)?;
+        let config = setup::config(&self.names, &self.wanted, identity);
+        match self.context.create_stream(config).await {
+            Ok(stream) => {
+                tracing::info!(stream = self.names.stream, "created the stream of the log");
+                Ok(Opened { info: stream.cached_info().clone(), identity })
+            }
+            Err(error) => match error.kind() {
+                // Another node was faster.
+                CreateStreamErrorKind::JetStream(error)
+                    if error.error_code() == ErrorCode::STREAM_NAME_EXIST =>
+                {
+                    self.look_again().await
+                }
+                CreateStreamErrorKind::JetStream(error) => Err(NatsFault::answered(error)),
+                _ => Err(NatsFault::no_answer(error)),
+            },
+        }
+    }
+
+    /// Gives the log another epoch, unless somebody else has.
+    pub(super) async fn renew(&self, epoch: u32) -> Result<(), NatsFault> {
+        let opened = self.look_again().await?;
+        if opened.identity.epoch != epoch {
+            return Ok(());
+        }
+        let renewed = opened.identity.renewed().map_err(|_| NatsFault::NoRandomness)?;
+        let mut config = opened.info.config;
+        renewed.write(&mut config.metadata);
+        self.context.update_stream(config).await.map(drop).map_err(NatsFault::answered)
+    }
+
+    async fn stream(&self) -> Result<Stream<()>, NatsFault> {
+        self.context.get_stream_no_info(&self.names.stream).await.map_err(NatsFault::answered)
+    }
+
+    /// Reads one message from the stream's leader. `None` if it is not there.
+    pub(super) async fn message(&self, position: Position) -> Result<Option<StreamMessage>, NatsFault> {
+        self.check_connected()?;
+        match self.stream().await?.get_raw_message(position).await {
+            Ok(message) => Ok(Some(message)),
+            Err(error) => match error.kind() {
+                RawMessageErrorKind::NoMessageFound => Ok(None),
+                RawMessageErrorKind::JetStream(error)
+                    if error.error_code() == ErrorCode::NO_MESSAGE_FOUND =>
+                {
+                    Ok(None)
+                }
+                RawMessageErrorKind::JetStream(error) => Err(NatsFault::answered(error)),
+                _ => Err(NatsFault::no_answer(error)),
+            },
+        }
+    }
+
+    /// Makes a consumer of what stands from a position on: all of it, or that of some subjects.
+    pub(super) async fn consumer(
+        &self,
+        from: Position,
+        subjects: Vec<String>,
+    ) -> Result<PullConsumer, NatsFault> {
+        self.check_connected()?;
+        let config = pull::Config {
+            deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: from },
+            ack_policy: AckPolicy::None,
+            filter_subjects: subjects,
+            inactive_threshold: CONSUMER_KEPT,
+            num_replicas: 1,
+            memory_storage: true,
+            ..pull::Config::default()
+        };
+        let consumer: Consumer<pull::Config> =
+            self.stream().await?.create_consumer(config).await.map_err(NatsFault::no_answer)?;
+        Ok(consumer)
+    }
+
+    /// Says that a consumer is not needed any more. If it is not heard, the servers find out.
+    pub(super) fn forget(self: &Arc<Self>, consumer: &PullConsumer) {
+        let name = consumer.cached_info().name.clone();
+        let store = self.clone();
+        tokio::spawn(async move {
+            if let Ok(stream) = store.stream().await {
+                let _ = stream.delete_consumer(&name).await;
+            }
+        });
+    }
+
+    /// Publishes, and waits for the acknowledgement.
+    pub(super) async fn publish(
+        &self,
+        subject: String,
+        entry: Vec<u8>,
+        message_id: Option<String>,
+    ) -> Result<PublishAck, AppendError> {
+        let refused = |fault| AppendError::Refused(Arc::new(fault));
+        self.check_connected().map_err(refused)?;
+        let kib = u32::try_from(entry.len() / 1024 + 1).unwrap_or(u32::MAX);
+        let _room = self.bytes.try_acquire_many(kib).map_err(|_| refused(NatsFault::Busy))?;
+        let mut message = PublishMessage::build().payload(entry.into()).expected_stream(&self.names.stream);
+        if let Some(id) = message_id {
+            message = message.message_id(id);
+        }
+        let give_up = tokio::time::Instant::now() + self.ack_timeout;
+        loop {
+            let attempt = PublishMessage::clone(&message);
+            let sent = self.publishing.send_publish(subject.clone(), attempt).await;
+            // It was not handed to the connection.
+            let sent = sent.map_err(|error| refused(not_sent(error)))?;
+            let error = match sent.await {
+                Ok(ack) => return Ok(ack),
+                Err(error) => error,
+            };
+            let answer = std::error::Error::source(&error)
+                .and_then(|source| source.downcast_ref::<jetstream::Error>())
+                .map(jetstream::Error::error_code);
+            return Err(match (error.kind(), answer) {
+                // An attempt with the same key is on its way; soon it will be known what became of it.
+                (_, Some(ErrorCode::STREAM_DUPLICATE_MESSAGE_CONFLICT))
+                    if tokio::time::Instant::now() + CONFLICT_DELAY < give_up =>
+                {
+                    tokio::time::sleep(CONFLICT_DELAY).await;
+                    continue;
+                }
+                (_, Some(ErrorCode::STREAM_DUPLICATE_MESSAGE_CONFLICT)) => {
+                    AppendError::Unknown(Arc::new(NatsFault::answered(error)))
+                }
+                (_, Some(ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM)) => refused(NatsFault::TooLarge),
+                (_, Some(_)) => refused(NatsFault::answered(error)),
+                (PublishErrorKind::StreamNotFound, None) => refused(NatsFault::no_answer(error)),
+                (_, None) => AppendError::Unknown(Arc::new(NatsFault::no_answer(error))),
+            });
+        }
+    }
+}
+
+fn not_sent(error: PublishError) -> NatsFault {
+    match error.kind() {
+        PublishErrorKind::MaxPayloadExceeded => NatsFault::TooLarge,
+        PublishErrorKind::MaxAckPending => NatsFault::Busy,
+        _ => NatsFault::no_answer(error),
+    }
+}
+
+/// The stream is gone that was there a moment ago.
+#[derive(Debug)]
+struct NoStream(String);
+
+impl std::fmt::Display for NoStream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "the stream {} is gone", self.0)
+    }
+}
+
+impl std::error::Error for NoStream {}

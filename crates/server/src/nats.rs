@@ -1,0 +1,145 @@
+//! The log on NATS: what its flags say, and whether it could be used.
+//!
+//! Waiting for servers, and going on when they are back, is the engine's matter.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use fanfare_engine::NatsEngine;
+use fanfare_engine::nats::{ConnectError, Finding, NatsFault, NatsLogin, NatsOptions};
+use fanfare_hub::engine::KeyLimits;
+
+use crate::flags::Serve;
+use crate::secret::Secret;
+
+const NATS: &str = "The log on NATS";
+
+/// How much is kept if nobody says.
+const BYTES: usize = 1024 * 1024 * 1024;
+/// How long a server may take to be asked about the stream before the hub starts without its word.
+const FIRST_ANSWER: Duration = Duration::from_secs(5);
+/// How often it is asked whether there is a connection yet.
+const CONNECTED_EVERY: Duration = Duration::from_millis(20);
+
+/// Who the hub is to NATS, and what stream it creates. They count with --engine nats://… alone.
+#[derive(Debug, Args)]
+#[allow(clippy::doc_markdown)] // This is shown as it stands, in a terminal.
+pub(crate) struct NatsFlags {
+    /// The hub's name, which is part of the names of its stream and subjects: letters, digits, - and _. All nodes of a hub have
+    /// the same.
+    #[arg(long, help_heading = NATS, value_name = "NAME", default_value = "default")]
+    pub(crate) hub_name: String,
+
+    /// On how many servers a stream that is created is kept, 1 to 5. With 3, what was acknowledged survives the loss of one.
+    #[arg(long, help_heading = NATS, value_name = "SERVERS", default_value = "3", value_parser = clap::value_parser!(u8).range(1..=5))]
+    pub(crate) nats_replicas: u8,
+
+    /// A file of credentials, with a token and a seed, as nsc writes it.
+    #[arg(long, help_heading = NATS, value_name = "FILE", conflicts_with_all = ["nats_nkey", "nats_token", "nats_user"])]
+    pub(crate) nats_credentials: Option<PathBuf>,
+
+    /// The seed of an NKey; @FILE reads it from a file.
+    #[arg(long, help_heading = NATS, value_name = "SEED", conflicts_with_all = ["nats_token", "nats_user"])]
+    pub(crate) nats_nkey: Option<Secret>,
+
+    /// A token; @FILE reads it from a file.
+    #[arg(long, help_heading = NATS, value_name = "TOKEN", conflicts_with = "nats_user")]
+    pub(crate) nats_token: Option<Secret>,
+
+    /// A user, who has a password.
+    #[arg(long, help_heading = NATS, value_name = "USER", requires = "nats_password")]
+    pub(crate) nats_user: Option<String>,
+
+    /// The user's password; @FILE reads it from a file.
+    #[arg(long, help_heading = NATS, value_name = "PASSWORD", requires = "nats_user")]
+    pub(crate) nats_password: Option<Secret>,
+
+    /// A file of PEM text with certificates that servers are believed by, besides those of the system.
+    #[arg(long, help_heading = NATS, value_name = "FILE")]
+    pub(crate) nats_ca: Option<PathBuf>,
+
+    /// The certificate that the hub shows to servers which ask for one: a file of PEM text.
+    #[arg(long, help_heading = NATS, value_name = "FILE", requires = "nats_key")]
+    pub(crate) nats_cert: Option<PathBuf>,
+
+    /// The private key of that certificate: a file of PEM text.
+    #[arg(long, help_heading = NATS, value_name = "FILE", requires = "nats_cert")]
+    pub(crate) nats_key: Option<PathBuf>,
+}
+
+/// Starts the client for the servers of `--engine`.
+///
+/// # Errors
+/// What could not work with any server.
+pub(crate) async fn connect(flags: &Serve, servers: &[String]) -> Result<NatsEngine, ConnectError> {
+    options(flags, servers)?.connect().await
+}
+
+fn options(flags: &Serve, servers: &[String]) -> Result<NatsOptions, ConnectError> {
+    let nats = &flags.nats;
+    let secret = |secret: &Secret| read(secret);
+    let login = match (&nats.nats_credentials, &nats.nats_nkey, &nats.nats_token, &nats.nats_user) {
+        (Some(file), ..) => NatsLogin::CredentialsFile(file.clone()),
+        (_, Some(seed), ..) => NatsLogin::NKey(secret(seed)?),
+        (_, _, Some(token), _) => NatsLogin::Token(secret(token)?),
+        (.., Some(user)) => {
+            let password = nats.nats_password.as_ref().map(secret).transpose()?.unwrap_or_default();
+            NatsLogin::Password { user: user.clone(), password }
+        }
+        _ => NatsLogin::FromAddress,
+    };
+    Ok(NatsEngine::options(servers)
+        .hub(&nats.hub_name)
+        .login(login)
+        .root_certificates(nats.nats_ca.clone())
+        .client_certificate(nats.nats_cert.clone().zip(nats.nats_key.clone()))
+        .replicas(usize::from(nats.nats_replicas))
+        .history_events(flags.history_events.map(|events| events as u64))
+        .history_bytes(flags.history_bytes.unwrap_or(BYTES) as u64)
+        .history_age(flags.history_age)
+        .idempotency(KeyLimits { count: flags.idempotency_keys, age: flags.idempotency_age }))
+}
+
+/// A secret as it was given, or as it stands in a file.
+fn read(secret: &Secret) -> Result<String, ConnectError> {
+    let text = secret.expose();
+    let Some(path) = text.strip_prefix('@') else { return Ok(text.to_owned()) };
+    let path = PathBuf::from(path);
+    match std::fs::read_to_string(&path) {
+        Ok(text) => Ok(text.trim().to_owned()),
+        Err(error) => Err(ConnectError::File { path, error }),
+    }
+}
+
+/// What was learnt about the stream before the hub starts.
+pub(crate) enum Asked {
+    /// It is there, and this is to be known about it.
+    Found(Vec<Finding>),
+    /// It is not there yet and would be created.
+    None,
+    /// Nobody answered.
+    Unreachable(NatsFault),
+}
+
+/// Asks about the stream, and waits a little for a server to ask.
+///
+/// # Errors
+/// The stream cannot hold a log before somebody changes something.
+pub(crate) async fn ask(engine: &NatsEngine) -> Result<Asked, NatsFault> {
+    let answered = async {
+        loop {
+            match engine.check().await {
+                Err(NatsFault::NotConnected) => tokio::time::sleep(CONNECTED_EVERY).await,
+                answer => return answer,
+            }
+        }
+    };
+    match tokio::time::timeout(FIRST_ANSWER, answered).await {
+        Ok(Ok(Some(findings))) => Ok(Asked::Found(findings)),
+        Ok(Ok(None)) => Ok(Asked::None),
+        Ok(Err(fault)) if fault.needs_hands() => Err(fault),
+        Ok(Err(fault)) => Ok(Asked::Unreachable(fault)),
+        Err(_) => Ok(Asked::Unreachable(NatsFault::NotConnected)),
+    }
+}
