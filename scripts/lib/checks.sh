@@ -111,13 +111,13 @@ check_bench_check() {
 # The same tests as in the step `test`, with many more rounds.
 check_crash() {
   # In release: what is to be caught half done is over soonest there.
-  run env FANFARE_CRASH_KILLS="${FANFARE_CRASH_KILLS:-200}" cargo test --release -p fanfare-server --test crash
+  run env FANFARE_CRASH_KILLS="${FANFARE_CRASH_KILLS:-150}" cargo test --release -p fanfare-server --test crash
 }
 
 # The same test as in the step `test-all`, with more that goes wrong.
 check_cluster() {
   need_nats || { skip "$why"; return; }
-  run env FANFARE_CLUSTER_FAULTS="${FANFARE_CLUSTER_FAULTS:-24}" FANFARE_CLUSTER_SEED="${FANFARE_CLUSTER_SEED:-7}" \
+  run env FANFARE_CLUSTER_FAULTS="${FANFARE_CLUSTER_FAULTS:-16}" FANFARE_CLUSTER_SEED="${FANFARE_CLUSTER_SEED:-7}" \
     cargo test -p fanfare-server --all-features --test cluster
 }
 
@@ -152,7 +152,7 @@ check_fuzz() {
   # cargo-fuzz wants flags that only a nightly compiler takes; the variable lets the stable one take them too.
   for target in $targets; do
     run env RUSTC_BOOTSTRAP=1 cargo fuzz run "$target" -- \
-      -max_total_time="${FANFARE_FUZZ_SECONDS:-20}" -timeout=10 -verbosity=0 -print_final_stats=1
+      -max_total_time="${FANFARE_FUZZ_SECONDS:-12}" -timeout=10 -verbosity=0 -print_final_stats=1
   done
 }
 
