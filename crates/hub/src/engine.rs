@@ -153,7 +153,7 @@ pub struct Origin {
     pub from: Position,
     /// The end of the log when it was opened: what is told before it was published earlier, and is not counted again.
     pub next: Position,
-    /// The check of the entry before that one; [`Check::START`] before the first.
+    /// The check of the entry before that one; [`Check::START`] before the first, and where it is not known any more.
     pub check_before: Check,
 }
 

@@ -34,6 +34,12 @@ impl Check {
         Self(random & CHECK_MASK)
     }
 
+    /// Whether an id with this check may be of the entry with that one: it is the same, or the id was made for a place whose check
+    /// was not known any more.
+    pub(crate) fn may_be(self, of_entry: Self) -> bool {
+        self == of_entry || self == Self::START
+    }
+
     /// The 40 bits, to store them.
     #[must_use]
     pub fn bits(self) -> u64 {

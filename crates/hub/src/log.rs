@@ -84,6 +84,7 @@ impl Log {
     pub(crate) fn begin(origin: Origin, retention: Retention) -> Self {
         // The first position is 1, whatever an engine says.
         let from = origin.from.max(1);
+        let is_known = from == 1 || origin.check_before != Check::START;
         Self {
             epoch: origin.epoch,
             key: origin.key,
@@ -94,7 +95,7 @@ impl Log {
             lane: Lane::default(),
             oldest: from,
             next: from,
-            check_before_oldest: Known::Check(origin.check_before),
+            check_before_oldest: if is_known { Known::Check(origin.check_before) } else { Known::Lost },
             bytes: 0,
             entries: 0,
             chains: HashMap::new(),
@@ -360,7 +361,7 @@ impl Log {
     /// other, and within presence that is missing.
     pub(crate) fn agrees(&self, position: Position, check: Check) -> Option<bool> {
         Some(match self.known_at(position)? {
-            Known::Check(known) => known == check,
+            Known::Check(known) => check.may_be(known),
             Known::Lost => true,
         })
     }

@@ -195,7 +195,7 @@ async fn is_as_told(shared: &Shared, place: Place, bounds: Bounds) -> Result<boo
         return Ok(agrees);
     }
     let read = read_one(shared, place.position, bounds).await?;
-    Ok(read.is_none_or(|entry| entry.check() == place.check))
+    Ok(read.is_none_or(|entry| place.check.may_be(entry.check())))
 }
 
 /// The check of the entry at a place, if it may be read.

@@ -68,7 +68,7 @@ impl<'a> Envelope<'a> {
         })?;
         Ok(Self {
             check: Check::from_random(u64::from_le_bytes(bits)),
-            at: (micros != 0).then(|| UNIX_EPOCH + Duration::from_micros(micros)),
+            at: (micros != 0).then(|| UNIX_EPOCH.checked_add(Duration::from_micros(micros))).flatten(),
             payload,
         })
     }

@@ -99,6 +99,8 @@ pub enum NatsFault {
     Busy,
     /// What was published lately is not known yet: the log was begun a moment ago, or is behind.
     Behind,
+    /// Who answered for the stream may have been cut off from those that it leads.
+    CutOff,
     /// The log began anew while the publication was on its way.
     BegunAnew,
     /// There is no such entry any more.
@@ -147,6 +149,7 @@ impl fmt::Display for NatsFault {
             ),
             Self::Busy => f.write_str("too many publications wait for JetStream"),
             Self::Behind => f.write_str("what was published lately is not known here yet"),
+            Self::CutOff => f.write_str("the leader of the stream has lost touch with its servers"),
             Self::BegunAnew => f.write_str("the log began anew while the publication was on its way"),
             Self::NoEntry { position } => write!(f, "there is no entry at position {position} any more"),
             Self::TailLost(_) => f.write_str("the tail of the log was lost and is begun again"),

@@ -16,6 +16,8 @@ use super::setup::Wanted;
 const PING_INTERVAL: Duration = Duration::from_secs(5);
 /// How long one attempt to connect may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How many commands wait for the connection at most: those that wait when it breaks are sent when it is back, however late.
+const WAITING_MAX: usize = 128;
 /// How long to wait between two attempts.
 const RECONNECT_DELAY_MAX: Duration = Duration::from_secs(2);
 
@@ -187,6 +189,7 @@ impl NatsOptions {
             .retry_on_initial_connect()
             .ping_interval(PING_INTERVAL)
             .connection_timeout(CONNECT_TIMEOUT)
+            .client_capacity(WAITING_MAX)
             .reconnect_delay_callback(|attempt| {
                 let steps = u32::try_from(attempt.min(16)).unwrap_or(16);
                 (Duration::from_millis(50) * steps * steps).min(RECONNECT_DELAY_MAX)

@@ -24,6 +24,16 @@ const EXPIRES: Duration = Duration::from_secs(5);
 impl Shared {
     /// Answers a request of the hub's.
     pub(super) async fn read(&self, request: &ReadRequest) -> Result<Batch, ReadError> {
+        let doubts = self.lock().doubts;
+        let read = self.read_now(request).await?;
+        // What was read meanwhile may be of another log, in the places of this one.
+        if doubts % 2 == 1 || self.lock().doubts != doubts {
+            return Err(ReadError::Fault(Arc::new(NatsFault::Behind)));
+        }
+        Ok(read)
+    }
+
+    async fn read_now(&self, request: &ReadRequest) -> Result<Batch, ReadError> {
         let fault = |fault: NatsFault| ReadError::Fault(Arc::new(fault) as EngineFault);
         let from = request.after + 1;
         let wanted = request.before.saturating_sub(from).clamp(1, ENTRIES_MAX);

@@ -1,7 +1,7 @@
 //! What the engine's tasks have in common: the store, and what is known of the log.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use fanfare_hub::engine::{AppendError, Appended, Bounds, CheckSource, Found, KeyLimits, Keys, Logged};
 use fanfare_hub::{Check, IdKey, IdempotencyKey, Place, Position, Submission};
@@ -13,6 +13,9 @@ use super::error::NatsFault;
 use super::ids::Ids;
 use super::store::Store;
 
+/// How long a publication with a key waits for what was published before it.
+const CURRENT_WITHIN: Duration = Duration::from_secs(1);
+const LOOKED_EVERY: Duration = Duration::from_millis(5);
 /// How many entries of one id are looked at.
 const SAME_ID_MAX: usize = 64;
 
@@ -31,6 +34,8 @@ pub(super) struct State {
     pub(super) log: Option<KnownLog>,
     /// Whether everything is known that was published before a moment ago.
     pub(super) is_current: bool,
+    /// Counts up whenever it is in doubt whether the stream still is what was told; odd while it is.
+    pub(super) doubts: u64,
     pub(super) keys: Keys,
     pub(super) ids: Ids,
     /// Entries that could not be read.
@@ -53,7 +58,8 @@ impl KnownLog {
 impl Shared {
     pub(super) fn new(store: Arc<Store>, warm_events: u64, key_limits: KeyLimits) -> Self {
         let keys = Keys::new(key_limits);
-        let state = State { log: None, is_current: false, keys, ids: Ids::default(), unreadable: 0 };
+        let state =
+            State { log: None, is_current: false, doubts: 1, keys, ids: Ids::default(), unreadable: 0 };
         Self {
             store,
             warm_events,
@@ -67,6 +73,19 @@ impl Shared {
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing is left half done under this lock.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The stream was held against what was told, and is it.
+    pub(super) fn is_verified(&self) {
+        let mut state = self.lock();
+        state.doubts += state.doubts % 2;
+    }
+
+    /// It is not known any more whether the stream is what was told.
+    pub(super) fn is_in_doubt(&self) {
+        let mut state = self.lock();
+        state.is_current = false;
+        state.doubts += 1 - state.doubts % 2;
     }
 
     /// Forgets the log: another one begins.
@@ -86,6 +105,9 @@ impl Shared {
     ) -> Result<Appended, AppendError> {
         let refused = |fault| AppendError::Refused(Arc::new(fault));
         let key = key.map(|key| (submission.fingerprint(), key));
+        if key.is_some() {
+            self.is_current_soon().await;
+        }
         let log = {
             let mut state = self.lock();
             let state = &mut *state;
@@ -110,16 +132,26 @@ impl Shared {
             .ok_or_else(|| refused(NatsFault::TooLarge))?;
         let subject = self.store.names.subject(submission.chosen_id.is_some(), key.is_some()).to_owned();
         let ack = self.store.publish(subject, entry, idempotency_key.map(message_id)).await?;
+        if self.lock().log.as_ref().is_none_or(|known| known.epoch != log.epoch) {
+            return Err(AppendError::Unknown(Arc::new(NatsFault::BegunAnew)));
+        }
         if let Some((fingerprint, key)) = key
             && ack.duplicate
         {
             return self.stored_before(&log, ack.sequence, fingerprint, &key).await;
         }
-        if self.lock().log.as_ref().is_none_or(|known| known.epoch != log.epoch) {
-            return Err(AppendError::Unknown(Arc::new(NatsFault::BegunAnew)));
-        }
         let id = log.id(ack.sequence, check, submission.chosen_id.as_ref());
         Ok(Appended { position: ack.sequence, id, duplicate: false })
+    }
+
+    /// Waits a little until what was published lately is known here: while the tail is begun again it is not for a moment.
+    async fn is_current_soon(&self) {
+        let current = async {
+            while !self.lock().is_current {
+                tokio::time::sleep(LOOKED_EVERY).await;
+            }
+        };
+        let _ = tokio::time::timeout(CURRENT_WITHIN, current).await;
     }
 
     /// The answer to a publication that JetStream itself knew again: that of the first.
@@ -158,7 +190,12 @@ impl Shared {
 
     /// The ends of the log as the stream says them now.
     pub(super) async fn bounds(&self) -> Result<Bounds, NatsFault> {
-        let ends = self.store.look_again().await?.ends();
+        let opened = self.store.look_again().await?;
+        // Its end may not be the end any more, and ids behind it would be called rewound.
+        if !opened.is_of_majority() {
+            return Err(NatsFault::CutOff);
+        }
+        let ends = opened.ends();
         if self.lock().log.as_ref().is_some_and(|known| known.epoch != ends.epoch) {
             self.suspicion.notify_one();
         }

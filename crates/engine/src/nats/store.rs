@@ -13,7 +13,7 @@ use async_nats::jetstream::context::{
 };
 use async_nats::jetstream::message::{PublishMessage, StreamMessage};
 use async_nats::jetstream::publish::PublishAck;
-use async_nats::jetstream::stream::{Info, RawMessageErrorKind, Stream};
+use async_nats::jetstream::stream::{Info, PeerInfo, RawMessageErrorKind, Stream};
 use async_nats::jetstream::{self, ErrorCode};
 use fanfare_hub::Position;
 use fanfare_hub::engine::AppendError;
@@ -54,7 +54,30 @@ pub(super) struct Opened {
     pub(super) identity: Identity,
 }
 
+/// Within what time a leader has heard of those that it leads.
+const HEARD_OF_WITHIN: Duration = Duration::from_secs(5);
+
 impl Opened {
+    /// Whether who answered still leads most of the stream's servers: one that was cut off answers for a while.
+    pub(super) fn is_of_majority(&self) -> bool {
+        let others = self.info.cluster.as_ref().map_or(&[][..], |cluster| &cluster.replicas);
+        let heard_of = others.iter().filter(|peer| !peer.offline && peer.active < HEARD_OF_WITHIN).count();
+        2 * (heard_of + 1) > others.len() + 1
+    }
+
+    /// Whether a consumer is served by a server that has all of the stream.
+    pub(super) fn is_whole_at(&self, consumer: &PullConsumer) -> bool {
+        let Some(cluster) = self.info.cluster.as_ref().filter(|cluster| !cluster.replicas.is_empty()) else {
+            return true;
+        };
+        let server = consumer.cached_info().cluster.as_ref().and_then(|of| of.leader.as_ref());
+        server.is_some_and(|server| {
+            let has_all =
+                |peer: &PeerInfo| peer.name == *server && peer.current && peer.lag.unwrap_or(0) == 0;
+            cluster.leader.as_ref() == Some(server) || cluster.replicas.iter().any(has_all)
+        })
+    }
+
     pub(super) fn ends(&self) -> Ends {
         let state = &self.info.state;
         let next = state.last_sequence + 1;
@@ -66,8 +89,11 @@ impl Opened {
 impl Store {
     pub(super) fn new(client: Client, names: Names, wanted: Wanted, ack_timeout: Duration) -> Self {
         let context = ContextBuilder::new().timeout(REQUEST_TIMEOUT).build(client.clone());
-        let publishing =
-            ContextBuilder::new().timeout(ack_timeout).max_ack_inflight(IN_FLIGHT_MAX).build(client.clone());
+        let publishing = ContextBuilder::new()
+            .timeout(ack_timeout)
+            .max_ack_inflight(IN_FLIGHT_MAX)
+            .backpressure_on_inflight(false)
+            .build(client.clone());
         let bytes = Semaphore::new(IN_FLIGHT_KIB_MAX);
         Self { names, wanted, client, context, publishing, ack_timeout, bytes }
     }
@@ -144,7 +170,11 @@ impl Store {
         match self.context.create_stream(config).await {
             Ok(stream) => {
                 tracing::info!(stream = self.names.stream, "created the stream of the log");
-                Ok(Opened { info: stream.cached_info().clone(), identity })
+                let info = stream.cached_info().clone();
+                // What a server does not know it does not keep.
+                let identity =
+                    Identity::read(&info.config.metadata).map_err(|none| self.no_identity(none))?;
+                Ok(Opened { info, identity })
             }
             Err(error) => match error.kind() {
                 // Another node was faster.
@@ -161,6 +191,10 @@ impl Store {
 
     /// Gives the log another epoch, unless somebody else has.
     pub(super) async fn renew(&self, epoch: u32) -> Result<(), NatsFault> {
+        // Whoever notices it, too, is not as fast or as slow.
+        let mut random = [0];
+        getrandom::fill(&mut random).map_err(|_| NatsFault::NoRandomness)?;
+        tokio::time::sleep(Duration::from_millis(u64::from(random[0]))).await;
         let opened = self.look_again().await?;
         if opened.identity.epoch != epoch {
             return Ok(());
@@ -265,12 +299,28 @@ impl Store {
                     AppendError::Unknown(Arc::new(NatsFault::answered(error)))
                 }
                 (_, Some(ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM)) => refused(NatsFault::TooLarge),
-                (_, Some(_)) => refused(NatsFault::answered(error)),
+                (_, Some(code)) if is_before_storing(code, &error) => refused(NatsFault::answered(error)),
+                // A leader whose disk failed answers with an error, too, and the others may have stored it.
+                (_, Some(_)) => AppendError::Unknown(Arc::new(NatsFault::answered(error))),
                 (PublishErrorKind::StreamNotFound, None) => refused(NatsFault::no_answer(error)),
                 (_, None) => AppendError::Unknown(Arc::new(NatsFault::no_answer(error))),
             });
         }
     }
+}
+
+/// Whether it is looked at before anything is stored anywhere.
+fn is_before_storing(code: ErrorCode, error: &PublishError) -> bool {
+    matches!(
+        code,
+        ErrorCode::ACCOUNT_RESOURCES_EXCEEDED
+            | ErrorCode::INSUFFICIENT_RESOURCES
+            | ErrorCode::MEMORY_RESOURCES_EXCEEDED
+            | ErrorCode::STORAGE_RESOURCES_EXCEEDED
+            | ErrorCode::JETSTREAM_NOT_ENABLED
+            | ErrorCode::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT
+            | ErrorCode::STREAM_NOT_MATCH
+    ) || code == ErrorCode::STREAM_STORE_FAILED && error.to_string().contains("maximum ")
 }
 
 fn not_sent(error: PublishError) -> NatsFault {

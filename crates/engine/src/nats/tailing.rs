@@ -3,6 +3,8 @@
 //! One task for a hub. Whatever goes wrong ends a session, and the next begins where the log was told to; only what goes wrong twice
 //! in a row is told as a stall. Every few seconds the stream is asked whether it still is what was told.
 
+use std::io::{self, ErrorKind};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -31,15 +33,21 @@ const COMPARED_EVERY: Duration = Duration::from_secs(3);
 /// How long to wait between two sessions that came to nothing, at first and at most.
 const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 /// How often, and in what distance, a stream is asked that says it has less than was told: a server that has just become its leader
-/// may not have taken in all of it.
+/// may not have taken in all of it, and one that was cut off answers for a while.
 const REWIND_ASKED: (u32, Duration) = (4, Duration::from_millis(500));
+/// The same for a stream on several servers.
+const REWIND_ASKED_OF_MANY: (u32, Duration) = (10, Duration::from_millis(1_500));
+/// How long the servers may take for some entries that are there.
+const FETCHED_WITHIN: Duration = Duration::from_secs(10);
 
 /// Why a session ended.
 enum Ended {
     /// The next one knows what to do.
     BeginAgain,
-    /// The log has lost entries that were told.
+    /// The log has lost entries that were told: the stream's leader says so.
     Rewound,
+    /// One server says so, and the leader is to be asked.
+    Differs,
     Fault(NatsFault),
 }
 
@@ -48,6 +56,9 @@ impl From<NatsFault> for Ended {
         Self::Fault(fault)
     }
 }
+
+/// A look at the stream that is under way: its end, if it is what was told.
+type Comparison = Pin<Box<dyn Future<Output = Result<Position, Ended>> + Send>>;
 
 pub(super) struct Tailing {
     shared: Arc<Shared>,
@@ -81,26 +92,24 @@ impl Tailing {
         loop {
             self.has_delivered = false;
             let Err(ended) = self.session().await;
-            self.shared.lock().is_current = false;
+            self.shared.is_in_doubt();
             self.follower.ring();
-            if self.has_delivered {
-                delay = RETRY.0;
-            }
+            let ended = match ended {
+                Ended::Differs => self.ask_the_leader().await,
+                ended => ended,
+            };
             let ended = match ended {
                 Ended::Rewound => self.renew().await,
                 ended => ended,
             };
             match ended {
-                Ended::BeginAgain | Ended::Rewound => {
-                    tokio::time::sleep(RETRY.0).await;
-                    continue;
-                }
                 // A consumer that is lost is no stall as long as another one does what it did.
                 Ended::Fault(fault) if self.has_delivered && self.shared.store.is_connected() => {
                     tracing::debug!(%fault, "the tail of the log is begun again");
-                    continue;
+                    delay = RETRY.0;
                 }
                 Ended::Fault(fault) => self.stall(fault),
+                Ended::BeginAgain | Ended::Rewound | Ended::Differs => delay = RETRY.0,
             }
             tokio::time::sleep(delay).await;
             delay = (delay * 2).min(RETRY.1);
@@ -130,7 +139,7 @@ impl Tailing {
                 from
             }
             Begin::Again { from } => from,
-            Begin::Rewound => return Err(self.rewound_by_its_end().await),
+            Begin::Rewound => return Err(self.rewound_by_its_end(&opened).await),
         };
         let consumer = self.shared.store.consumer(from, Vec::new()).await?;
         let followed = self.follow(&consumer, opened.ends().next).await;
@@ -153,12 +162,18 @@ impl Tailing {
     /// Tells the hub of a log that it has not followed.
     async fn begin_log(&mut self, opened: &Opened, from: Position) -> Result<(), Ended> {
         let log = KnownLog { epoch: opened.identity.epoch, key: opened.identity.id_key() };
+        if self.tail.epoch().is_some() {
+            // Nothing is taken until it is known what stands in there.
+            self.is_stalled = true;
+            self.follower.accept(Followed::Stalled { fault: Arc::new(NatsFault::BegunAnew) });
+            self.follower.ring();
+        }
         self.shared.forget_log();
         let ends = opened.ends();
-        self.index(&log, ends.first, from).await?;
+        self.index(&log, opened, from).await?;
         let before = match from.checked_sub(1) {
             None | Some(0) => None,
-            Some(position) => self.check_at(position).await?,
+            Some(position) => check_at(&self.shared, position).await?,
         };
         if self.tail.epoch().is_some() {
             tracing::warn!("the log began anew, and has lost what was told: subscribers are told of a gap");
@@ -173,42 +188,40 @@ impl Tailing {
             check_before: before.unwrap_or(Check::START),
         }));
         self.follower.ring();
+        self.shared.is_verified();
         Ok(())
     }
 
-    async fn check_at(&self, position: Position) -> Result<Option<Check>, NatsFault> {
-        let message = self.shared.store.message(position).await?;
-        Ok(message.and_then(|message| Envelope::read(&message.payload).ok().map(|entry| entry.check)))
-    }
-
     /// Learns the publishers' ids and the keys of what stands before the entries that are told.
-    async fn index(&self, log: &KnownLog, first: Position, before: Position) -> Result<(), NatsFault> {
+    async fn index(&self, log: &KnownLog, opened: &Opened, before: Position) -> Result<(), NatsFault> {
+        let first = opened.ends().first;
         if first >= before {
             return Ok(());
         }
         let consumer = self.shared.store.consumer(first, self.shared.store.names.indexed()).await?;
+        // One that is behind would say that there is no more.
+        if !opened.is_whole_at(&consumer) {
+            self.shared.store.forget(&consumer);
+            return Err(NatsFault::Behind);
+        }
         let mut left = consumer.cached_info().num_pending;
         while left > 0 {
             let fetched = consumer.fetch().max_messages(BATCH).messages().await;
             let mut messages = fetched.map_err(NatsFault::no_answer)?;
-            let had = left;
-            while let Some(message) = messages.next().await {
+            let mut received = 0;
+            while let Some(message) = soon(messages.next()).await? {
                 let message = message.map_err(|error| NatsFault::TailLost(error.into()))?;
                 let (position, pending, at) = place(&message)?;
+                received += 1;
                 left = pending;
-                if position < before
-                    && let Ok(entry) = Envelope::read(&message.payload)
-                {
-                    self.learn(log, position, at, &entry);
-                }
                 if position >= before {
                     left = 0;
+                } else if let Ok(entry) = Envelope::read(&message.payload) {
+                    self.learn(log, position, at, &entry);
                 }
             }
-            if left == had {
-                return Err(NatsFault::TailLost(
-                    std::io::Error::from(std::io::ErrorKind::TimedOut).into_arc(),
-                ));
+            if received == 0 {
+                return Err(lost(ErrorKind::TimedOut));
             }
         }
         self.shared.store.forget(&consumer);
@@ -247,33 +260,36 @@ impl Tailing {
             tracing::info!("the log on NATS is back");
             self.follower.accept(Followed::Recovered);
         }
-        self.has_delivered = true;
         let mut compare = tokio::time::interval(COMPARED_EVERY);
         compare.reset();
-        let mut told_next = self.tail.next();
+        // Where the stream ended when it was asked last, and how far it was told then.
+        let mut asked = (known_next, self.tail.next());
+        let mut comparing: Option<Comparison> = None;
         loop {
-            // What was there when the session began is known now.
-            if self.tail.next() >= Some(known_next) {
-                self.shared.lock().is_current = true;
-            }
+            // What was there when it was asked last is known now.
+            let has_all = self.tail.next() >= Some(asked.0);
+            self.shared.lock().is_current = has_all;
             tokio::select! {
-                message = messages.next() => self.take_all(message, &mut messages)?,
-                _ = compare.tick() => {
-                    let next = self.compare().await?;
-                    // It has something, and a consumer that works would have delivered it.
-                    if told_next == self.tail.next() && told_next.is_some_and(|told| told < next) {
-                        let nothing = std::io::Error::from(std::io::ErrorKind::TimedOut);
-                        return Err(NatsFault::TailLost(nothing.into_arc()).into());
+                message = messages.next() => self.take_all(message, &mut messages).await?,
+                ends = async { comparing.as_mut().expect("it compares").await }, if comparing.is_some() => {
+                    comparing = None;
+                    // It has had something for a while, and a consumer that works would have delivered some of it.
+                    if !has_all && asked.1 == self.tail.next() {
+                        return Err(lost(ErrorKind::TimedOut).into());
                     }
-                    told_next = self.tail.next();
+                    asked = (ends?, self.tail.next());
+                    self.shared.is_verified();
                 }
-                () = self.shared.suspicion.notified() => drop(self.compare().await?),
+                _ = compare.tick(), if comparing.is_none() => comparing = Some(Box::pin(self.comparison())),
+                () = self.shared.suspicion.notified(), if comparing.is_none() => {
+                    comparing = Some(Box::pin(self.comparison()));
+                }
             }
         }
     }
 
     /// Tells a message and those that have come with it.
-    fn take_all(
+    async fn take_all(
         &mut self,
         first: Option<Result<Message, MessagesError>>,
         messages: &mut Messages,
@@ -281,11 +297,9 @@ impl Tailing {
         let mut next = first;
         let mut taken = 0;
         let taken_all = loop {
-            let gone =
-                || Err(NatsFault::TailLost(std::io::Error::from(std::io::ErrorKind::BrokenPipe).into_arc()));
-            let Some(message) = next else { break gone().map_err(Ended::from) };
+            let Some(message) = next else { break Err(lost(ErrorKind::BrokenPipe).into()) };
             let told = match message {
-                Ok(message) => self.take(&message),
+                Ok(message) => self.take(&message).await,
                 Err(error) => Err(NatsFault::TailLost(Arc::new(error)).into()),
             };
             taken += 1;
@@ -301,7 +315,7 @@ impl Tailing {
         taken_all
     }
 
-    fn take(&mut self, message: &Message) -> Result<(), Ended> {
+    async fn take(&mut self, message: &Message) -> Result<(), Ended> {
         let (position, _, taken) = place(message)?;
         let info = message.info().map_err(|error| NatsFault::TailLost(error.into()))?;
         let read = Envelope::read(&message.payload);
@@ -309,25 +323,26 @@ impl Tailing {
         match self.tail.saw(info.consumer_sequence, position, check) {
             Saw::Next => {}
             Saw::Behind { lost_through } => {
+                // The server that delivers may have lost what the others have.
+                if self.shared.store.message(lost_through).await?.is_some() {
+                    return Err(lost(ErrorKind::InvalidData).into());
+                }
                 tracing::warn!(
                     through = lost_through,
                     "entries are gone from the stream before they came here"
                 );
                 self.follower.accept(Followed::Hole { through: lost_through });
             }
-            Saw::Known => return Ok(()),
-            Saw::Rewound => {
-                tracing::error!(
-                    position,
-                    "the stream has another entry in the place of one that it had acknowledged"
-                );
-                return Err(Ended::Rewound);
+            Saw::Known => {
+                self.has_delivered = true;
+                self.shared.is_verified();
+                return Ok(());
             }
-            Saw::Broken => {
-                let broken = std::io::Error::from(std::io::ErrorKind::InvalidData);
-                return Err(NatsFault::TailLost(broken.into_arc()).into());
-            }
+            Saw::Rewound => return Err(Ended::Differs),
+            Saw::Broken => return Err(lost(ErrorKind::InvalidData).into()),
         }
+        self.has_delivered = true;
+        self.shared.is_verified();
         self.newest_at = self.newest_at.max(taken);
         let log = self.shared.lock().log.clone();
         let entry =
@@ -347,30 +362,63 @@ impl Tailing {
         Ok(())
     }
 
-    /// Holds what was told against the stream. Gives its end.
-    async fn compare(&mut self) -> Result<Position, Ended> {
-        let opened = self.shared.store.look_again().await?;
-        let ends = opened.ends();
-        let check = match self.tail.last() {
-            Some(last) if last >= ends.first && last < ends.next => self.check_at(last).await?,
-            _ => None,
-        };
-        if !self.tail.agrees(ends, check) {
-            return Err(Ended::BeginAgain);
+    /// Holds what was told up to now against the stream. Gives its end.
+    fn comparison(&self) -> impl Future<Output = Result<Position, Ended>> + Send + 'static {
+        let (shared, tail) = (self.shared.clone(), self.tail.clone());
+        async move {
+            let opened = shared.store.look_again().await?;
+            let ends = opened.ends();
+            let check = match tail.last() {
+                Some(last) if last >= ends.first && last < ends.next => check_at(&shared, last).await?,
+                _ => None,
+            };
+            if !tail.agrees(ends, check) {
+                let is_of_log = tail.epoch() == Some(ends.epoch) && tail.next() <= Some(ends.next);
+                return Err(match is_of_log {
+                    true if opened.is_of_majority() => Ended::Rewound,
+                    true => Ended::Fault(NatsFault::CutOff),
+                    false => Ended::BeginAgain,
+                });
+            }
+            shared.lock().ids.trim(ends.first);
+            Ok(ends.next)
         }
-        self.shared.lock().ids.trim(ends.first);
-        Ok(ends.next)
+    }
+
+    /// Whether the stream's leader, too, has another entry in the place of the last one that was told.
+    async fn ask_the_leader(&self) -> Ended {
+        let opened = match self.shared.store.look_again().await {
+            Ok(opened) => opened,
+            Err(fault) => return Ended::Fault(fault),
+        };
+        let check = match self.tail.last() {
+            Some(last) => check_at(&self.shared, last).await,
+            None => Ok(None),
+        };
+        match check {
+            Err(fault) => Ended::Fault(fault),
+            Ok(check) if self.tail.agrees(opened.ends(), check) || !opened.is_of_majority() => {
+                Ended::Fault(lost(ErrorKind::InvalidData))
+            }
+            Ok(_) => {
+                tracing::error!("the stream has another entry in the place of one that it had acknowledged");
+                Ended::Rewound
+            }
+        }
     }
 
     /// The stream ends before what was told. Its leader may not have taken in everything yet; if it has, the log is another one.
-    async fn rewound_by_its_end(&self) -> Ended {
-        let (times, distance) = REWIND_ASKED;
-        for _ in 0..times {
+    async fn rewound_by_its_end(&self, opened: &Opened) -> Ended {
+        let (times, distance) =
+            if opened.info.cluster.is_some() { REWIND_ASKED_OF_MANY } else { REWIND_ASKED };
+        let mut short = 0;
+        while short < times {
             tokio::time::sleep(distance).await;
             match self.shared.store.look_again().await {
                 Ok(opened) if self.tail.next() <= Some(opened.ends().next) => return Ended::BeginAgain,
                 Ok(opened) if self.tail.epoch() != Some(opened.identity.epoch) => return Ended::BeginAgain,
-                Ok(_) => {}
+                Ok(opened) if !opened.is_of_majority() => return Ended::Fault(NatsFault::CutOff),
+                Ok(_) => short += 1,
                 Err(fault) => return Ended::Fault(fault),
             }
         }
@@ -394,12 +442,18 @@ pub(super) fn place(message: &Message) -> Result<(Position, u64, SystemTime), Na
     Ok((info.stream_sequence, info.pending, info.published.into()))
 }
 
-trait IntoArc {
-    fn into_arc(self) -> Arc<dyn std::error::Error + Send + Sync>;
+/// The check of an entry, as the stream's leader says it; `None` if it is not there.
+async fn check_at(shared: &Shared, position: Position) -> Result<Option<Check>, NatsFault> {
+    let message = shared.store.message(position).await?;
+    Ok(message.and_then(|message| Envelope::read(&message.payload).ok().map(|entry| entry.check)))
 }
 
-impl IntoArc for std::io::Error {
-    fn into_arc(self) -> Arc<dyn std::error::Error + Send + Sync> {
-        Arc::new(self)
-    }
+/// Waits for what is there, and not for ever: the library would, for a server that has died.
+async fn soon<T>(future: impl Future<Output = T>) -> Result<T, NatsFault> {
+    tokio::time::timeout(FETCHED_WITHIN, future).await.map_err(|_| lost(ErrorKind::TimedOut))
+}
+
+/// What a tail ends with that goes wrong without the library's saying so.
+fn lost(kind: ErrorKind) -> NatsFault {
+    NatsFault::TailLost(Arc::new(io::Error::from(kind)))
 }

@@ -1,6 +1,7 @@
 //! Several hubs over one stream: what one takes, all tell.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use fanfare_hub::{GapReason, Grant, IdempotencyKey, Matcher, Publication, PublishError, Resume};
 use fanfare_wire::Event;
@@ -151,6 +152,44 @@ async fn what_the_stream_does_not_keep_is_told_as_trimmed_p2() {
     let mut subscription = late.subscribe("a").bookmarks(false).after(first);
     assert_eq!(gap(&mut subscription).await.reason(), GapReason::Trimmed);
     assert_eq!(next_data(&mut subscription, 5).await, ["15", "16", "17", "18", "19"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_everything_is_told_no_gap_by_a_node_that_starts_when_little_is_kept_p2() {
+    let server = Server::start();
+    let small = || options(&server).history_events(1);
+    let node = hub(small()).await;
+    publish(&node, "a", "1").await;
+    let seen = publish(&node, "a", "2").await.id;
+    publish(&node, "a", "3").await;
+    // It cannot know what stood before the one entry that is left.
+    let late = hub(small()).await;
+    let mut subscription = late.subscribe("a").bookmarks(false).after(seen);
+    assert!(matches!(soon("opening", subscription.opened()).await, Ok(Resume::Resumed { after: 2 })));
+    assert_eq!(next_data(&mut subscription, 1).await, ["3"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_place_that_one_node_does_not_know_the_check_of_is_resumed_from_on_another_p2() {
+    let server = Server::start();
+    let brief = || options(&server).history_age(Duration::from_millis(500));
+    let node = hub(brief()).await;
+    for data in ["1", "2"] {
+        publish(&node, "a", data).await;
+    }
+    let aged = async {
+        while node.bounds().await.expect("bounds").oldest < 3 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    soon("ageing", aged).await;
+    // All that it knows of the newest place is where it is.
+    let late = hub(brief()).await;
+    let mark = late.bookmark().expect("a bookmark");
+    for at in [&node, &late] {
+        let mut subscription = at.subscribe("a").bookmarks(false).after(mark.clone());
+        assert!(matches!(soon("opening", subscription.opened()).await, Ok(Resume::Resumed { .. })));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
