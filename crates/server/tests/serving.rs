@@ -66,6 +66,8 @@ fn a_page_of_another_origin_may_read_that_the_hub_is_not_the_one_of_that_name_m1
     let hub = Hub::of(
         fanfare(&[
             "serve",
+            "--engine",
+            "memory",
             "--listen",
             "127.0.0.1:0",
             "--publisher-jwt-key",
