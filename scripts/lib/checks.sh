@@ -152,7 +152,7 @@ check_fuzz() {
   # cargo-fuzz wants flags that only a nightly compiler takes; the variable lets the stable one take them too.
   for target in $targets; do
     run env RUSTC_BOOTSTRAP=1 cargo fuzz run "$target" -- \
-      -max_total_time="${FANFARE_FUZZ_SECONDS:-12}" -timeout=10 -verbosity=0 -print_final_stats=1
+      -max_total_time="${FANFARE_FUZZ_SECONDS:-8}" -timeout=10 -verbosity=0 -print_final_stats=1
   done
 }
 

@@ -203,7 +203,7 @@ impl Disk for Jet {
 
 proptest! {
     // Each case starts a server, which takes most of the time.
-    #![proptest_config(ProptestConfig { cases: 5, max_shrink_iters: 60, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 3, max_shrink_iters: 60, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn every_client_of_a_log_on_jetstream_can_account_for_every_event(
