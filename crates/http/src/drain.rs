@@ -10,13 +10,13 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use fanfare_fanout::jitter;
 use fanfare_wire::Frame;
 use futures_core::Stream;
 use pin_project_lite::pin_project;
 use tokio::time::Sleep;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-use crate::jitter;
 use crate::lease::{Deadline, Lease, Watch};
 
 /// A signal that the streams of a hub are to end, spread over a window of time.

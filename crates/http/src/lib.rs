@@ -14,7 +14,6 @@ mod drain;
 mod expiry;
 mod form;
 mod idempotency;
-mod jitter;
 mod lease;
 mod lifetime;
 mod limits;

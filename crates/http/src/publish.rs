@@ -5,17 +5,18 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use fanfare_fanout::jitter;
 use fanfare_hub::{Publication, PublishError, Topic, TopicError};
 use fanfare_wire::{Event, EventId, EventName};
 use url::Url;
 
 use crate::access::Rights;
+use crate::body;
 use crate::form::Form;
 use crate::limits::RequestLimits;
 use crate::refusal::{Refusal, sentence};
 use crate::reserved::is_reserved;
 use crate::text::{any_text, plain_text};
-use crate::{body, jitter};
 
 /// Event names that only the hub itself may send, whatever it is configured to (M-148).
 const SUBSCRIPTION_EVENT: &str = "mercure";

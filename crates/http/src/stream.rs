@@ -6,6 +6,7 @@
 use std::time::SystemTime;
 
 use axum::response::{IntoResponse, Response};
+use fanfare_fanout::jitter;
 use fanfare_hub::{Selection, SubscribeError};
 use fanfare_stream::{KeepAlive, Sse};
 use fanfare_wire::Frame;
@@ -21,7 +22,7 @@ use crate::lease::{Deadline, Leased};
 use crate::patterns::CompileError;
 use crate::refusal::Refusal;
 use crate::subscribe::Asked;
-use crate::{Mercure, jitter, lifetime};
+use crate::{Mercure, lifetime};
 
 /// Where the stream begins, for a client that said where it was.
 pub(crate) const MERCURE_LAST_EVENT_ID: HeaderName = HeaderName::from_static("mercure-last-event-id");

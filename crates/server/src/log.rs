@@ -80,7 +80,7 @@ pub(crate) fn check(flags: &Serve) -> Result<(), Failure> {
             before_disk(flags).build().map_err(Failure::Hub)?;
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             runtime.map_err(Failure::System)?.block_on(async {
-                let nats = crate::nats::connect(flags, &servers).await.map_err(Failure::Connect)?;
+                let nats = crate::nats::connect(flags, &servers).await?;
                 tell(&crate::nats::ask(&nats).await.map_err(Failure::Stream)?, |told| {
                     eprintln!("fanfare: {told}");
                 });
@@ -146,7 +146,7 @@ fn on_disk(flags: &Serve) -> Result<Opened, Failure> {
 /// Where no server answers the hub starts nevertheless, and says that it is not ready.
 #[cfg(feature = "nats")]
 async fn on_nats(flags: &Serve, servers: &[String]) -> Result<Opened, Failure> {
-    let nats = Arc::new(crate::nats::connect(flags, servers).await.map_err(Failure::Connect)?);
+    let nats = Arc::new(crate::nats::connect(flags, servers).await?);
     let asked = crate::nats::ask(&nats).await.map_err(Failure::Stream)?;
     tell(&asked, |told| tracing::warn!("{told}"));
     let builder = before_disk(flags).engine(nats.clone());

@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use clap::Args;
 use fanfare_engine::NatsEngine;
-use fanfare_engine::nats::{ConnectError, Finding, NatsFault, NatsLogin, NatsOptions};
+use fanfare_engine::nats::{Finding, NatsFault, NatsLogin, NatsOptions};
 use fanfare_hub::engine::KeyLimits;
 
+use crate::access;
 use crate::flags::Serve;
+use crate::run::Failure;
 use crate::secret::Secret;
 
 const NATS: &str = "The log on NATS";
@@ -72,13 +74,16 @@ pub(crate) struct NatsFlags {
 ///
 /// # Errors
 /// What could not work with any server.
-pub(crate) async fn connect(flags: &Serve, servers: &[String]) -> Result<NatsEngine, ConnectError> {
-    options(flags, servers)?.connect().await
+pub(crate) async fn connect(flags: &Serve, servers: &[String]) -> Result<NatsEngine, Failure> {
+    options(flags, servers)?.connect().await.map_err(Failure::Connect)
 }
 
-fn options(flags: &Serve, servers: &[String]) -> Result<NatsOptions, ConnectError> {
+fn options(flags: &Serve, servers: &[String]) -> Result<NatsOptions, Failure> {
     let nats = &flags.nats;
-    let secret = |secret: &Secret| read(secret);
+    let secret = |secret: &Secret| {
+        let read = access::secret(secret).map_err(Failure::NatsSecret)?;
+        Ok::<_, Failure>(read.expose().to_owned())
+    };
     let login = match (&nats.nats_credentials, &nats.nats_nkey, &nats.nats_token, &nats.nats_user) {
         (Some(file), ..) => NatsLogin::CredentialsFile(file.clone()),
         (_, Some(seed), ..) => NatsLogin::NKey(secret(seed)?),
@@ -99,17 +104,6 @@ fn options(flags: &Serve, servers: &[String]) -> Result<NatsOptions, ConnectErro
         .history_bytes(flags.history_bytes.unwrap_or(BYTES) as u64)
         .history_age(flags.history_age)
         .idempotency(KeyLimits { count: flags.idempotency_keys, age: flags.idempotency_age }))
-}
-
-/// A secret as it was given, or as it stands in a file.
-fn read(secret: &Secret) -> Result<String, ConnectError> {
-    let text = secret.expose();
-    let Some(path) = text.strip_prefix('@') else { return Ok(text.to_owned()) };
-    let path = PathBuf::from(path);
-    match std::fs::read_to_string(&path) {
-        Ok(text) => Ok(text.trim().to_owned()),
-        Err(error) => Err(ConnectError::File { path, error }),
-    }
 }
 
 /// What was learnt about the stream before the hub starts.

@@ -57,6 +57,9 @@ pub(crate) enum Failure {
     /// NATS cannot be spoken to as configured.
     #[cfg(feature = "nats")]
     Connect(fanfare_engine::nats::ConnectError),
+    /// What the hub is to show NATS cannot be read.
+    #[cfg(feature = "nats")]
+    NatsSecret(String),
     /// The stream on NATS cannot hold a log.
     #[cfg(feature = "nats")]
     Stream(fanfare_engine::nats::NatsFault),
@@ -86,7 +89,11 @@ impl Failure {
             | Self::NoFolder { .. }
             | Self::NoIoUring(_) => 2,
             #[cfg(feature = "nats")]
-            Self::Connect(_) | Self::Stream(_) | Self::NoPresence | Self::LoginInAddress => 2,
+            Self::Connect(_)
+            | Self::NatsSecret(_)
+            | Self::Stream(_)
+            | Self::NoPresence
+            | Self::LoginInAddress => 2,
             Self::Log(_) | Self::Listen { .. } | Self::System(_) => 1,
         }
     }
@@ -114,6 +121,8 @@ impl fmt::Display for Failure {
             Self::Log(error) => with_cause(f, error),
             #[cfg(feature = "nats")]
             Self::Connect(error) => with_cause(f, error),
+            #[cfg(feature = "nats")]
+            Self::NatsSecret(reason) => write!(f, "what the hub shows NATS cannot be used: {reason}"),
             #[cfg(feature = "nats")]
             Self::Stream(fault) => with_cause(f, fault),
             #[cfg(feature = "nats")]

@@ -30,9 +30,6 @@ pub(super) enum NoIdentity {
 }
 
 impl Identity {
-    /// That of no log.
-    pub(super) const ZERO: Self = Self { epoch: 0, key: [0; 16] };
-
     /// Draws a new one.
     pub(super) fn draw() -> Result<Self, getrandom::Error> {
         let mut drawn = [0; 20];

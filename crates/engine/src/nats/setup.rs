@@ -27,11 +27,21 @@ pub(super) struct Wanted {
     pub(super) age: Option<Duration>,
 }
 
+/// How much a stream keeps: messages, bytes, and their age. Without a limit, less than one or no time at all.
+type Limits = (i64, i64, Duration);
+
+impl Wanted {
+    fn limits(&self) -> Limits {
+        let limit = |limit: u64| i64::try_from(limit).unwrap_or(i64::MAX);
+        (self.events.map_or(-1, limit), limit(self.bytes), self.age.unwrap_or_default())
+    }
+}
+
 /// The configuration of a stream that is to be created.
 pub(super) fn config(names: &Names, wanted: &Wanted, identity: Identity) -> Config {
     let mut metadata = HashMap::new();
     identity.write(&mut metadata);
-    let limit = |limit: u64| i64::try_from(limit).unwrap_or(i64::MAX);
+    let (max_messages, max_bytes, max_age) = wanted.limits();
     Config {
         name: names.stream.clone(),
         description: Some("the log of a hub of Fanfare".to_owned()),
@@ -40,9 +50,9 @@ pub(super) fn config(names: &Names, wanted: &Wanted, identity: Identity) -> Conf
         discard: DiscardPolicy::Old,
         storage: StorageType::File,
         num_replicas: wanted.replicas,
-        max_messages: wanted.events.map_or(-1, limit),
-        max_bytes: limit(wanted.bytes),
-        max_age: wanted.age.unwrap_or_default(),
+        max_messages,
+        max_bytes,
+        max_age,
         duplicate_window: wanted.age.map_or(DUPLICATE_WINDOW, |age| age.min(DUPLICATE_WINDOW)),
         // What is taken out of the middle would be a hole that nobody announces.
         deny_delete: true,
@@ -138,29 +148,25 @@ pub(super) fn findings(names: &Names, wanted: &Wanted, info: &Info) -> Vec<Findi
         !(config.deny_delete && config.deny_purge),
         "it allows to delete and purge entries; subscribers are told of a gap then, but no more".to_owned(),
     );
-    let kept = (config.max_messages, config.max_bytes, config.max_age);
-    let asked = self::config(names, wanted, UNKNOWN);
+    let (kept, asked) = ((config.max_messages, config.max_bytes, config.max_age), wanted.limits());
     let is_other = |kept: i64, asked: i64| kept.max(0) != asked.max(0);
     warn(
-        is_other(kept.0, asked.max_messages) || is_other(kept.1, asked.max_bytes) || kept.2 != asked.max_age,
+        is_other(kept.0, asked.0) || is_other(kept.1, asked.1) || kept.2 != asked.2,
         format!(
             "it keeps {}, not {} as configured here; the stream's own limits count",
-            limits(kept.0, kept.1, kept.2),
-            limits(asked.max_messages, asked.max_bytes, asked.max_age)
+            in_words(kept),
+            in_words(asked)
         ),
     );
     found
 }
-
-/// An identity for what is only compared.
-const UNKNOWN: Identity = Identity::ZERO;
 
 /// JetStream allows no longer window than entries are kept.
 fn window_max(config: &Config) -> Duration {
     if config.max_age.is_zero() { Duration::MAX } else { config.max_age }
 }
 
-fn limits(events: i64, bytes: i64, age: Duration) -> String {
+fn in_words((events, bytes, age): Limits) -> String {
     let mut parts = Vec::new();
     if events > 0 {
         parts.push(format!("{events} events"));

@@ -15,7 +15,7 @@ use fanfare_hub::engine::{Appended, Followed, Follower, Origin};
 use fanfare_hub::{Check, IdempotencyKey, Position};
 use futures_util::{FutureExt, StreamExt};
 
-use super::envelope::Envelope;
+use super::envelope::{Envelope, NoEnvelope};
 use super::error::NatsFault;
 use super::setup::Finding;
 use super::shared::{KnownLog, Shared, logged};
@@ -315,9 +315,16 @@ impl Tailing {
         taken_all
     }
 
+    /// What the session's consumer delivers is the log that was told.
+    fn delivers(&mut self) {
+        if !std::mem::replace(&mut self.has_delivered, true) {
+            self.shared.is_verified();
+        }
+    }
+
     async fn take(&mut self, message: &Message) -> Result<(), Ended> {
-        let (position, _, taken) = place(message)?;
         let info = message.info().map_err(|error| NatsFault::TailLost(error.into()))?;
+        let position = info.stream_sequence;
         let read = Envelope::read(&message.payload);
         let check = read.as_ref().ok().map(|entry| entry.check);
         match self.tail.saw(info.consumer_sequence, position, check) {
@@ -334,16 +341,14 @@ impl Tailing {
                 self.follower.accept(Followed::Hole { through: lost_through });
             }
             Saw::Known => {
-                self.has_delivered = true;
-                self.shared.is_verified();
+                self.delivers();
                 return Ok(());
             }
             Saw::Rewound => return Err(Ended::Differs),
             Saw::Broken => return Err(lost(ErrorKind::InvalidData).into()),
         }
-        self.has_delivered = true;
-        self.shared.is_verified();
-        self.newest_at = self.newest_at.max(taken);
+        self.delivers();
+        self.newest_at = self.newest_at.max(info.published.into());
         let log = self.shared.lock().log.clone();
         let entry =
             read.as_ref().ok().and_then(|entry| Some((entry, logged(position, self.newest_at, entry)?)));
@@ -353,7 +358,7 @@ impl Tailing {
                 self.follower.accept(Followed::Entry(logged));
             }
             _ => {
-                let newer = matches!(read, Err(super::envelope::NoEnvelope::Newer));
+                let newer = matches!(read, Err(NoEnvelope::Newer));
                 tracing::error!(position, newer, "a message of the stream is no entry that can be read here");
                 self.shared.lock().unreadable += 1;
                 self.follower.accept(Followed::Hole { through: position });

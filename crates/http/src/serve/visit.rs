@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
+use fanfare_fanout::jitter;
 use http::{HeaderValue, Method, Request, Version, header};
 use tower::Service;
 
@@ -15,7 +16,7 @@ use super::connection::House;
 use super::handover::Guest;
 use super::places::Standing;
 use crate::refusal::Refusal;
-use crate::{jitter, stream};
+use crate::stream;
 
 /// One connection, as its requests see it.
 pub(crate) struct Visit {

@@ -91,7 +91,7 @@ pub(crate) fn text(text: &Secret) -> Result<Secret, String> {
 }
 
 /// The secret itself, or what stands in the file that it names.
-pub(super) fn read(text: &Secret) -> Result<Secret, String> {
+pub(crate) fn read(text: &Secret) -> Result<Secret, String> {
     let path = match text.expose() {
         "" => return Err("a key cannot be empty".to_owned()),
         text if text.starts_with('@') => PathBuf::from(&text[1..]),

@@ -15,6 +15,8 @@ use url::Url;
 
 pub(crate) use flags::AccessFlags;
 pub(crate) use issuer::{Issuer, Keys};
+#[cfg(feature = "nats")]
+pub(crate) use key::read as secret;
 pub(crate) use key::{Verification, text as key_text};
 pub(crate) use rate::Rate;
 

@@ -12,7 +12,7 @@ use crate::faults::{self, Fault, NODES};
 use crate::history::{History, LogAfterAKill};
 use crate::nats::{self, Server};
 use crate::nodes::{Node, signal};
-use crate::plan::{BUSY, Plan, QUIET};
+use crate::plan::Plan;
 use crate::publisher::{Publisher, Retry, publish};
 use crate::reader::whole_log;
 use crate::stage::Stage;
@@ -38,13 +38,7 @@ pub(crate) fn run(seed: u64, count: usize, folder: &Path) -> History {
     wait_until_ready(&nodes);
     let took: Duration = faults.iter().map(|(pause, _)| *pause + Duration::from_secs(10)).sum();
     let stage = Stage::new(nodes.iter().map(|node| node.address).collect(), PATIENCE + took * 2);
-    let mut history = History {
-        log_after_a_kill: LogAfterAKill::Survives,
-        publications: Vec::new(),
-        logs: Vec::new(),
-        subscribers: Vec::new(),
-        unasked_ends: Vec::new(),
-    };
+    let mut history = History::of(LogAfterAKill::Survives);
 
     thread::scope(|scope| {
         let stage = &stage;
@@ -66,7 +60,7 @@ pub(crate) fn run(seed: u64, count: usize, folder: &Path) -> History {
         }
         let mut last = Publisher::new(stage, Retry::WithKey, "last");
         while !subscribers.iter().all(thread::ScopedJoinHandle::is_finished) && !stage.is_out_of_patience() {
-            publish_to_everybody(&mut last);
+            last.send_to_everybody();
             thread::sleep(ONCE_MORE_AFTER);
         }
         history.publications.append(&mut last.done);
@@ -78,7 +72,7 @@ pub(crate) fn run(seed: u64, count: usize, folder: &Path) -> History {
     stage.be_patient_for(PATIENCE);
     wait_until_ready(&nodes);
     let mut end = Publisher::new(&stage, Retry::WithKey, "end");
-    publish_to_everybody(&mut end);
+    end.send_to_everybody();
     history.publications.append(&mut end.done);
     history.logs = vec![whole_log(&stage)];
     for node in &mut nodes {
@@ -139,9 +133,4 @@ fn pause(id: u32, time: Duration) {
     signal(id, "STOP").expect("a signal");
     thread::sleep(time);
     signal(id, "CONT").expect("a signal");
-}
-
-fn publish_to_everybody(publisher: &mut Publisher<'_>) {
-    let draft = publisher.draft([&BUSY[..], &[QUIET]].concat(), false, 0);
-    publisher.send(vec![draft]);
 }

@@ -128,6 +128,17 @@ pub(crate) enum Block {
 }
 
 impl History {
+    /// One in which nothing has happened yet.
+    pub(crate) fn of(log_after_a_kill: LogAfterAKill) -> Self {
+        Self {
+            log_after_a_kill,
+            publications: Vec::new(),
+            logs: Vec::new(),
+            subscribers: Vec::new(),
+            unasked_ends: Vec::new(),
+        }
+    }
+
     /// The number of the log that a life of the hub had.
     pub(crate) fn log_of(&self, life: usize) -> usize {
         match self.log_after_a_kill {

@@ -83,6 +83,12 @@ impl<'s> Publisher<'s> {
         Draft { name, topics, chosen_id, tail }
     }
 
+    /// Sends one publication that everybody asks for.
+    pub(crate) fn send_to_everybody(&mut self) {
+        let draft = self.draft([&BUSY[..], &[QUIET]].concat(), false, 0);
+        self.send(vec![draft]);
+    }
+
     /// Sends all of `batch` at once, reads what comes back, and notes it.
     pub(crate) fn send(&mut self, batch: Vec<Draft>) {
         for (draft, mut noted) in self.send_once(batch) {

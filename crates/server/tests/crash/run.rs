@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::history::{History, Log, LogAfterAKill};
 use crate::hub::{Engine, Hub};
-use crate::plan::{BUSY, Plan, QUIET};
+use crate::plan::Plan;
 use crate::publisher::{Publisher, Retry, publish};
 use crate::reader::{whole_log, witness};
 use crate::stage::Stage;
@@ -25,13 +25,7 @@ pub(crate) fn run(engine: Engine, seed: u64, kills: usize, folder: &Path) -> His
     let plan = Plan::draw(seed, kills);
     let mut hub = Hub::start(engine, folder.to_owned()).expect("the hub starts");
     let stage = Stage::new(vec![hub.address], PATIENCE + plan.lives.iter().sum::<Duration>() * 2);
-    let mut history = History {
-        log_after_a_kill: engine.log_after_a_kill,
-        publications: Vec::new(),
-        logs: Vec::new(),
-        subscribers: Vec::new(),
-        unasked_ends: Vec::new(),
-    };
+    let mut history = History::of(engine.log_after_a_kill);
 
     thread::scope(|scope| {
         let stage = &stage;
@@ -56,7 +50,7 @@ pub(crate) fn run(engine: Engine, seed: u64, kills: usize, folder: &Path) -> His
         // Again and again: who came too late to a hub with a new log for one of these gets the next.
         let mut last = Publisher::new(stage, engine.retry, "last");
         while !subscribers.iter().all(thread::ScopedJoinHandle::is_finished) && !stage.is_out_of_patience() {
-            publish_to_everybody(&mut last);
+            last.send_to_everybody();
             thread::sleep(ONCE_MORE_AFTER);
         }
         history.publications.append(&mut last.done);
@@ -71,7 +65,7 @@ pub(crate) fn run(engine: Engine, seed: u64, kills: usize, folder: &Path) -> His
     // What is in the log matters most when others waited in vain.
     stage.be_patient_for(PATIENCE);
     let mut end = Publisher::new(&stage, Retry::Never, "end");
-    publish_to_everybody(&mut end);
+    end.send_to_everybody();
     history.publications.append(&mut end.done);
     let number = history.log_of(stage.life());
     history.logs.resize(number + 1, Log::default());
@@ -86,9 +80,4 @@ pub(crate) fn run(engine: Engine, seed: u64, kills: usize, folder: &Path) -> His
         history.unasked_ends.push(format!("{status} after SIGTERM, see {}", hub.folder().display()));
     }
     history
-}
-
-fn publish_to_everybody(publisher: &mut Publisher<'_>) {
-    let draft = publisher.draft([&BUSY[..], &[QUIET]].concat(), false, 0);
-    publisher.send(vec![draft]);
 }
