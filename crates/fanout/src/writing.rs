@@ -163,7 +163,10 @@ impl Worker {
     pub(crate) fn write_keep_alive(&mut self, key: usize) {
         let connection = &mut self.connections[key];
         let Some(keep_alive) = connection.keep_alive.clone() else { return };
-        connection.aside.get_or_insert_default().owe_frame(&keep_alive.frame, connection.framing);
+        let stalled =
+            self.rooms.get(connection.room as usize).and_then(|room| room.crowd.hub().stall_comment());
+        let frame = stalled.as_ref().unwrap_or(&keep_alive.frame);
+        connection.aside.get_or_insert_default().owe_frame(frame, connection.framing);
         self.tend(key);
     }
 

@@ -18,6 +18,7 @@ use tokio::time::Sleep;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use crate::lease::{Deadline, Lease, Watch};
+use crate::stall::StallNotice;
 
 /// A signal that the streams of a hub are to end, spread over a window of time.
 ///
@@ -89,6 +90,7 @@ pin_project! {
         #[pin]
         phase: Phase,
         watch: Option<Watch>,
+        stall: Option<StallNotice>,
     }
 }
 
@@ -105,7 +107,13 @@ impl<S> UntilDrained<S> {
     pub(crate) fn new(frames: S, deadline: Deadline, drain: Drain) -> Self {
         let begun = drain.0.begun.clone().cancelled_owned();
         let lease = Arc::new(Lease::new(frames, deadline));
-        Self { lease, drain, phase: Phase::Serving { begun }, watch: None }
+        Self { lease, drain, phase: Phase::Serving { begun }, watch: None, stall: None }
+    }
+
+    /// Has the stream say, when it is quiet, that the log is not available.
+    pub(crate) fn telling_of_stalls(mut self, stall: Option<StallNotice>) -> Self {
+        self.stall = stall;
+        self
     }
 
     pub(crate) fn lease(&self) -> &Arc<Lease<S>> {
@@ -150,7 +158,16 @@ where
         if this.watch.is_none() {
             *this.watch = this.lease.watch(None);
         }
-        let next = std::task::ready!(this.lease.poll_next(cx));
+        let next = match this.lease.poll_next(cx) {
+            Poll::Ready(next) => next,
+            Poll::Pending => {
+                let comment = this.stall.as_mut().and_then(StallNotice::take_due);
+                return comment.map_or(Poll::Pending, |comment| Poll::Ready(Some(Ok(comment))));
+            }
+        };
+        if let Some(stall) = this.stall {
+            stall.traffic();
+        }
         if next.is_none() {
             this.phase.set(Phase::Ended);
         }

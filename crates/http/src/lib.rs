@@ -26,6 +26,7 @@ mod refusal;
 mod reserved;
 mod revocation;
 mod serve;
+mod stall;
 mod stream;
 mod subscribe;
 mod subscriptions;

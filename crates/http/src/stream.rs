@@ -21,6 +21,7 @@ use crate::expiry::Expiry;
 use crate::lease::{Deadline, Leased};
 use crate::patterns::CompileError;
 use crate::refusal::Refusal;
+use crate::stall::StallNotice;
 use crate::subscribe::Asked;
 use crate::{Mercure, lifetime};
 
@@ -80,7 +81,8 @@ pub(crate) async fn open(
     };
     let expiry = rights.until.map(|until| Expiry::new(until, settings.wall_clock.clone()));
     let deadline = Deadline::at(ends_at).expiring(expiry).living_by(ticket);
-    let frames = UntilDrained::new(subscription, deadline, settings.drain.clone());
+    let stall = settings.keep_alive.map(|after| StallNotice::new(mercure.hub.clone(), after));
+    let frames = UntilDrained::new(subscription, deadline, settings.drain.clone()).telling_of_stalls(stall);
     let leased = Leased::of(frames.lease());
     let keep_alive = settings.keep_alive.map_or_else(KeepAlive::off, KeepAlive::every);
     let mut response = Sse::new(frames)

@@ -146,3 +146,20 @@ async fn over_a_log_that_keeps_no_presence_streams_are_served_nevertheless() {
     drop(Stream::open(&app, "match=a").await);
     Stream::open(&app, "match=a").await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_quiet_stream_says_that_the_log_is_away_until_it_is_back() {
+    let moody = Arc::new(Moody::default());
+    let hub = Hub::builder().engine(moody.clone()).build().unwrap();
+    let app: Router = Mercure::new(hub).access(Access::open()).router();
+    let mut stream = Stream::open(&app, "match=a").await;
+    assert_eq!(stream.until(":\n:\n").await, ":\n:\n", "the opening, and a keep-alive");
+    let follower = moody.follower.get().unwrap();
+    follower.accept(Followed::Stalled { fault: fault() });
+    for _ in 0..2 {
+        let comment = ": the log is not available at the moment; nothing is lost\n";
+        assert_eq!(stream.until(comment).await, comment);
+    }
+    follower.accept(Followed::Recovered);
+    assert_eq!(stream.until(":\n").await, ":\n");
+}

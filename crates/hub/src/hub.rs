@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fanfare_wire::{Event, EventId, EventName};
+use fanfare_wire::{Event, EventId, EventName, Frame};
 
 use crate::catch_up::CatchUp;
 use crate::clock::{Clock, SystemClock};
@@ -18,6 +18,9 @@ use crate::{
     Charge, Counts, Grant, Matcher, Position, Publication, PublishError, Selection, SubscribeError,
     Subscription, Topic, TopicError, UnknownId,
 };
+
+/// What a subscriber reads who looks at comments while the engine has lost its store.
+const STALL_COMMENT: &str = "the log is not available at the moment; nothing is lost";
 
 /// Topics and their subscribers in one process. Cheap to clone; all clones are the same hub.
 ///
@@ -256,6 +259,18 @@ impl Hub {
             (None, None) => Health::Starting,
             (None, Some(_)) => Health::Ready,
         }
+    }
+
+    /// What a quiet stream gets in place of its keep-alive while the engine has lost its store: a comment that says so, which
+    /// no parser reports. `None` while all is well.
+    ///
+    /// ```
+    /// assert_eq!(fanfare_hub::Hub::builder().build()?.stall_comment(), None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn stall_comment(&self) -> Option<Frame> {
+        self.0.feed.lock().stalled.as_ref().map(|_| Frame::comment(STALL_COMMENT))
     }
 
     /// The name of the event that tells of a gap.

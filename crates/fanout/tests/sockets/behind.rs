@@ -2,7 +2,7 @@
 //! stall are cut for those who do not (P5).
 
 use std::future::ready;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use fanfare_fanout::{Ended, Settings, Terms};
@@ -11,16 +11,19 @@ use fanfare_hub::engine::{
     ReadError, ReadRequest,
 };
 use fanfare_hub::{Check, EngineFault, Hub, IdKey, IdempotencyKey, Position, Submission, Topic};
-use fanfare_wire::{Draft, Event, EventId};
+use fanfare_wire::{Draft, Event, EventId, Frame};
 
-use super::support::{Client, House, block_on, settings, until};
+use super::support::{Client, Got, House, block_on, settings, until};
 
 const LARGE: usize = 10 * 1024;
 /// More than the kernel holds for a socket.
 const ENTRIES: Position = 2_000;
 
 /// A log that is written already, of which memory has nothing.
-struct Written(Mutex<Vec<Logged>>);
+struct Written {
+    entries: Mutex<Vec<Logged>>,
+    follower: OnceLock<Arc<dyn Follower>>,
+}
 
 fn written() -> Arc<Written> {
     let logged = |position: Position| Logged {
@@ -34,7 +37,7 @@ fn written() -> Arc<Written> {
             draft: Draft::new(&Event::new(format!("{position:06}{}", "x".repeat(LARGE))), 24),
         }),
     };
-    Arc::new(Written(Mutex::new((1..=ENTRIES).map(logged).collect())))
+    Arc::new(Written { entries: Mutex::new((1..=ENTRIES).map(logged).collect()), follower: OnceLock::new() })
 }
 
 impl Engine for Written {
@@ -47,6 +50,7 @@ impl Engine for Written {
             next: ENTRIES + 1,
             check_before,
         }));
+        let _ = self.follower.set(follower);
         Ok(())
     }
 
@@ -61,7 +65,7 @@ impl Engine for Written {
     fn read(&self, request: ReadRequest) -> Answer<'_, Result<Batch, ReadError>> {
         let through = (request.after + 20).min(request.before - 1);
         let range = usize::try_from(request.after).unwrap()..usize::try_from(through).unwrap();
-        let entries = self.0.lock().unwrap()[range].to_vec();
+        let entries = self.entries.lock().unwrap()[range].to_vec();
         Box::pin(ready(Ok(Batch { entries, through, all: true })))
     }
 
@@ -128,4 +132,25 @@ fn who_stalls_is_cut_for_somebody_who_waits_and_then_gets_everything() {
     read_all(&mut other);
     assert_eq!(house.fanout.counts().ended(Ended::WriteTimeout), 1);
     drop(stalled);
+}
+
+#[test]
+fn a_quiet_client_is_told_that_the_log_is_away_until_it_is_back() {
+    let log = written();
+    let house = House::new(Hub::builder().engine(log.clone()).build().unwrap(), &settings());
+    let terms = Terms { keep_alive: Some((Duration::from_millis(1), Frame::KEEP_ALIVE)), ..Terms::default() };
+    let mut client = house.adopt(house.hub.subscribe("a").bookmarks(false), terms).served();
+    let reads_to = |client: &mut Client, end: &str| {
+        while !client.bytes.ends_with(end.as_bytes()) {
+            assert_eq!(client.next(), Got::Comment);
+            assert!(client.bytes.len() < 1_000_000, "it is not told");
+        }
+    };
+    let away = ": the log is not available at the moment; nothing is lost\n";
+    reads_to(&mut client, ":\n:\n");
+    let follower = log.follower.get().unwrap();
+    follower.accept(Followed::Stalled { fault: Arc::new(std::io::Error::other("no log")) });
+    reads_to(&mut client, &away.repeat(2));
+    follower.accept(Followed::Recovered);
+    reads_to(&mut client, ":\n:\n");
 }
