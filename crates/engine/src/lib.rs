@@ -3,6 +3,8 @@
 //! An engine here implements [`fanfare_hub::engine::Engine`] and nothing else: it gives positions, stores entries and tells them
 //! to the hub in order. Who reads them, and what HTTP says about it, is not known here.
 
+#[cfg(any(feature = "disk", feature = "nats"))]
+pub mod copy;
 #[cfg(feature = "disk")]
 pub mod disk;
 #[cfg(feature = "nats")]

@@ -8,6 +8,10 @@ use fanfare_wire::{Draft, EventId};
 
 /// The kind of a publication. Of other kinds only the places are kept, and they hold nothing.
 pub(crate) const KIND_PUBLICATION: u8 = 0;
+/// The kind of what presence is kept as.
+pub(crate) const KIND_PLACE: u8 = 1;
+/// What stands where presence said something: its kind, no flags, and no topics.
+pub(crate) const PLACE: [u8; 6] = [KIND_PLACE, 0, 0, 0, 0, 0];
 const PRIVATE: u8 = 1;
 const HAS_ID: u8 = 2;
 const HAS_KEY: u8 = 4;

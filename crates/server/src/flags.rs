@@ -67,6 +67,19 @@ pub(crate) enum Command {
     #[command(verbatim_doc_comment)]
     #[allow(clippy::doc_markdown)] // This is shown as it stands, in a terminal.
     Revoke(Box<crate::revoke::Revoke>),
+
+    /// Brings a log from one store to another, as from a folder to NATS
+    ///
+    /// Every entry keeps its position, its id, its time and its idempotency key, so clients resume at the new place as if it were
+    /// the old. Stop the hub first: nothing may be published meanwhile, and a copy that was interrupted is no log, so the same
+    /// command begins it anew. Examples:
+    ///
+    ///   fanfare copy disk:fanfare-data nats://127.0.0.1:4222 --nats-replicas 3 --history-bytes 10GiB
+    ///   fanfare copy nats://127.0.0.1:4222 disk:fanfare-data
+    ///   fanfare copy disk:fanfare-data disk:/mnt/larger/fanfare-data
+    #[command(verbatim_doc_comment)]
+    #[allow(clippy::doc_markdown)] // This is shown as it stands, in a terminal.
+    Copy(Box<crate::copy::Copy>),
 }
 
 #[derive(Debug, Subcommand)]

@@ -80,7 +80,7 @@ pub(crate) fn check(flags: &Serve) -> Result<(), Failure> {
             before_disk(flags).build().map_err(Failure::Hub)?;
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             runtime.map_err(Failure::System)?.block_on(async {
-                let nats = crate::nats::connect(flags, &servers).await?;
+                let nats = connect(flags, &servers).await?;
                 tell(&crate::nats::ask(&nats).await.map_err(Failure::Stream)?, |told| {
                     eprintln!("fanfare: {told}");
                 });
@@ -146,11 +146,16 @@ fn on_disk(flags: &Serve) -> Result<Opened, Failure> {
 /// Where no server answers the hub starts nevertheless, and says that it is not ready.
 #[cfg(feature = "nats")]
 async fn on_nats(flags: &Serve, servers: &[String]) -> Result<Opened, Failure> {
-    let nats = Arc::new(crate::nats::connect(flags, servers).await?);
+    let nats = Arc::new(connect(flags, servers).await?);
     let asked = crate::nats::ask(&nats).await.map_err(Failure::Stream)?;
     tell(&asked, |told| tracing::warn!("{told}"));
     let builder = before_disk(flags).engine(nats.clone());
     Ok(Opened { hub: builder.build().map_err(Failure::Hub)?, store: Store::Nats(nats) })
+}
+
+#[cfg(feature = "nats")]
+async fn connect(flags: &Serve, servers: &[String]) -> Result<fanfare_engine::NatsEngine, Failure> {
+    crate::nats::connect(&flags.nats, &crate::nats::Kept::of(flags), servers).await
 }
 
 /// Says what there is to know about the stream.

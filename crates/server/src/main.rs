@@ -7,6 +7,7 @@ mod admin;
 mod causes;
 mod check;
 mod config;
+mod copy;
 mod descriptors;
 mod dev;
 mod endpoint;
@@ -53,6 +54,7 @@ fn main() -> ExitCode {
         Ok(Ask::Init(init)) => config::init(&init),
         Ok(Ask::Token(token)) => token::run(&token),
         Ok(Ask::Revoke(revoke)) => revoke::run(&revoke),
+        Ok(Ask::Copy(copy)) => copy::run(&copy),
         Err(failure) => failure.report(),
     }
 }

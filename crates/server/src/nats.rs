@@ -74,12 +74,37 @@ pub(crate) struct NatsFlags {
 ///
 /// # Errors
 /// What could not work with any server.
-pub(crate) async fn connect(flags: &Serve, servers: &[String]) -> Result<NatsEngine, Failure> {
-    options(flags, servers)?.connect().await.map_err(Failure::Connect)
+pub(crate) async fn connect(
+    flags: &NatsFlags,
+    kept: &Kept,
+    servers: &[String],
+) -> Result<NatsEngine, Failure> {
+    if servers.iter().any(|server| server.contains('@')) {
+        return Err(Failure::LoginInAddress);
+    }
+    options(flags, kept, servers)?.connect().await.map_err(Failure::Connect)
 }
 
-fn options(flags: &Serve, servers: &[String]) -> Result<NatsOptions, Failure> {
-    let nats = &flags.nats;
+/// How much a stream that is created keeps, and how many keys are remembered.
+pub(crate) struct Kept {
+    pub(crate) events: Option<usize>,
+    pub(crate) bytes: Option<usize>,
+    pub(crate) age: Option<Duration>,
+    pub(crate) keys: KeyLimits,
+}
+
+impl Kept {
+    pub(crate) fn of(flags: &Serve) -> Self {
+        Self {
+            events: flags.history_events,
+            bytes: flags.history_bytes,
+            age: flags.history_age,
+            keys: KeyLimits { count: flags.idempotency_keys, age: flags.idempotency_age },
+        }
+    }
+}
+
+fn options(nats: &NatsFlags, kept: &Kept, servers: &[String]) -> Result<NatsOptions, Failure> {
     let secret = |secret: &Secret| {
         let read = access::secret(secret).map_err(Failure::NatsSecret)?;
         Ok::<_, Failure>(read.expose().to_owned())
@@ -100,10 +125,10 @@ fn options(flags: &Serve, servers: &[String]) -> Result<NatsOptions, Failure> {
         .root_certificates(nats.nats_ca.clone())
         .client_certificate(nats.nats_cert.clone().zip(nats.nats_key.clone()))
         .replicas(usize::from(nats.nats_replicas))
-        .history_events(flags.history_events.map(|events| events as u64))
-        .history_bytes(flags.history_bytes.unwrap_or(BYTES) as u64)
-        .history_age(flags.history_age)
-        .idempotency(KeyLimits { count: flags.idempotency_keys, age: flags.idempotency_age }))
+        .history_events(kept.events.map(|events| events as u64))
+        .history_bytes(kept.bytes.unwrap_or(BYTES) as u64)
+        .history_age(kept.age)
+        .idempotency(kept.keys))
 }
 
 /// What was learnt about the stream before the hub starts.
@@ -121,6 +146,26 @@ pub(crate) enum Asked {
 /// # Errors
 /// The stream cannot hold a log before somebody changes something.
 pub(crate) async fn ask(engine: &NatsEngine) -> Result<Asked, NatsFault> {
+    match first_answer(engine).await {
+        Ok(Some(findings)) => Ok(Asked::Found(findings)),
+        Ok(None) => Ok(Asked::None),
+        Err(fault) if fault.needs_hands() => Err(fault),
+        Err(fault) => Ok(Asked::Unreachable(fault)),
+    }
+}
+
+/// Waits a little for a server to answer, whatever it says about the stream.
+///
+/// # Errors
+/// None does.
+pub(crate) async fn connected(engine: &NatsEngine) -> Result<(), NatsFault> {
+    match first_answer(engine).await {
+        Err(fault) if !fault.needs_hands() => Err(fault),
+        _ => Ok(()),
+    }
+}
+
+async fn first_answer(engine: &NatsEngine) -> Result<Option<Vec<Finding>>, NatsFault> {
     let answered = async {
         loop {
             match engine.check().await {
@@ -129,11 +174,5 @@ pub(crate) async fn ask(engine: &NatsEngine) -> Result<Asked, NatsFault> {
             }
         }
     };
-    match tokio::time::timeout(FIRST_ANSWER, answered).await {
-        Ok(Ok(Some(findings))) => Ok(Asked::Found(findings)),
-        Ok(Ok(None)) => Ok(Asked::None),
-        Ok(Err(fault)) if fault.needs_hands() => Err(fault),
-        Ok(Err(fault)) => Ok(Asked::Unreachable(fault)),
-        Err(_) => Ok(Asked::Unreachable(NatsFault::NotConnected)),
-    }
+    tokio::time::timeout(FIRST_ANSWER, answered).await.unwrap_or(Err(NatsFault::NotConnected))
 }

@@ -198,13 +198,8 @@ pub(crate) fn prepare(flags: &Serve, access: &Access) -> Result<Prepared, Failur
         return Err(Failure::OpenAdmin { address });
     }
     #[cfg(feature = "nats")]
-    if let Some(crate::flags::Engine::Nats(servers)) = &flags.engine {
-        if access.subscriptions {
-            return Err(Failure::NoPresence);
-        }
-        if servers.iter().any(|server| server.contains('@')) {
-            return Err(Failure::LoginInAddress);
-        }
+    if matches!(flags.engine, Some(crate::flags::Engine::Nats(_))) && access.subscriptions {
+        return Err(Failure::NoPresence);
     }
     let network = Network::of(&flags.network).map_err(Failure::Network)?;
     let verifier = endpoint::verifier(access).map_err(Failure::Tokens)?;

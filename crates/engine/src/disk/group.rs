@@ -12,6 +12,7 @@ use super::error::DiskFault;
 use super::reading::time;
 use super::record::{RECORD_BYTES_MAX, RECORD_STAMP_BYTES};
 use super::writer::GroupWriter;
+use crate::payload::PLACE;
 use crate::promise::Promise;
 
 /// What a publisher's thread has made ready.
@@ -23,7 +24,17 @@ pub(super) struct Request {
     pub(super) payload: Option<Vec<u8>>,
     /// What the index finds it by.
     pub(super) hashes: Vec<u64>,
+    /// What a copy of an entry is stamped with, which another log has had.
+    pub(super) stamp: Option<Stamp>,
     pub(super) promise: Promise<Answer>,
+}
+
+/// What is only known of an entry when it is committed, but for its position.
+#[derive(Clone, Copy)]
+pub(super) struct Stamp {
+    pub(super) check: Check,
+    /// Microseconds since 1970.
+    pub(super) at: u64,
 }
 
 pub(super) type Answer = Result<Appended, AppendError>;
@@ -78,12 +89,17 @@ impl Group {
         while (writer.len() as u64) < bytes_max {
             let Some(request) = requests.next() else { break };
             let Some(request) = group.without_entry(request, stamps) else { continue };
-            let Request { content, key, payload, hashes, promise } = request;
-            let at = stamps.at;
+            let Request { content, key, payload, hashes, stamp, promise } = request;
+            let at = stamp.map_or(stamps.at, |stamp| stamp.at);
             let is_place = payload.is_none();
-            let written = match payload {
-                Some(payload) => stamps.checks.draw().map(|check| (writer.push(at, check, &payload), check)),
-                None => writer.push_place(at, || stamps.checks.draw_seed()),
+            let written = match (payload, stamp) {
+                (payload, Some(Stamp { check, .. })) => {
+                    Ok((writer.push(at, check, payload.as_deref().unwrap_or(&PLACE)), check))
+                }
+                (Some(payload), None) => {
+                    stamps.checks.draw().map(|check| (writer.push(at, check, &payload), check))
+                }
+                (None, None) => writer.push_place(at, || stamps.checks.draw_seed()),
             };
             let (begins, check) = match written {
                 Ok(written) => written,
@@ -109,7 +125,10 @@ impl Group {
             request.promise.keep(Err(AppendError::Refused(Arc::new(DiskFault::TooLarge))));
             return None;
         }
-        let Some((key, fingerprint)) = &request.key else { return Some(request) };
+        // A copy has every entry that there was, under whatever key.
+        let Some((key, fingerprint)) = request.key.as_ref().filter(|_| request.stamp.is_none()) else {
+            return Some(request);
+        };
         match (stamps.keys.find(key, *fingerprint, time(stamps.at)), self.keys.get(key)) {
             (Found::New, None) => return Some(request),
             (Found::Same(appended), _) => request.promise.keep(Ok(appended)),

@@ -56,9 +56,10 @@ impl Manifest {
         }
     }
 
-    /// Begins a new log in `folder`.
-    pub(super) fn create(folder: &Path) -> Result<Self, OpenError> {
-        let manifest = Self::draw()?;
+    /// Begins a new log in `folder`: of this epoch and key, or of such as are drawn.
+    pub(super) fn create(folder: &Path, log: Option<(u32, [u8; 16])>) -> Result<Self, OpenError> {
+        let drawn = Self::draw()?;
+        let manifest = log.map_or(drawn.clone(), |(epoch, key)| Self { epoch, key, ..drawn });
         let (path, new) = (folder.join(NAME), folder.join("log.new"));
         let write = || -> io::Result<()> {
             let _ = fs::remove_file(&new);
@@ -121,7 +122,7 @@ mod tests {
     fn a_manifest_comes_back_as_it_was_written() {
         let folder = tempfile::tempdir().expect("a folder");
         assert!(Manifest::read(folder.path()).expect("no error").is_none());
-        let made = Manifest::create(folder.path()).expect("written");
+        let made = Manifest::create(folder.path(), None).expect("written");
         assert!(Manifest::read(folder.path()).expect("read").is_some_and(|read| read == made));
     }
 

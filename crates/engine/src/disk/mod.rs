@@ -6,6 +6,7 @@
 mod checksum;
 mod clerks;
 mod committer;
+mod copying;
 mod error;
 mod file;
 mod group;
@@ -47,6 +48,7 @@ use fanfare_hub::engine::{
 use fanfare_hub::{Check, Clock, IdempotencyKey, Position, Submission};
 use fanfare_wire::EventId;
 
+pub use copying::DiskTarget;
 pub use error::{DiskFault, OpenError};
 pub use options::{DiskOptions, Durability};
 
@@ -54,7 +56,7 @@ use crate::promise::{Promise, Promised, promise};
 use clerks::Clerks;
 use committer::Committer;
 use group::Request;
-use hash::Term;
+use hash::{Term, TermHasher};
 use index_file::Outline;
 use queue::{Queue, Refused};
 use record::PLACE_BYTES;
@@ -277,26 +279,25 @@ impl Engine for DiskEngine {
         submission: Submission,
         key: Option<IdempotencyKey>,
     ) -> Answer<'_, Result<Appended, AppendError>> {
-        let Some(payload) = record::payload(&submission, key.as_ref()) else {
+        let Some((payload, hashes)) = stored_as(&self.shared.hasher, &submission, key.as_ref()) else {
             return refused(DiskFault::TooLarge);
         };
-        let terms = submission.topics.iter().map(|topic| Term::Topic(topic.as_str()));
-        let id = submission.chosen_id.iter().map(|id| Term::Id(id.as_str()));
-        let hashes = terms.chain(id).map(|term| self.shared.hasher.hash(term)).collect();
         let key = key.map(|key| {
             let fingerprint = submission.fingerprint();
             (key, fingerprint)
         });
         let content = Content::Publication(submission);
         let (promise, promised) = promise();
-        self.hand_in(Request { content, key, payload: Some(payload), hashes, promise }, promised)
+        let request = Request { content, key, payload: Some(payload), hashes, stamp: None, promise };
+        self.hand_in(request, promised)
     }
 
     /// What it says goes to the hub, and only its place to the disk: after a restart it would be about nobody.
     fn announce(&self, presence: Option<Submission>) -> Answer<'static, Result<Appended, AppendError>> {
         let content = presence.map_or(Content::Forgotten, Content::Presence);
         let (promise, promised) = promise();
-        self.hand_in(Request { content, key: None, payload: None, hashes: Vec::new(), promise }, promised)
+        let request = Request { content, key: None, payload: None, hashes: Vec::new(), stamp: None, promise };
+        self.hand_in(request, promised)
     }
 
     fn bounds(&self) -> Answer<'_, Result<Bounds, EngineFault>> {
@@ -313,6 +314,18 @@ impl Engine for DiskEngine {
         let promised = self.ask(|promise| Read::Find(id, promise));
         Box::pin(async { promised.await.unwrap_or_else(|| Err(Arc::new(DiskFault::Gone))) })
     }
+}
+
+/// A publication's record, but for its stamp, and what the index finds it by; `None` if the format has no room for it.
+fn stored_as(
+    hasher: &TermHasher,
+    submission: &Submission,
+    key: Option<&IdempotencyKey>,
+) -> Option<(Vec<u8>, Vec<u64>)> {
+    let payload = record::payload(submission, key)?;
+    let topics = submission.topics.iter().map(|topic| Term::Topic(topic.as_str()));
+    let id = submission.chosen_id.iter().map(|id| Term::Id(id.as_str()));
+    Some((payload, topics.chain(id).map(|term| hasher.hash(term)).collect()))
 }
 
 fn refused(fault: DiskFault) -> Answer<'static, Result<Appended, AppendError>> {

@@ -23,6 +23,7 @@ use super::reading::time;
 use super::recovery::{self, Contents};
 use super::retention::Retention;
 use super::state::{Shared, State, Tally};
+use crate::copy::LogOutline;
 
 /// How many bytes of publications wait for the disk at most.
 const QUEUE_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -33,11 +34,16 @@ const LEAVING: Duration = Duration::from_secs(1);
 const READERS: usize = 2;
 
 pub(super) fn open(options: &DiskOptions) -> Result<DiskEngine, OpenError> {
+    open_as(options, None)
+}
+
+/// Where there is no log, `new` says which one begins.
+pub(super) fn open_as(options: &DiskOptions, new: Option<LogOutline>) -> Result<DiskEngine, OpenError> {
     let folder = options.folder.join(&options.hub);
     create_folder(&options.folder)?;
     create_folder(&folder)?;
     let lock = lock(&folder)?;
-    let Contents { manifest, hasher, sealed, tail } = recovery::contents(&folder)?;
+    let Contents { manifest, hasher, sealed, tail } = recovery::contents(&folder, new)?;
 
     let clock =
         options.clock.clone().unwrap_or_else(|| Arc::new(SystemClock::not_before(time(tail.newest_at))));
@@ -47,6 +53,7 @@ pub(super) fn open(options: &DiskOptions) -> Result<DiskEngine, OpenError> {
     let shared = Arc::new(Shared {
         folder: folder.clone(),
         epoch: manifest.epoch,
+        key: manifest.key,
         id_key: IdKey::new(manifest.key),
         hasher,
         clock,

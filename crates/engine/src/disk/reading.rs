@@ -21,6 +21,7 @@ use super::record::{self, Entry, NoEntry};
 use super::salvage::LOST;
 use super::segment;
 use super::state::Shared;
+use crate::copy::{Carried, Page};
 
 /// How many segments one request goes through before others have their turn.
 const SEGMENTS_MAX: usize = 64;
@@ -36,8 +37,8 @@ enum Found {
 }
 
 /// What reading one stretch gave.
-struct Stretch {
-    entries: Vec<Logged>,
+struct Stretch<T> {
+    entries: Vec<T>,
     through: Position,
 }
 
@@ -77,7 +78,7 @@ impl Shared {
             let to = before.min(open.next);
             let read = match self.find_in(&open, hashes.as_deref(), from, to).map_err(fault)? {
                 Found::Most if from == request.after + 1 => {
-                    match self.read_stretch(&open, from, to, bytes_left) {
+                    match self.read_stretch(&open, from, to, bytes_left, logged) {
                         Ok(Stretch { entries, through }) => return Ok(Batch { entries, through, all: true }),
                         Err(error) => Err(error),
                     }
@@ -106,6 +107,30 @@ impl Shared {
             }
         }
         Ok(Batch { entries, through: from - 1, all: false })
+    }
+
+    /// What stands at a position and behind it, to be copied.
+    pub(super) fn carried(
+        &self,
+        from: Position,
+        before: Position,
+        bytes_max: usize,
+    ) -> Result<Page, DiskFault> {
+        let oldest = self.lock().oldest;
+        if from < oldest {
+            return Ok(Page::Lost { through: oldest - 1 });
+        }
+        let open = self.open_at(from)?;
+        let carried = |entry: &Entry<'_>| {
+            Some(Carried { logged: logged(entry)?, key: entry.key.map(IdempotencyKey::new) })
+        };
+        match self.read_stretch(&open, from, before.min(open.next), bytes_max, carried) {
+            Ok(Stretch { entries, .. }) => Ok(Page::Entries(entries)),
+            Err(DiskFault::DamagedEntry { position }) => {
+                Ok(Page::Lost { through: self.positions_with(position).end - 1 })
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Finds the earliest kept entry with a publisher's id; none if that entry is damaged, for whoever went on behind a later one
@@ -274,13 +299,14 @@ impl Shared {
     }
 
     /// Reads everything from one position up to, and without, another, as far as the bytes last.
-    fn read_stretch(
+    fn read_stretch<T>(
         &self,
         open: &Open,
         from: Position,
         to: Position,
         bytes_max: usize,
-    ) -> Result<Stretch, DiskFault> {
+        take: impl Fn(&Entry<'_>) -> Option<T>,
+    ) -> Result<Stretch<T>, DiskFault> {
         let mut read = Piece { entries: Vec::new(), bytes_left: bytes_max };
         let mut next = from;
         while next < to && !read.is_full() {
@@ -303,7 +329,8 @@ impl Shared {
                 };
                 // A run may have more entries than there is room for.
                 while let Some(entry) = first.standing_at(next).filter(|_| next < to && !read.is_full()) {
-                    read.push(&entry)?;
+                    let taken = take(&entry).ok_or(DiskFault::DamagedEntry { position: next })?;
+                    read.push(taken, entry.bytes);
                     next += 1;
                 }
                 rest = segment::behind_group_header(&rest[first.bytes..]);
@@ -314,22 +341,20 @@ impl Shared {
 }
 
 /// Entries that are handed out together, and for how many bytes of others there is room.
-struct Piece {
-    entries: Vec<Logged>,
+struct Piece<T> {
+    entries: Vec<T>,
     bytes_left: usize,
 }
 
-impl Piece {
+impl<T> Piece<T> {
     /// Whether there is room for none, as there is for one at least.
     fn is_full(&self) -> bool {
         self.bytes_left == 0 && !self.entries.is_empty()
     }
 
-    fn push(&mut self, entry: &Entry<'_>) -> Result<(), DiskFault> {
-        let position = entry.position;
-        self.entries.push(logged(entry).ok_or(DiskFault::DamagedEntry { position })?);
-        self.bytes_left = self.bytes_left.saturating_sub(entry.bytes);
-        Ok(())
+    fn push(&mut self, taken: T, bytes: usize) {
+        self.entries.push(taken);
+        self.bytes_left = self.bytes_left.saturating_sub(bytes);
     }
 }
 
@@ -340,7 +365,7 @@ fn read_these(
     through: Position,
     wanted: &[Topic],
     bytes_left: &mut usize,
-) -> Result<Stretch, DiskFault> {
+) -> Result<Stretch<Logged>, DiskFault> {
     let wanted: HashSet<&str> = wanted.iter().map(Topic::as_str).collect();
     let mut entries: Vec<Logged> = Vec::with_capacity(places.len());
     for &(number, offset) in places {

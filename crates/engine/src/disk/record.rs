@@ -9,7 +9,7 @@ use fanfare_hub::{Check, IdempotencyKey, Position, Submission};
 
 use super::checksum::Checksum;
 use super::run::Run;
-use crate::payload::{self, NoPayload, Payload};
+use crate::payload::{self, NoPayload, PLACE, Payload};
 
 /// What a group begins with; larger than any record's length.
 pub(super) const GROUP_MARK: u32 = 0x4752_4F55;
@@ -22,10 +22,8 @@ pub(super) const RECORD_PREFIX_BYTES: usize = 8;
 pub(super) const RECORD_STAMP_BYTES: usize = RECORD_PREFIX_BYTES + 8 + 8 + 5;
 
 /// The record of one entry of presence: the shortest there is.
-pub(super) const PLACE_BYTES: usize = RECORD_STAMP_BYTES + PLACE_PAYLOAD.len();
-/// That a subscriber came or went: only its place is kept.
-const KIND_PRESENCE: u8 = 1;
-/// That many did, one after the other.
+pub(super) const PLACE_BYTES: usize = RECORD_STAMP_BYTES + PLACE.len();
+/// That many subscribers came or went, one after the other: only their places are kept.
 pub(super) const KIND_RUN: u8 = 2;
 
 /// Encodes all of an entry that its publisher's thread knows; `None` if a text in it is longer than the format has room for.
@@ -34,9 +32,6 @@ pub(super) fn payload(submission: &Submission, key: Option<&IdempotencyKey>) -> 
     payload::write(&mut out, submission, key)?;
     Some(out)
 }
-
-/// All that is stored of one entry of presence, whatever it said: no flags, no topics, no event.
-pub(super) const PLACE_PAYLOAD: [u8; 6] = [KIND_PRESENCE, 0, 0, 0, 0, 0];
 
 pub(super) fn group_crc(checksum: Checksum, group: &[u8]) -> u32 {
     checksum.of([&group[..12], &group[16..]])
@@ -221,7 +216,7 @@ mod tests {
 
     #[test]
     fn of_presence_only_the_place_is_stored() {
-        let bytes = written(&[PLACE_PAYLOAD.to_vec()]);
+        let bytes = written(&[PLACE.to_vec()]);
         let read = entry(KEYED, &bytes[GROUP_HEADER_BYTES..]).expect("an entry");
         assert_eq!((read.position, read.check.bits(), read.bytes, read.count()), (41, 77, 35, 1));
         assert!(matches!(read.content(), Some(Content::Forgotten)));

@@ -19,6 +19,7 @@ use super::manifest::{FORMAT, Manifest};
 use super::salvage;
 use super::segment::{self, ENTRIES_MAX, HEADER_BYTES, Header, NoHeader, Scan};
 use super::state::{Sealed, Tail};
+use crate::copy::LogOutline;
 
 /// What is found in a folder.
 pub(super) struct Contents {
@@ -28,12 +29,12 @@ pub(super) struct Contents {
     pub(super) tail: Tail,
 }
 
-/// Reads a folder, or begins a log in one that has none.
-pub(super) fn contents(folder: &Path) -> Result<Contents, OpenError> {
+/// Reads a folder, or begins a log in one that has none: `new`, or one that is drawn.
+pub(super) fn contents(folder: &Path, new: Option<LogOutline>) -> Result<Contents, OpenError> {
     let mut firsts = segments(folder)?;
     let manifest = match Manifest::read(folder)? {
         Some(manifest) => manifest,
-        None if firsts.is_empty() => Manifest::create(folder)?,
+        None if firsts.is_empty() => Manifest::create(folder, new.map(|new| (new.epoch, new.key)))?,
         None => {
             return Err(OpenError::Missing { folder: folder.to_owned(), what: "the file `log`".to_owned() });
         }
@@ -42,7 +43,8 @@ pub(super) fn contents(folder: &Path) -> Result<Contents, OpenError> {
     // A segment that was begun when the process ended has no entries yet.
     let mut tail = loop {
         let Some(first) = firsts.pop() else {
-            break begin(folder, manifest.epoch, 1, Check::START)?;
+            let (first, before) = new.map_or((1, Check::START), |new| (new.oldest, new.check_before));
+            break begin(folder, manifest.epoch, first, before)?;
         };
         if let Some(tail) = newest(folder, &manifest, &hasher, first)? {
             break tail;

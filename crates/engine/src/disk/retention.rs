@@ -44,8 +44,8 @@ impl Retention {
         let (mut bytes, mut presence) = (state.bytes(), state.presence_bytes());
         let mut oldest = 0;
         for sealed in &state.sealed {
-            let is_too_much =
-                bytes.saturating_sub(presence) > self.bytes || bytes > self.bytes + presence_max;
+            let is_too_much = bytes.saturating_sub(presence) > self.bytes
+                || bytes > self.bytes.saturating_add(presence_max);
             if !is_too_much && (presence <= presence_max || sealed.events() > 0) {
                 break;
             }

@@ -8,7 +8,8 @@ use std::hash::Hasher as _;
 use fanfare_hub::{Check, Position};
 use siphasher::sip::SipHasher24;
 
-use super::record::{KIND_RUN, PLACE_BYTES, PLACE_PAYLOAD, RECORD_STAMP_BYTES, u32_at};
+use super::record::{KIND_RUN, PLACE_BYTES, RECORD_STAMP_BYTES, u32_at};
+use crate::payload::PLACE;
 
 /// The record of a run, however long it is.
 pub(super) const RUN_BYTES: usize = PLACE_BYTES + 4 + 16;
@@ -26,8 +27,8 @@ impl Run {
     pub(super) fn payload(self) -> [u8; PAYLOAD_BYTES] {
         let mut payload = [0; PAYLOAD_BYTES];
         payload[0] = KIND_RUN;
-        payload[PLACE_PAYLOAD.len()..][..4].copy_from_slice(&self.count.to_le_bytes());
-        payload[PLACE_PAYLOAD.len() + 4..].copy_from_slice(&self.seed.0);
+        payload[PLACE.len()..][..4].copy_from_slice(&self.count.to_le_bytes());
+        payload[PLACE.len() + 4..].copy_from_slice(&self.seed.0);
         payload
     }
 

@@ -34,6 +34,7 @@ const PRESENCE_BYTES: u64 = (RUN_BYTES + GROUP_HEADER_BYTES) as u64 + INDEXED_BY
 pub(super) struct Shared {
     pub(super) folder: PathBuf,
     pub(super) epoch: u32,
+    pub(super) key: [u8; 16],
     pub(super) id_key: IdKey,
     pub(super) hasher: TermHasher,
     pub(super) clock: Arc<dyn Clock>,

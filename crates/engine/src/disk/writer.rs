@@ -5,10 +5,9 @@
 use fanfare_hub::{Check, Position};
 
 use super::checksum::Checksum;
-use super::record::{
-    GROUP_HEADER_BYTES, GROUP_MARK, PLACE_PAYLOAD, RECORD_PREFIX_BYTES, RECORD_STAMP_BYTES, group_crc,
-};
+use super::record::{GROUP_HEADER_BYTES, GROUP_MARK, RECORD_PREFIX_BYTES, RECORD_STAMP_BYTES, group_crc};
 use super::run::{RUN_BYTES, Run, Seed};
+use crate::payload::PLACE;
 
 /// A group that is being put together.
 pub(super) struct GroupWriter {
@@ -118,7 +117,7 @@ impl GroupWriter {
             None => {}
             // A seed takes more room than the one check that it gives.
             Some(Open { at, first, run: Run { count: 1, seed } }) => {
-                self.record(first, at, seed.check(first), &PLACE_PAYLOAD);
+                self.record(first, at, seed.check(first), &PLACE);
             }
             Some(Open { at, first, run }) => self.record(first, at, Check::START, &run.payload()),
         }

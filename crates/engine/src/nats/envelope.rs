@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use fanfare_hub::{Check, IdempotencyKey, Submission};
 
-use crate::payload::{self, KIND_PUBLICATION, NoPayload, Payload};
+use crate::payload::{self, KIND_PLACE, NoPayload, PLACE, Payload};
 
 /// The newest form, which is the only one so far.
 const VERSION: u8 = 1;
@@ -20,13 +20,25 @@ pub(super) fn write(
     submission: &Submission,
     key: Option<&IdempotencyKey>,
 ) -> Option<Vec<u8>> {
-    let mut out = Vec::with_capacity(HEADER_BYTES + 256);
+    let mut out = begin(check, at, 256);
+    payload::write(&mut out, submission, key)?;
+    Some(out)
+}
+
+/// Writes an entry of which nothing is kept but its place.
+pub(super) fn write_place(check: Check, at: Option<SystemTime>) -> Vec<u8> {
+    let mut out = begin(check, at, PLACE.len());
+    out.extend_from_slice(&PLACE);
+    out
+}
+
+fn begin(check: Check, at: Option<SystemTime>, room: usize) -> Vec<u8> {
+    let mut out = Vec::with_capacity(HEADER_BYTES + room);
     out.push(VERSION);
     out.extend_from_slice(&check.bits().to_le_bytes()[..5]);
     let micros = at.and_then(|at| at.duration_since(UNIX_EPOCH).ok()).map_or(0, |since| since.as_micros());
     out.extend_from_slice(&u64::try_from(micros).unwrap_or(u64::MAX).to_le_bytes());
-    payload::write(&mut out, submission, key)?;
-    Some(out)
+    out
 }
 
 /// An entry that was read.
@@ -62,7 +74,7 @@ impl<'a> Envelope<'a> {
         let mut bits = [0; 8];
         bits[..5].copy_from_slice(check);
         let micros = u64::from_le_bytes(*micros);
-        let payload = Payload::read(rest, KIND_PUBLICATION).map_err(|error| match error {
+        let payload = Payload::read(rest, KIND_PLACE).map_err(|error| match error {
             NoPayload::Invalid => NoEnvelope::Invalid,
             NoPayload::UnknownKind(_) => NoEnvelope::Newer,
         })?;
@@ -117,6 +129,15 @@ mod tests {
                 let _ = read.payload.content();
             }
         }
+    }
+
+    #[test]
+    fn a_place_comes_back_as_one_of_which_nothing_is_kept() {
+        let (check, at) = (Check::from_random(77), UNIX_EPOCH + Duration::from_secs(5));
+        let bytes = write_place(check, Some(at));
+        let read = Envelope::read(&bytes).expect("an entry");
+        assert_eq!((read.check, read.at), (check, Some(at)));
+        assert!(matches!(read.payload.content(), Some(fanfare_hub::engine::Content::Forgotten)));
     }
 
     #[test]

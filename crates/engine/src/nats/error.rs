@@ -86,6 +86,11 @@ pub enum NatsFault {
         /// Its name.
         stream: String,
     },
+    /// A log was to be copied into the stream, and the copy was not finished.
+    Begun {
+        /// Its name.
+        stream: String,
+    },
     /// The stream is set up so that the log could not keep what it promises.
     Unfit {
         /// Its name.
@@ -128,7 +133,7 @@ impl NatsFault {
     /// Whether somebody has to change something before it can go on.
     #[must_use]
     pub fn needs_hands(&self) -> bool {
-        matches!(self, Self::Foreign { .. } | Self::Newer { .. } | Self::Unfit { .. })
+        matches!(self, Self::Foreign { .. } | Self::Newer { .. } | Self::Begun { .. } | Self::Unfit { .. })
     }
 }
 
@@ -143,6 +148,10 @@ impl fmt::Display for NatsFault {
                 "the stream {stream} was created by somebody else; give the hub another name, or remove the stream"
             ),
             Self::Newer { stream } => write!(f, "a newer release has written to the stream {stream}; update this one"),
+            Self::Begun { stream } => write!(
+                f,
+                "a copy into the stream {stream} was not finished; wait for it, or copy again, which begins anew"
+            ),
             Self::Unfit { stream, why } => write!(f, "the stream {stream} cannot hold a log: {why}"),
             Self::TooLarge => f.write_str(
                 "the publication is larger than NATS takes; see max_payload of its servers and max_msg_size of the stream",

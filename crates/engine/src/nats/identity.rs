@@ -12,12 +12,14 @@ const EPOCH: &str = "fanfare.epoch";
 const ID_KEY: &str = "fanfare.id_key";
 /// The newest form, which is the only one so far.
 const VERSION: &str = "1";
+/// What stands there while a log is copied into the stream.
+const BEGUN: &str = "copying";
 
 /// What tells a log from every other.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Identity {
     pub(super) epoch: u32,
-    key: [u8; 16],
+    pub(super) key: [u8; 16],
 }
 
 /// Why metadata name no log.
@@ -27,6 +29,8 @@ pub(super) enum NoIdentity {
     Foreign,
     /// A newer release has.
     Newer,
+    /// A copy of a log was begun there, and is not whole.
+    Begun,
 }
 
 impl Identity {
@@ -59,6 +63,7 @@ impl Identity {
     pub(super) fn read(metadata: &HashMap<String, String>) -> Result<Self, NoIdentity> {
         match metadata.get(FORMAT).map(String::as_str) {
             Some(VERSION) => {}
+            Some(BEGUN) => return Err(NoIdentity::Begun),
             Some(_) => return Err(NoIdentity::Newer),
             None => return Err(NoIdentity::Foreign),
         }
@@ -79,6 +84,21 @@ impl std::fmt::Debug for Identity {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Identity({:08x})", self.epoch)
     }
+}
+
+/// Has metadata say that the stream is not whole yet.
+pub(super) fn begin_copy(metadata: &mut HashMap<String, String>) {
+    metadata.insert(FORMAT.to_owned(), BEGUN.to_owned());
+}
+
+/// Whether metadata say so.
+pub(super) fn is_begun_copy(metadata: &HashMap<String, String>) -> bool {
+    metadata.get(FORMAT).is_some_and(|format| format == BEGUN)
+}
+
+/// Has metadata say that it is a log.
+pub(super) fn finish_copy(metadata: &mut HashMap<String, String>) {
+    metadata.insert(FORMAT.to_owned(), VERSION.to_owned());
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -122,6 +142,9 @@ mod tests {
         Identity::draw().expect("random numbers").write(&mut metadata);
         metadata.insert(EPOCH.to_owned(), "12".to_owned());
         assert_eq!(Identity::read(&metadata), Err(NoIdentity::Foreign));
+        begin_copy(&mut metadata);
+        assert!(is_begun_copy(&metadata));
+        assert_eq!(Identity::read(&metadata), Err(NoIdentity::Begun));
         metadata.insert(FORMAT.to_owned(), "2".to_owned());
         assert_eq!(Identity::read(&metadata), Err(NoIdentity::Newer));
     }

@@ -4,6 +4,7 @@
 //! An append is answered when the stream has acknowledged it. A position is the stream's sequence number; which log it is, and the
 //! key of its ids, stand in the stream's metadata. What is promised and what is not is told in `docs/guide/cluster.md`.
 
+mod copying;
 mod envelope;
 mod error;
 mod identity;
@@ -31,6 +32,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 
+pub use copying::NatsTarget;
 pub use error::{ConnectError, NatsFault};
 pub use options::{NatsLogin, NatsOptions};
 pub use setup::Finding;

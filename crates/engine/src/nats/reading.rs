@@ -3,16 +3,18 @@
 //! Everything is read, whatever topics were asked for: only numbers that follow each other prove that nothing is missing.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use fanfare_hub::Position;
-use fanfare_hub::engine::{Batch, EngineFault, Logged, ReadError, ReadRequest};
+use fanfare_hub::engine::{Batch, EngineFault, ReadError, ReadRequest};
 use futures_util::StreamExt;
 
+use super::copying::carried;
 use super::envelope::Envelope;
 use super::error::NatsFault;
 use super::shared::{Shared, logged};
 use super::tailing::place;
+use crate::copy::Page;
 
 /// How many entries are read at a time at most.
 const ENTRIES_MAX: u64 = 10_000;
@@ -36,45 +38,64 @@ impl Shared {
     async fn read_now(&self, request: &ReadRequest) -> Result<Batch, ReadError> {
         let fault = |fault: NatsFault| ReadError::Fault(Arc::new(fault) as EngineFault);
         let from = request.after + 1;
-        let wanted = request.before.saturating_sub(from).clamp(1, ENTRIES_MAX);
-        if wanted > 1 && request.bytes_max > MESSAGE_BYTES {
-            let entries = self.stretch(from, wanted, request).await.map_err(fault)?;
+        if request.before.saturating_sub(from) > 1 && request.bytes_max > MESSAGE_BYTES {
+            let entries =
+                self.stretch(from, request.before, request.bytes_max, logged).await.map_err(fault)?;
             if let Some(last) = entries.last() {
                 return Ok(Batch { through: last.position, entries, all: true });
             }
         }
         // One alone, or one that is larger than what was asked for: the first is always read.
-        match self.one(from).await.map_err(fault)? {
+        match self.one(from, logged).await.map_err(fault)? {
             Some(entry) => Ok(Batch { entries: vec![entry], through: from, all: true }),
             None => Err(ReadError::Trimmed { oldest: self.next_left(from).await.map_err(fault)? }),
         }
     }
 
-    /// The entries from `from` on that follow each other, as many as the request has room for.
-    async fn stretch(
+    /// What stands at a position and behind it, to be copied.
+    pub(super) async fn carried(
         &self,
         from: Position,
-        wanted: u64,
-        request: &ReadRequest,
-    ) -> Result<Vec<Logged>, NatsFault> {
+        before: Position,
+        bytes_max: usize,
+    ) -> Result<Page, NatsFault> {
+        let entries = self.stretch(from, before, bytes_max, carried).await?;
+        if !entries.is_empty() {
+            return Ok(Page::Entries(entries));
+        }
+        match self.one(from, carried).await? {
+            Some(entry) => Ok(Page::Entries(vec![entry])),
+            None => Ok(Page::Lost { through: self.next_left(from).await? - 1 }),
+        }
+    }
+
+    /// The entries from `from` on that follow each other, before `before`, as many as have room in so many bytes.
+    async fn stretch<T>(
+        &self,
+        from: Position,
+        before: Position,
+        bytes_max: usize,
+        take: impl Fn(Position, SystemTime, &Envelope<'_>) -> Option<T>,
+    ) -> Result<Vec<T>, NatsFault> {
+        let wanted = before.saturating_sub(from).clamp(1, ENTRIES_MAX);
         let consumer = self.store.consumer(from, Vec::new()).await?;
         let fetch = consumer
             .fetch()
             .max_messages(usize::try_from(wanted).unwrap_or(usize::MAX))
-            .max_bytes(request.bytes_max)
+            .max_bytes(bytes_max)
             .expires(EXPIRES);
         let mut messages = fetch.messages().await.map_err(NatsFault::no_answer)?;
-        let mut entries: Vec<Logged> = Vec::new();
+        let mut entries = Vec::new();
         let mut next = from;
         while let Some(message) = messages.next().await {
             // The server says like this, too, that the next one is larger than what is left.
             let Ok(message) = message else { break };
             let (position, _, taken) = place(&message)?;
-            if position != next || position >= request.before {
+            if position != next || position >= before {
                 break;
             }
             let entry = Envelope::read(&message.payload);
-            let Some(entry) = entry.ok().and_then(|entry| logged(position, taken, &entry)) else { break };
+            let Some(entry) = entry.ok().and_then(|entry| take(position, taken, &entry)) else { break };
             entries.push(entry);
             next += 1;
         }
@@ -82,10 +103,14 @@ impl Shared {
         Ok(entries)
     }
 
-    async fn one(&self, position: Position) -> Result<Option<Logged>, NatsFault> {
+    async fn one<T>(
+        &self,
+        position: Position,
+        take: impl Fn(Position, SystemTime, &Envelope<'_>) -> Option<T>,
+    ) -> Result<Option<T>, NatsFault> {
         let Some(message) = self.store.message(position).await? else { return Ok(None) };
         let entry = Envelope::read(&message.payload).ok();
-        Ok(entry.and_then(|entry| logged(position, message.time.into(), &entry)))
+        Ok(entry.and_then(|entry| take(position, message.time.into(), &entry)))
     }
 
     /// The position of the first entry behind one that is not there.

@@ -13,7 +13,7 @@ use async_nats::jetstream::context::{
 };
 use async_nats::jetstream::message::{PublishMessage, StreamMessage};
 use async_nats::jetstream::publish::PublishAck;
-use async_nats::jetstream::stream::{Info, PeerInfo, RawMessageErrorKind, Stream};
+use async_nats::jetstream::stream::{Config, Info, PeerInfo, RawMessageErrorKind, Stream};
 use async_nats::jetstream::{self, ErrorCode};
 use fanfare_hub::Position;
 use fanfare_hub::engine::AppendError;
@@ -131,6 +131,13 @@ impl Store {
 
     /// Asks for the stream. `None` if there is none.
     pub(super) async fn look(&self) -> Result<Option<Opened>, NatsFault> {
+        let Some(info) = self.info().await? else { return Ok(None) };
+        let identity = Identity::read(&info.config.metadata).map_err(|none| self.no_identity(none))?;
+        Ok(Some(Opened { info, identity }))
+    }
+
+    /// Asks for the stream, whatever it holds. `None` if there is none.
+    pub(super) async fn info(&self) -> Result<Option<Info>, NatsFault> {
         self.check_connected()?;
         let stream = match self.context.get_stream(&self.names.stream).await {
             Ok(stream) => stream,
@@ -146,9 +153,7 @@ impl Store {
                 };
             }
         };
-        let info = stream.cached_info().clone();
-        let identity = Identity::read(&info.config.metadata).map_err(|none| self.no_identity(none))?;
-        Ok(Some(Opened { info, identity }))
+        Ok(Some(stream.cached_info().clone()))
     }
 
     /// As [`look`](Self::look), where there is no reason that the stream should be gone.
@@ -161,6 +166,7 @@ impl Store {
         match none {
             NoIdentity::Foreign => NatsFault::Foreign { stream },
             NoIdentity::Newer => NatsFault::Newer { stream },
+            NoIdentity::Begun => NatsFault::Begun { stream },
         }
     }
 
@@ -202,7 +208,25 @@ impl Store {
         let renewed = opened.identity.renewed().map_err(|_| NatsFault::NoRandomness)?;
         let mut config = opened.info.config;
         renewed.write(&mut config.metadata);
+        self.update(config).await
+    }
+
+    /// Changes how the stream is set up.
+    pub(super) async fn update(&self, config: Config) -> Result<(), NatsFault> {
         self.context.update_stream(config).await.map(drop).map_err(NatsFault::answered)
+    }
+
+    /// How much a stream that is created keeps.
+    pub(super) fn wanted(&self) -> &Wanted {
+        &self.wanted
+    }
+
+    /// Creates the stream, in place of one that is there.
+    pub(super) async fn create_anew(&self, config: Config) -> Result<(), NatsFault> {
+        if self.info().await?.is_some() {
+            self.context.delete_stream(&self.names.stream).await.map_err(NatsFault::answered)?;
+        }
+        self.context.create_stream(config).await.map(drop).map_err(NatsFault::answered)
     }
 
     async fn stream(&self) -> Result<Stream<()>, NatsFault> {
@@ -257,6 +281,17 @@ impl Store {
                 let _ = stream.delete_consumer(&name).await;
             }
         });
+    }
+
+    /// Hands a publication to the connection, behind those before; gives what waits for its acknowledgement.
+    pub(super) async fn hand_over(
+        &self,
+        subject: String,
+        entry: Vec<u8>,
+    ) -> Result<impl Future<Output = Result<PublishAck, NatsFault>> + Send + use<>, NatsFault> {
+        let message = PublishMessage::build().payload(entry.into()).expected_stream(&self.names.stream);
+        let sent = self.publishing.send_publish(subject, message).await.map_err(not_sent)?;
+        Ok(async move { sent.await.map_err(NatsFault::answered) })
     }
 
     /// Publishes, and waits for the acknowledgement.

@@ -47,6 +47,8 @@ pub(crate) enum Ask {
     Init(Init),
     Token(Box<Token>),
     Revoke(Box<Revoke>),
+    /// Copies a log.
+    Copy(Box<crate::copy::Copy>),
 }
 
 /// All settings, and where they come from.
@@ -131,6 +133,7 @@ fn ask(matches: &ArgMatches, Found { file, set, issuers, notes }: Found) -> Resu
         flags::Command::Config(flags::Config::Init(init)) => Ask::Init(init),
         flags::Command::Token(token) => Ask::Token(Box::new(token)),
         flags::Command::Revoke(revoke) => Ask::Revoke(revoke),
+        flags::Command::Copy(copy) => Ask::Copy(copy),
     })
 }
 
