@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::task::Poll;
 use std::time::Duration;
 
+use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 
@@ -17,6 +18,10 @@ use super::ServeCounts;
 const PAUSE_FIRST: Duration = Duration::from_millis(20);
 const PAUSE_LONGEST: Duration = Duration::from_secs(1);
 const WARN_EVERY: Duration = Duration::from_secs(10);
+/// After what silence the kernel asks a peer whether it is still there, and how often; a peer that does not answer is given up after
+/// the write timeout.
+const PROBED_AFTER: Duration = Duration::from_secs(60);
+const PROBED_EVERY: Duration = Duration::from_secs(15);
 
 /// Several listening sockets as one.
 pub(crate) struct Acceptor {
@@ -68,13 +73,16 @@ impl Acceptor {
 fn set_up(socket: &TcpStream, write_timeout: Duration) {
     // An event is one small write that should leave at once.
     let _ = socket.set_nodelay(true);
+    // Whoever has vanished while nothing was sent is found by asking. A stream with keep-alives of its own is never quiet for so long.
+    let probes = TcpKeepalive::new().with_time(PROBED_AFTER).with_interval(PROBED_EVERY);
+    let _ = SockRef::from(socket).set_tcp_keepalive(&probes);
     // A peer that has vanished without a word acknowledges nothing. A quiet stream never fills the buffers that our own
     // limit goes by, and left alone the kernel would try for a quarter of an hour.
     #[cfg(target_os = "linux")]
     {
         // It counts milliseconds in 31 bits.
         let write_timeout = write_timeout.min(Duration::from_millis(i32::MAX as u64));
-        let _ = socket2::SockRef::from(socket).set_tcp_user_timeout(Some(write_timeout));
+        let _ = SockRef::from(socket).set_tcp_user_timeout(Some(write_timeout));
     }
     #[cfg(not(target_os = "linux"))]
     let _ = write_timeout;
@@ -143,15 +151,18 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[tokio::test]
-    async fn what_nobody_acknowledges_ends_the_connection_after_the_write_timeout() {
+    async fn what_nobody_acknowledges_ends_the_connection_after_the_write_timeout_and_the_quiet_are_asked() {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let mut acceptor = Acceptor::new(vec![listener], Duration::from_secs(7), ServeCounts::default());
         let ((socket, _), client) = tokio::join!(acceptor.next(), TcpStream::connect(address));
         client.expect("a connection");
-        let timeout = socket2::SockRef::from(&socket).tcp_user_timeout().expect("an option");
+        let socket = SockRef::from(&socket);
+        let timeout = socket.tcp_user_timeout().expect("an option");
         assert_eq!(timeout, Some(Duration::from_secs(7)));
-        assert!(socket.nodelay().expect("an option"));
+        assert!(socket.tcp_nodelay().expect("an option"));
+        assert!(socket.keepalive().expect("an option"));
+        assert_eq!(socket.tcp_keepalive_time().expect("an option"), PROBED_AFTER);
     }
 
     #[test]
