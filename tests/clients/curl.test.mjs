@@ -109,7 +109,7 @@ describe("curl and the hub", () => {
   });
 });
 
-for (const program of ["actix", "axum", "blocking", "hyper"]) {
+for (const program of ["actix", "axum", "blocking", "hyper", "poem", "tower"]) {
   describe(`curl and the example \`${program}\``, () => {
     test("the stream begins, ends with the close event, and the connection ends", PATIENT, async () => {
       const server = await Server.start(program);

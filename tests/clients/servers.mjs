@@ -27,6 +27,8 @@ export const PROGRAMS = {
   axum: (address) => [path.join(built, "examples/axum"), [address]],
   blocking: (address) => [path.join(built, "examples/blocking"), [address]],
   hyper: (address) => [path.join(built, "examples/hyper"), [address]],
+  poem: (address) => [path.join(built, "examples/poem"), [address]],
+  tower: (address) => [path.join(built, "examples/tower"), [address]],
 };
 
 /** What a failed test has left behind would keep a file's process alive for ever. */

@@ -154,7 +154,7 @@ export async function subscribed(hub, inbox, topic = "rooms/7") {
 }
 
 export function exampleSuite(name, open) {
-  for (const program of ["actix", "axum", "blocking", "hyper"]) {
+  for (const program of ["actix", "axum", "blocking", "hyper", "poem", "tower"]) {
     describe(`${name} and the example \`${program}\``, () => {
       const tick = (n) => ({ type: "message", data: `tick ${n}`, id: String(n) });
 
