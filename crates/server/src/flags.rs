@@ -70,9 +70,9 @@ pub(crate) enum Command {
 
     /// Brings a log from one store to another, as from a folder to NATS
     ///
-    /// Every entry keeps its position, its id, its time and its idempotency key, so clients resume at the new place as if it were
-    /// the old. Stop the hub first: nothing may be published meanwhile, and a copy that was interrupted is no log, so the same
-    /// command begins it anew. Examples:
+    /// Every entry keeps its position, its id, its time and its idempotency key, so clients resume
+    /// at the new place as if it were the old. Stop the hub first: nothing may be published meanwhile.
+    /// A copy that was interrupted is no log, and the same command begins it anew. Examples:
     ///
     ///   fanfare copy disk:fanfare-data nats://127.0.0.1:4222 --nats-replicas 3 --history-bytes 10GiB
     ///   fanfare copy nats://127.0.0.1:4222 disk:fanfare-data

@@ -81,9 +81,9 @@ pub(crate) fn check(flags: &Serve) -> Result<(), Failure> {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             runtime.map_err(Failure::System)?.block_on(async {
                 let nats = connect(flags, &servers).await?;
-                tell(&crate::nats::ask(&nats).await.map_err(Failure::Stream)?, |told| {
-                    eprintln!("fanfare: {told}");
-                });
+                let say = |told| eprintln!("fanfare: {told}");
+                tell(&crate::nats::ask(&nats).await.map_err(Failure::Stream)?, say);
+                about_syncing(flags, say).await;
                 Ok(())
             })
         }
@@ -149,6 +149,7 @@ async fn on_nats(flags: &Serve, servers: &[String]) -> Result<Opened, Failure> {
     let nats = Arc::new(connect(flags, servers).await?);
     let asked = crate::nats::ask(&nats).await.map_err(Failure::Stream)?;
     tell(&asked, |told| tracing::warn!("{told}"));
+    about_syncing(flags, |told| tracing::warn!("{told}")).await;
     let builder = before_disk(flags).engine(nats.clone());
     Ok(Opened { hub: builder.build().map_err(Failure::Hub)?, store: Store::Nats(nats) })
 }
@@ -174,6 +175,13 @@ fn tell(asked: &crate::nats::Asked, say: impl Fn(String)) {
                 std::error::Error::source(fault).map(|cause| format!(": {cause}")).unwrap_or_default();
             say(format!("{fault}{cause}; a hub that starts now waits for it, and is not ready until then"));
         }
+    }
+}
+
+#[cfg(feature = "nats")]
+async fn about_syncing(flags: &Serve, say: impl Fn(String)) {
+    for told in crate::nats::syncing(&flags.nats).await {
+        say(format!("about the stream of the log: {told}"));
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod access;
 mod admin;
+mod asking;
 mod causes;
 mod check;
 mod config;

@@ -9,8 +9,10 @@ use clap::Args;
 use fanfare_engine::NatsEngine;
 use fanfare_engine::nats::{Finding, NatsFault, NatsLogin, NatsOptions};
 use fanfare_hub::engine::KeyLimits;
+use serde::Deserialize;
 
 use crate::access;
+use crate::asking::Operator;
 use crate::flags::Serve;
 use crate::run::Failure;
 use crate::secret::Secret;
@@ -36,6 +38,11 @@ pub(crate) struct NatsFlags {
     /// On how many servers a stream that is created is kept, 1 to 5. With 3, what was acknowledged survives the loss of one.
     #[arg(long, help_heading = NATS, value_name = "SERVERS", default_value = "3", value_parser = clap::value_parser!(u8).range(1..=5))]
     pub(crate) nats_replicas: u8,
+
+    /// Where the servers of NATS say how they are set up, such as 127.0.0.1:8222: the address of each one's `http`. With them it is
+    /// checked whether each syncs what it acknowledges. More than one: separated by commas.
+    #[arg(long, help_heading = NATS, value_name = "ADDRESS", value_delimiter = ',')]
+    pub(crate) nats_monitoring: Vec<String>,
 
     /// A file of credentials, with a token and a seed, as nsc writes it.
     #[arg(long, help_heading = NATS, value_name = "FILE", conflicts_with_all = ["nats_nkey", "nats_token", "nats_user"])]
@@ -131,6 +138,57 @@ fn options(nats: &NatsFlags, kept: &Kept, servers: &[String]) -> Result<NatsOpti
         .idempotency(kept.keys))
 }
 
+/// Asks each server that can be asked whether what it acknowledges is on its disk; says what is wrong with it, or that nobody knows.
+pub(crate) async fn syncing(flags: &NatsFlags) -> Vec<String> {
+    if flags.nats_monitoring.is_empty() {
+        let unknown = "whether its servers sync what they acknowledge (sync_interval: always) is not known here; --nats-monitoring says \
+                       where they can be asked";
+        return vec![unknown.to_owned()];
+    }
+    let asked: Vec<_> = flags
+        .nats_monitoring
+        .iter()
+        .cloned()
+        .map(|address| tokio::task::spawn_blocking(move || syncs(&address)))
+        .collect();
+    let mut said = Vec::new();
+    for asked in asked {
+        said.extend(asked.await.unwrap_or_else(|panic| Err(panic.to_string())).err());
+    }
+    said
+}
+
+/// Whether the server that says so at `address` syncs before it acknowledges.
+fn syncs(address: &str) -> Result<(), String> {
+    let operator = Operator::new(address, None)?.within(FIRST_ANSWER);
+    let answer = operator.ask("GET", "/jsz?config=true", None).map_err(|error| error.to_string())?;
+    let setup: Option<Setup> = serde_json::from_str(&answer.body).ok().filter(|_| answer.status == 200);
+    match setup.and_then(|setup| setup.config) {
+        Some(JetStream { sync_always: true, .. }) => Ok(()),
+        Some(JetStream { sync_interval, .. }) => Err(format!(
+            "the server at {operator} syncs every {} s: what was acknowledged since may be lost when several servers lose power; set \
+             `sync_interval: always` in its block `jetstream`",
+            sync_interval / 1_000_000_000
+        )),
+        None => Err(format!("what answers at {operator} says nothing about JetStream")),
+    }
+}
+
+/// What a server says of itself at `/jsz`.
+#[derive(Deserialize)]
+struct Setup {
+    config: Option<JetStream>,
+}
+
+#[derive(Deserialize)]
+struct JetStream {
+    #[serde(default)]
+    sync_always: bool,
+    /// In nanoseconds.
+    #[serde(default)]
+    sync_interval: u64,
+}
+
 /// What was learnt about the stream before the hub starts.
 pub(crate) enum Asked {
     /// It is there, and this is to be known about it.
@@ -175,4 +233,47 @@ async fn first_answer(engine: &NatsEngine) -> Result<Option<Vec<Finding>>, NatsF
         }
     };
     tokio::time::timeout(FIRST_ANSWER, answered).await.unwrap_or(Err(NatsFault::NotConnected))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+    use std::thread;
+
+    use super::*;
+
+    /// What is said of a server that answers like this.
+    fn said(body: &'static str) -> Result<(), String> {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("an address").to_string();
+        let answering = thread::spawn(move || {
+            let (mut client, _) = listener.accept().expect("a client");
+            let mut asked = [0; 1024];
+            let read = client.read(&mut asked).expect("a request");
+            assert!(asked[..read].starts_with(b"GET /jsz?config=true HTTP/1.0\r\n"));
+            let length = body.len();
+            write!(client, "HTTP/1.0 200 OK\r\nContent-Length: {length}\r\n\r\n{body}").expect("answered");
+        });
+        let said = syncs(&address);
+        answering.join().expect("it was asked");
+        said
+    }
+
+    /// As nats-server 2.15.1 answers, but for what is not looked at.
+    #[test]
+    fn a_server_is_asked_whether_it_syncs_what_it_acknowledges() {
+        assert_eq!(
+            said(
+                r#"{"memory":0,"config":{"store_dir":"/x","sync_interval":120000000000,"sync_always":true}}"#
+            ),
+            Ok(())
+        );
+        let lazy =
+            said(r#"{"config":{"sync_interval":120000000000,"strict":true}}"#).expect_err("it does not");
+        assert!(lazy.contains("every 120 s") && lazy.contains("sync_interval: always"), "{lazy}");
+        let disabled = said(r#"{"memory":0,"disabled":true}"#).expect_err("it has none");
+        assert!(disabled.contains("says nothing about JetStream"), "{disabled}");
+        assert!(syncs("https://x.test").is_err());
+    }
 }

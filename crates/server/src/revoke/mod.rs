@@ -2,8 +2,6 @@
 //!
 //! It asks the hub as any operator's tool would (`/admin/revocations`), and decides nothing itself.
 
-mod asking;
-
 use std::fmt;
 use std::process::ExitCode;
 use std::time::SystemTime;
@@ -12,8 +10,8 @@ use clap::{Args, Subcommand};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use self::asking::{Answer, Operator, Unanswered};
 use crate::access::key_text;
+use crate::asking::{Answer, Operator, Unanswered};
 use crate::moment::Moment;
 use crate::secret::Secret;
 use crate::value;

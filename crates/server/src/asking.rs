@@ -1,6 +1,6 @@
-//! One request to a hub's operators' address, and its answer.
+//! One request to an address for operators, of a hub or of a server of NATS, and its answer.
 //!
-//! Plain HTTP, for that is what `--admin-listen` speaks; version 1.0, so that the answer ends with the connection. It follows no redirect and
+//! Plain HTTP, for that is what these speak; version 1.0, so that the answer ends with the connection. It follows no redirect and
 //! knows nothing of what is asked.
 
 use std::fmt::{self, Write as _};
@@ -19,21 +19,22 @@ const ANSWERED_WITHIN: Duration = Duration::from_secs(60);
 /// More than the longest list.
 const ANSWER_BYTES_MAX: u64 = 2 << 30;
 
-/// Whoever asks a hub.
-pub(super) struct Operator {
+/// Whoever asks.
+pub(crate) struct Operator {
     url: Url,
     token: Option<Secret>,
+    patience: Duration,
 }
 
-/// What the hub answered.
-pub(super) struct Answer {
-    pub(super) status: u16,
-    pub(super) body: String,
+/// What was answered.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) body: String,
 }
 
 /// Why there is no answer.
 #[derive(Debug)]
-pub(super) enum Unanswered {
+pub(crate) enum Unanswered {
     /// Nobody was asked.
     Unreached { url: String, error: io::Error },
     /// The request went out, perhaps.
@@ -45,8 +46,8 @@ pub(super) enum Unanswered {
 impl fmt::Display for Unanswered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unreached { url, error } => write!(f, "the hub at {url} cannot be reached: {error}"),
-            Self::Lost { url, error } => write!(f, "the answer of the hub at {url} did not come: {error}"),
+            Self::Unreached { url, error } => write!(f, "{url} cannot be reached: {error}"),
+            Self::Lost { url, error } => write!(f, "the answer of {url} did not come: {error}"),
             Self::NoHttp { url } => write!(f, "what answers at {url} does not speak HTTP"),
         }
     }
@@ -54,7 +55,7 @@ impl fmt::Display for Unanswered {
 
 impl Operator {
     /// Asks at `address`, a host and a port with or without `http://`.
-    pub(super) fn new(address: &str, token: Option<Secret>) -> Result<Self, String> {
+    pub(crate) fn new(address: &str, token: Option<Secret>) -> Result<Self, String> {
         let url = if address.contains("://") { address.to_owned() } else { format!("http://{address}") };
         let url = Url::parse(&url).map_err(|error| format!("{address:?} is no address: {error}"))?;
         if url.scheme() != "http" {
@@ -69,20 +70,26 @@ impl Operator {
         {
             return Err("the token holds what no header can".to_owned());
         }
-        Ok(Self { url, token })
+        Ok(Self { url, token, patience: ANSWERED_WITHIN })
     }
 
-    pub(super) fn has_token(&self) -> bool {
+    /// Waits no longer than this for a connection, and for each piece of the answer.
+    #[cfg(feature = "nats")]
+    pub(crate) fn within(self, patience: Duration) -> Self {
+        Self { patience, ..self }
+    }
+
+    pub(crate) fn has_token(&self) -> bool {
         self.token.is_some()
     }
 
     /// Sends a request, with a body of JSON if there is one, and reads all of the answer.
-    pub(super) fn ask(&self, method: &str, path: &str, body: Option<&str>) -> Result<Answer, Unanswered> {
+    pub(crate) fn ask(&self, method: &str, path: &str, body: Option<&str>) -> Result<Answer, Unanswered> {
         let unreached = |error| Unanswered::Unreached { url: self.to_string(), error };
         let lost = |error| Unanswered::Lost { url: self.to_string(), error };
         let mut socket = self.connect().map_err(unreached)?;
-        socket.set_read_timeout(Some(ANSWERED_WITHIN)).map_err(unreached)?;
-        socket.set_write_timeout(Some(ANSWERED_WITHIN)).map_err(unreached)?;
+        socket.set_read_timeout(Some(self.patience)).map_err(unreached)?;
+        socket.set_write_timeout(Some(self.patience)).map_err(unreached)?;
         socket.write_all(self.request(method, path, body).as_bytes()).map_err(lost)?;
         let mut answer = Vec::new();
         let read = socket.take(ANSWER_BYTES_MAX).read_to_end(&mut answer);
@@ -100,7 +107,7 @@ impl Operator {
     fn connect(&self) -> io::Result<TcpStream> {
         let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
         for address in self.url.socket_addrs(|| Some(80))? {
-            match TcpStream::connect_timeout(&address, CONNECTED_WITHIN) {
+            match TcpStream::connect_timeout(&address, CONNECTED_WITHIN.min(self.patience)) {
                 Ok(socket) => return Ok(socket),
                 Err(error) => last = error,
             }
