@@ -65,6 +65,7 @@
 //! | `io-uring` | `serve` writes through `io_uring` where the kernel allows it (Linux) |
 //! | `tcp` | `tcp::cut_stalled`: the kernel cuts a connection whose peer takes nothing (Linux) |
 //! | `blocking` | `blocking::Connection` on a `TcpStream` or anything that writes, a thread for each |
+//! | `testing` | `testing`: a kit for your tests, without sockets and with a clock that can be stopped |
 
 // The pages name what a feature adds; without it they have nothing to link to.
 #![cfg_attr(not(all(feature = "tokio", feature = "hub")), allow(rustdoc::broken_intra_doc_links))]

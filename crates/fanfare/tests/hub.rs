@@ -1,58 +1,69 @@
 //! A hub's subscription as a response: what one crate makes and another sends.
 #![allow(clippy::unwrap_used)]
 
-use fanfare::{Event, Hub, LastEventId, Sse, SubscribeError};
-use http_body_util::BodyExt;
+use std::time::Duration;
 
-/// Reads the body until `end` has come.
-async fn read_until(sse: &mut Sse, end: &str) -> String {
-    let mut read = String::new();
-    while !read.contains(end) {
-        let frame = sse.frame().await.expect("the end came early").unwrap().into_data().unwrap();
-        read.push_str(std::str::from_utf8(&frame).unwrap());
-    }
-    read
+use fanfare::testing::{EventSource, Heard, Reader, every_cut_resumes};
+use fanfare::{Event, Hub, LastEventId, Sse, SseBody, SubscribeError};
+use http::{HeaderValue, Request, Response};
+
+/// A handler of `rooms/7`.
+async fn room(hub: &Hub, request: Request<()>) -> Response<SseBody> {
+    let last = LastEventId::from_request(request.headers(), request.uri());
+    Sse::new(hub.subscribe("rooms/7").after(last)).response()
 }
 
-/// The last event ID that a client has after `text`.
-fn last_id(text: &str) -> LastEventId {
-    let id = text.lines().filter_map(|line| line.strip_prefix("id: ")).next_back().unwrap();
-    LastEventId::parse(id.as_bytes())
-}
-
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn p2_who_comes_back_gets_what_it_missed_and_nothing_twice() {
     let hub = Hub::builder().history_events(1_000).build().unwrap();
-    let mut first = Sse::new(hub.subscribe("rooms/7").after(LastEventId::default()));
+    let mut page = EventSource::open(async |request| room(&hub, request).await, "/").await;
     hub.publish("rooms/7", Event::new("one")).await.unwrap();
-    let seen = read_until(&mut first, "data: one\n\n").await;
-    drop(first);
+    assert_eq!(page.expect_event().await.data, "one");
+    page.cut();
     hub.publish("rooms/7", Event::new("two")).await.unwrap();
     hub.publish("rooms/8", Event::new("elsewhere")).await.unwrap();
     hub.publish("rooms/7", Event::new("three")).await.unwrap();
 
-    let mut second = Sse::new(hub.subscribe("rooms/7").after(last_id(&seen)));
+    page.reconnect().await;
 
-    let missed = read_until(&mut second, "data: three\n\n").await;
-    let data: Vec<_> = missed.lines().filter_map(|line| line.strip_prefix("data: ")).collect();
-    assert_eq!(data, ["two", "three"]);
+    assert_eq!(page.expect_event().await.data, "two");
+    assert_eq!(page.expect_event().await.data, "three");
+    page.nothing_for(Duration::from_secs(3_600)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn p1_p2_p3_a_connection_that_is_cut_behind_any_byte_resumes_exactly() {
+    let hub = Hub::builder().history_events(1_000).build().unwrap();
+    for n in 0..5 {
+        hub.publish("rooms/7", Event::new(format!("line {n}\nof two"))).await.unwrap();
+        hub.publish("rooms/8", Event::new("elsewhere")).await.unwrap();
+    }
+    // Who has seen nothing yet asks for all that there is.
+    let handler = async |mut request: Request<()>| {
+        let headers = request.headers_mut();
+        headers.entry("last-event-id").or_insert(HeaderValue::from_static("earliest"));
+        room(&hub, request).await
+    };
+    let events = every_cut_resumes(handler, "/", 5).await;
+    assert_eq!(events[4].data, "line 4\nof two");
 }
 
 #[tokio::test]
 async fn p2_an_id_that_cannot_be_used_is_answered_with_a_gap_and_not_as_a_first_visit() {
     let hub = Hub::builder().build().unwrap();
     let last = LastEventId::parse(&[b'x'; 600]);
-    let mut sse = Sse::new(hub.subscribe("rooms/7").after(last));
-    let gap = read_until(&mut sse, "\n\n").await;
-    assert!(gap.contains("event: fanfare.gap\n") && gap.contains(r#""reason":"unknown""#), "{gap}");
+    let mut reader = Reader::of_body(Sse::new(hub.subscribe("rooms/7").after(last)));
+    let gap = reader.expect_event().await;
+    assert_eq!(gap.name, "fanfare.gap");
+    assert!(gap.data.contains(r#""reason":"unknown""#), "{gap}");
 }
 
 #[tokio::test]
 async fn a_refused_subscription_is_reported_to_the_application() {
     let hub = Hub::builder().build().unwrap();
     let (report, reported) = std::sync::mpsc::channel();
-    let mut sse = Sse::new(hub.subscribe("*")).on_error(move |error| report.send(error).unwrap());
-    assert!(sse.frame().await.is_none());
+    let sse = Sse::new(hub.subscribe("*")).on_error(move |error| report.send(error).unwrap());
+    assert_eq!(Reader::of_body(sse).rest().await, [Heard::End]);
     let error = reported.recv().unwrap().downcast::<SubscribeError>().unwrap();
     assert!(matches!(*error, SubscribeError::Topic(_)), "{error}");
 }

@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 const EVENT_STREAM: &str = "text/event-stream";
 
 /// nginx holds back a response of unknown length unless it is told not to, and says it will keep doing so.
-const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+pub(crate) const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// Completes the caller's headers.
 ///
@@ -27,7 +27,7 @@ pub(crate) fn complete(headers: &mut HeaderMap) {
     headers.remove(TRANSFER_ENCODING);
 }
 
-fn is_event_stream(value: &HeaderValue) -> bool {
+pub(crate) fn is_event_stream(value: &HeaderValue) -> bool {
     let essence = value.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
     essence.trim_ascii().eq_ignore_ascii_case(EVENT_STREAM.as_bytes())
 }

@@ -17,12 +17,13 @@
 //! | `hyper-1` | `hyper_1::service`, a plain `Service` of hyper 1; implies `tokio` | `hyper` without features |
 //! | `tcp` | `tcp::cut_stalled`: the kernel cuts a connection whose peer takes nothing (Linux) | `socket2` |
 //! | `blocking` | `blocking::Connection` on a `TcpStream` or anything that writes | nothing |
+//! | `testing` | [`testing`]: a kit for your tests, without sockets and with a clock that can be stopped; implies `tokio` | tokio's `test-util` |
 //!
 //! Without `tokio` an [`Sse`] sends no keep-alive by itself: give it a stream that now and then yields
 //! [`KeepAliveStyle::to_frame`], timed by a [`KeepAliveState`].
 
 // The pages name what a feature adds; without it they have nothing to link to.
-#![cfg_attr(not(feature = "tokio"), allow(rustdoc::broken_intra_doc_links))]
+#![cfg_attr(not(all(feature = "tokio", feature = "testing")), allow(rustdoc::broken_intra_doc_links))]
 
 mod accept;
 #[cfg(feature = "actix-4")]
@@ -64,6 +65,8 @@ mod sse;
 mod sync;
 #[cfg(feature = "tcp")]
 pub mod tcp;
+#[cfg(feature = "testing")]
+pub mod testing;
 #[cfg(feature = "tokio")]
 mod timer;
 #[cfg(feature = "tokio")]

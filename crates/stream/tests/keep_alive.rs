@@ -2,36 +2,32 @@
 #![allow(clippy::unwrap_used)]
 
 use std::cell::Cell;
-use std::pin::pin;
-use std::task::{Context, Poll, Waker};
+use std::task::Poll;
 use std::time::Duration;
 
+use fanfare_stream::testing::Reader;
 use fanfare_stream::{KeepAlive, KeepAliveStyle, Sse, channel};
 use fanfare_wire::{Event, Frame};
 use futures_util::stream;
-use http_body::Body;
 use http_body_util::BodyExt;
 use tokio::time::{Instant, advance, sleep};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-async fn next(sse: &mut Sse) -> Vec<u8> {
-    sse.frame().await.unwrap().unwrap().into_data().unwrap().into()
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_quiet_stream_sends_a_comment_line_every_fifteen_seconds() {
-    let mut sse = Sse::new(stream::pending::<Event>());
+    let mut reader = Reader::of_body(Sse::new(stream::pending::<Event>()));
     let start = Instant::now();
     for n in 1..=3 {
-        assert_eq!(next(&mut sse).await, b":\n");
+        assert_eq!(reader.piece().await.unwrap(), ":\n");
         assert_eq!(start.elapsed().as_secs(), n * 15);
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn traffic_puts_the_keep_alive_off() {
-    let (sender, mut sse) = channel(1);
+    let (sender, sse) = channel(1);
+    let mut reader = Reader::of_body(sse);
     let start = Instant::now();
     tokio::spawn(async move {
         for _ in 0..10 {
@@ -41,9 +37,9 @@ async fn traffic_puts_the_keep_alive_off() {
         sender.closed().await;
     });
     for _ in 0..10 {
-        assert_eq!(next(&mut sse).await, b"data: a\n\n");
+        assert_eq!(reader.expect_event().await.data, "a");
     }
-    assert_eq!(next(&mut sse).await, b":\n");
+    reader.expect_comment().await;
     assert_eq!(start.elapsed().as_secs(), 115);
 }
 
@@ -55,32 +51,32 @@ async fn what_the_stream_has_at_that_moment_goes_out_instead() {
         // A hub's subscription looks for a bookmark whenever it is polled.
         if polls.get() == 2 { Poll::Ready(Some(Event::new("bookmark"))) } else { Poll::Pending }
     });
-    let mut sse = Sse::new(polled);
-    assert_eq!(next(&mut sse).await, b"data: bookmark\n\n");
+    let mut reader = Reader::of_body(Sse::new(polled));
+    assert_eq!(reader.piece().await.unwrap(), "data: bookmark\n\n");
 }
 
 #[tokio::test(start_paused = true)]
 async fn off_is_silent() {
-    let mut sse = Sse::new(stream::pending::<Event>()).keep_alive(KeepAlive::off());
-    let silent = tokio::time::timeout(1_000_000 * SECOND, next(&mut sse)).await;
-    assert!(silent.is_err());
+    let mut reader = Reader::of_body(Sse::new(stream::pending::<Event>()).keep_alive(KeepAlive::off()));
+    reader.nothing_for(1_000_000 * SECOND).await;
+    assert_eq!(reader.bytes(), b"");
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_interval_and_the_style_can_be_chosen() {
     let setting = KeepAlive::every(2 * SECOND).style(KeepAliveStyle::Ping);
-    let mut sse = Sse::new(stream::pending::<Frame>()).keep_alive(setting);
+    let mut reader = Reader::of_body(Sse::new(stream::pending::<Frame>()).keep_alive(setting));
     let start = Instant::now();
-    assert_eq!(next(&mut sse).await, b"event: ping\ndata: \n\n");
+    assert_eq!(reader.piece().await.unwrap(), "event: ping\ndata: \n\n");
     assert_eq!(start.elapsed(), 2 * SECOND);
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_silence_begins_with_the_first_poll_and_not_when_the_response_is_made() {
-    let mut sse = Sse::new(stream::pending::<Event>());
+    let mut reader = Reader::of_body(Sse::new(stream::pending::<Event>()));
     advance(100 * SECOND).await;
     let start = Instant::now();
-    assert_eq!(next(&mut sse).await, b":\n");
+    reader.expect_comment().await;
     assert_eq!(start.elapsed().as_secs(), 15);
 }
 
@@ -95,7 +91,6 @@ async fn no_keep_alive_follows_the_end() {
 
 #[test]
 fn outside_a_runtime_nothing_is_sent_and_nothing_panics() {
-    let mut sse = pin!(Sse::new(stream::pending::<Event>()));
-    let mut cx = Context::from_waker(Waker::noop());
-    assert!(sse.as_mut().poll_frame(&mut cx).is_pending());
+    let mut reader = Reader::of_body(Sse::new(stream::pending::<Event>()));
+    assert_eq!(reader.now(), None);
 }

@@ -8,12 +8,12 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use axum::{Router, routing::get};
+use fanfare_stream::testing::Reader;
 use fanfare_stream::{Closed, Sender, Shutdown, Sse, WriteDeadline, channel, hyper_1};
 use fanfare_wire::{Event, EventName, Frame};
 use futures_util::stream;
 use http::Request;
 use http_body::Body;
-use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -30,18 +30,13 @@ fn endless() -> Sse {
     Sse::new(stream::pending::<Event>())
 }
 
-/// What comes of a stream until its end, without keep-alives.
-async fn all(mut sse: Sse) -> String {
-    let mut all = Vec::new();
-    while let Some(piece) = sse.frame().await {
-        all.extend_from_slice(&piece.unwrap().into_data().unwrap());
-    }
-    String::from_utf8(all).unwrap().replace(":\n", "")
-}
-
-/// The reconnection time of a block of that alone, in milliseconds.
-fn retry(block: &str) -> u64 {
-    block.strip_prefix("retry: ").unwrap().strip_suffix("\n\n").unwrap().parse().unwrap()
+/// The reconnection time of a stream that says nothing else, and ends.
+async fn retry(sse: Sse) -> u64 {
+    // An hour of keep-alives may come before.
+    let mut reader = Reader::of_body(sse).patience(2 * HOUR);
+    let retry = reader.expect_reconnection_time().await;
+    reader.expect_end().await;
+    retry.as_millis().try_into().unwrap()
 }
 
 #[tokio::test(start_paused = true)]
@@ -52,7 +47,7 @@ async fn streams_end_within_the_window_at_moments_of_their_own_with_reconnection
         .map(|sse| {
             let closed = sse.closed();
             tokio::spawn(async move {
-                let retry = retry(&all(sse).await);
+                let retry = retry(sse).await;
                 assert_eq!(closed.await, Closed::Shutdown);
                 (Instant::now(), retry)
             })
@@ -78,25 +73,25 @@ async fn streams_end_within_the_window_at_moments_of_their_own_with_reconnection
 async fn the_farewell_is_the_last_that_is_sent() {
     let event = Event::new("maintenance").event(EventName::from_static("bye"));
     let shutdown = Shutdown::builder().farewell(event).build();
-    let stream = tokio::spawn(all(endless().opening(Frame::KEEP_ALIVE).ends_with(&shutdown)));
-    tokio::task::yield_now().await;
+    let mut reader = Reader::of_body(endless().opening(Frame::KEEP_ALIVE).ends_with(&shutdown));
+    reader.expect_comment().await;
     shutdown.begin();
-    let text = stream.await.unwrap();
-    let (block, farewell) = text.split_at(text.find("event").unwrap());
-    assert!((1_000..5_000).contains(&retry(block)));
-    assert_eq!(farewell, "event: bye\ndata: maintenance\n\n");
+    assert!((SECOND..5 * SECOND).contains(&reader.expect_reconnection_time().await));
+    let farewell = reader.expect_event().await;
+    assert_eq!((farewell.name.as_str(), farewell.data.as_str()), ("bye", "maintenance"));
+    reader.expect_end().await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn events_arrive_until_the_stream_leaves() {
     let shutdown = Shutdown::builder().window(Duration::ZERO).build();
     let (sender, sse) = channel(16);
-    let mut sse = sse.ends_with(&shutdown);
+    let mut reader = Reader::of_body(sse.ends_with(&shutdown));
     sender.send(Event::new("before")).await.unwrap();
-    assert_eq!(sse.frame().await.unwrap().unwrap().into_data().unwrap(), b"data: before\n\n"[..]);
+    assert_eq!(reader.expect_event().await.data, "before");
     shutdown.begin();
-    let text = all(sse).await;
-    assert!(text.starts_with("retry: "), "{text}");
+    reader.expect_reconnection_time().await;
+    reader.expect_end().await;
     assert_eq!(sender.closed().await, Closed::Shutdown);
 }
 
@@ -104,25 +99,26 @@ async fn events_arrive_until_the_stream_leaves() {
 async fn a_stream_that_finishes_first_goes_on_to_its_own_end() {
     let shutdown = Shutdown::builder().window(SECOND).finish_within(60 * SECOND).build();
     let (sender, sse) = channel(16);
-    let stream = tokio::spawn(all(sse.finishes_before(&shutdown)));
-    tokio::task::yield_now().await;
+    let mut reader = Reader::of_body(sse.finishes_before(&shutdown));
+    reader.nothing_for(SECOND).await;
     shutdown.begin();
-    sleep(59 * SECOND).await;
+    reader.nothing_for(59 * SECOND).await;
     sender.send(Event::new("the end of the answer")).await.unwrap();
     sender.clone().close().await.unwrap();
-    let text = stream.await.unwrap();
-    assert_eq!(text, "data: the end of the answer\n\nevent: close\ndata: Closing the connection\n\n");
+    assert_eq!(reader.expect_event().await.data, "the end of the answer");
+    assert_eq!(reader.expect_event().await.name, "close");
+    reader.expect_end().await;
     assert_eq!(sender.closed().await, Closed::ByApplication);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_stream_that_does_not_finish_in_time_is_sent_away() {
     let shutdown = Shutdown::builder().window(SECOND).finish_within(60 * SECOND).build();
-    let stream = tokio::spawn(all(endless().finishes_before(&shutdown)));
+    let stream = tokio::spawn(retry(endless().finishes_before(&shutdown)));
     tokio::task::yield_now().await;
     shutdown.begin();
     let begun = Instant::now();
-    retry(&stream.await.unwrap());
+    stream.await.unwrap();
     assert_eq!(begun.elapsed(), 60 * SECOND);
 }
 
@@ -131,11 +127,11 @@ async fn whoever_comes_while_the_server_shuts_down_is_sent_away_within_the_windo
     let shutdown = Shutdown::builder().window(10 * SECOND).build();
     shutdown.begin();
     let begun = Instant::now();
-    retry(&all(endless().ends_with(&shutdown)).await);
+    retry(endless().ends_with(&shutdown)).await;
     assert!(begun.elapsed() < 10 * SECOND);
     sleep(HOUR).await;
     let late = Instant::now();
-    retry(&all(endless().ends_with(&shutdown)).await);
+    retry(endless().ends_with(&shutdown)).await;
     assert_eq!(late.elapsed(), Duration::ZERO);
 }
 
