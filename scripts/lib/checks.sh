@@ -161,7 +161,7 @@ check_clients() {
   # The script below installs the clients themselves, from the lock files beside it.
   # Debian keeps the proxies in /usr/sbin, which is not on everybody's path.
   PATH="$PATH:/usr/sbin"
-  if ! { need_apt curl curl && need_apt nginx nginx && need_apt haproxy haproxy && need_apt openssl openssl && need_php &&
+  if ! { need_apt curl curl && need_apt nginx nginx && need_apt haproxy haproxy && need_apt caddy caddy && need_apt openssl openssl && need_php &&
     need_node 20 && need_python && need_nats; }; then
     skip "$why"
     return

@@ -10,66 +10,18 @@
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { once } from "node:events";
-import http from "node:http";
 import { describe, test } from "node:test";
 
 import { newTabAt, useChromium } from "./browser.mjs";
 import { withDeadline } from "./inbox.mjs";
 import { Proxy } from "./proxies.mjs";
+import { NO_HEAD, Reading, httpGet } from "./reading.mjs";
 import { Relay, Server } from "./servers.mjs";
 import { HUB, PATIENT } from "./suite.mjs";
 
 const STREAM = `${HUB}?match=rooms/7`;
 
-/** What a client has read so far, and how its reading ended. */
-class Reading {
-  text = "";
-  #watchers = new Set();
-  ended = new Promise((resolve) => { this.end = resolve; });
-
-  add(text) {
-    this.text += text;
-    for (const watcher of this.#watchers) watcher();
-  }
-
-  /** Waits until `text` has been read. */
-  async saw(text) {
-    let watcher;
-    const there = new Promise((resolve) => {
-      watcher = () => { if (this.text.includes(text)) resolve(); };
-    });
-    this.#watchers.add(watcher);
-    watcher();
-    await withDeadline(there, () => `${JSON.stringify(text)} was not read: ${JSON.stringify(this.text)}`);
-    this.#watchers.delete(watcher);
-  }
-
-  /** Waits for the end, and gives back what the client makes of it. */
-  async verdict() {
-    return withDeadline(this.ended, () => `the stream did not end: ${JSON.stringify(this.text)}`);
-  }
-}
-
-const NO_HEAD = () => "the head did not come";
-
 // Each of these gives back a reading once the head is there; from then on the subscription is live.
-
-async function httpGet(url) {
-  const reading = new Reading();
-  const request = http.get(url);
-  const [response] = await withDeadline(once(request, "response"), NO_HEAD);
-  reading.head = response.headers;
-  const heard = [];
-  request.on("error", (error) => heard.push(`request: ${error.code}`));
-  response.setEncoding("utf8");
-  response.on("data", (text) => reading.add(text));
-  response.on("end", () => heard.push("response: end"));
-  response.on("error", (error) => heard.push(`response: ${error.code}`));
-  response.on("close", () => reading.end({ heard, complete: response.complete }));
-  reading.close = () => request.destroy();
-  return reading;
-}
 
 /** Reads the body of a fetch, in Node as in the browser. */
 async function readBody(response, add, end) {

@@ -1,6 +1,6 @@
 //! Server-sent events for Rust: one stream in your own handler, or a hub in your own process.
 //!
-//! This crate is the door: it re-exports and has no code of its own.
+//! This crate is the door: it re-exports and has no code of its own. The guide is [with the sources](https://github.com/fanfare-rs/fanfare/tree/main/docs/guide).
 //!
 #![cfg_attr(feature = "axum-08", doc = "```no_run")]
 #![cfg_attr(not(feature = "axum-08"), doc = "```ignore")]
@@ -69,6 +69,9 @@
 
 // The pages name what a feature adds; without it they have nothing to link to.
 #![cfg_attr(not(all(feature = "tokio", feature = "hub")), allow(rustdoc::broken_intra_doc_links))]
+
+#[cfg(all(doctest, feature = "mercure"))]
+mod guide;
 
 #[cfg(feature = "disk")]
 pub use fanfare_engine::disk;

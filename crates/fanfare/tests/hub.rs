@@ -8,7 +8,7 @@ use fanfare::{Event, Hub, LastEventId, Sse, SseBody, SubscribeError};
 use http::{HeaderValue, Request, Response};
 
 /// A handler of `rooms/7`.
-async fn room(hub: &Hub, request: Request<()>) -> Response<SseBody> {
+fn room(hub: &Hub, request: &Request<()>) -> Response<SseBody> {
     let last = LastEventId::from_request(request.headers(), request.uri());
     Sse::new(hub.subscribe("rooms/7").after(last)).response()
 }
@@ -16,7 +16,7 @@ async fn room(hub: &Hub, request: Request<()>) -> Response<SseBody> {
 #[tokio::test(start_paused = true)]
 async fn p2_who_comes_back_gets_what_it_missed_and_nothing_twice() {
     let hub = Hub::builder().history_events(1_000).build().unwrap();
-    let mut page = EventSource::open(async |request| room(&hub, request).await, "/").await;
+    let mut page = EventSource::open(async |request| room(&hub, &request), "/").await;
     hub.publish("rooms/7", Event::new("one")).await.unwrap();
     assert_eq!(page.expect_event().await.data, "one");
     page.cut();
@@ -42,7 +42,7 @@ async fn p1_p2_p3_a_connection_that_is_cut_behind_any_byte_resumes_exactly() {
     let handler = async |mut request: Request<()>| {
         let headers = request.headers_mut();
         headers.entry("last-event-id").or_insert(HeaderValue::from_static("earliest"));
-        room(&hub, request).await
+        room(&hub, &request)
     };
     let events = every_cut_resumes(handler, "/", 5).await;
     assert_eq!(events[4].data, "line 4\nof two");

@@ -22,7 +22,8 @@ const RECONNECTION_TIME: Duration = Duration::from_secs(3);
 
 /// A browser's `EventSource` in front of a handler.
 ///
-/// The handler is a function that answers a request: a few lines around a router's `oneshot`, or around a function of yours. What comes is read as with a
+/// The handler is a function that answers a request: a few lines around a router's `oneshot`, or around a function of yours. What
+/// comes is read as with a
 /// [`Reader`], which this can be used as.
 ///
 /// ```
@@ -88,7 +89,8 @@ where
 
     /// Comes back: waits for the reconnection time, and asks again with the last event ID of what the test was given.
     ///
-    /// That is what a browser does when the connection was lost and when the stream has ended. If it is still open, it is [cut](Reader::cut) first.
+    /// That is what a browser does when the connection was lost and when the stream has ended. If it is still open, it is
+    /// [cut](Reader::cut) first.
     ///
     /// # Panics
     ///

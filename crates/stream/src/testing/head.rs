@@ -37,7 +37,8 @@ pub enum HeadFault {
 
 /// Says what is wrong with the head of an event stream; nothing if it is right.
 ///
-/// Right is what [`Sse`](crate::Sse) sends: status 200, `Content-Type: text/event-stream`, `Cache-Control: no-cache, no-transform` (or with `no-store`),
+/// Right is what [`Sse`](crate::Sse) sends: status 200, `Content-Type: text/event-stream`, `Cache-Control: no-cache, no-transform`
+/// (or with `no-store`),
 /// `X-Accel-Buffering: no`, and neither a length nor an encoding.
 ///
 /// ```

@@ -8,12 +8,14 @@
 //! | what a slow client, or a proxy that holds back, makes of it | [`Reader::slowly`], [`Between`] |
 //! | whether bytes mean the same wherever the network cuts them | [`every_split`] |
 //!
-//! Whatever is an [`http_body::Body`] can be read: an [`Sse`](crate::Sse), and the body of any framework that is made of `http`. A framework that is not
+//! Whatever is an [`http_body::Body`] can be read: an [`Sse`](crate::Sse), and the body of any framework that is made of `http`. A
+//! framework that is not
 //! (actix-web) gives its bytes to [`every_split`].
 //!
 //! # Time
 //!
-//! Every wait ends. The clock is tokio's, and in a test with `#[tokio::test(start_paused = true)]` it is a virtual one: it moves when every task waits, so an
+//! Every wait ends. The clock is tokio's, and in a test with `#[tokio::test(start_paused = true)]` it is a virtual one: it moves
+//! when every task waits, so an
 //! hour passes at once, and a keep-alive comes after exactly its 15 s. A virtual clock does not see what runs elsewhere: over a log on
 //! disk, or over sockets, leave it running.
 //!

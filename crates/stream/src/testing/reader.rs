@@ -28,8 +28,10 @@ const SHOWN_BYTES: usize = 2_000;
 
 /// Reads one event stream, without a socket.
 ///
-/// It asks the body for more only when the test asks it, as a server does whose client takes bytes; so what is sent to a test that does not look waits
-/// where it would wait in production. Dropped or [cut](Self::cut) it lets go of the body, which is what a server does when its client is gone.
+/// It asks the body for more only when the test asks it, as a server does whose client takes bytes; so what is sent to a test that
+/// does not look waits
+/// where it would wait in production. Dropped or [cut](Self::cut) it lets go of the body, which is what a server does when its
+/// client is gone.
 ///
 /// Waiting takes a tokio runtime; [`now`](Self::now) takes none.
 pub struct Reader {
@@ -91,7 +93,8 @@ impl Reader {
         }
     }
 
-    /// Takes no more than `bytes_per_second` (at least one): the body is asked for the next piece when that time has passed for the one before.
+    /// Takes no more than `bytes_per_second` (at least one): the body is asked for the next piece when that time has passed for
+    /// the one before.
     #[must_use]
     pub fn slowly(mut self, bytes_per_second: u32) -> Self {
         self.way.slow_down(bytes_per_second);
@@ -250,7 +253,8 @@ impl Reader {
         }
     }
 
-    /// What is there now, without waiting; `None` if that is nothing. It needs no runtime, unless the reader is slow or a proxy cuts who is quiet.
+    /// What is there now, without waiting; `None` if that is nothing. It needs no runtime, unless the reader is slow or a proxy
+    /// cuts who is quiet.
     pub fn now(&mut self) -> Option<Heard> {
         match self.poll_next(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(heard) => Some(heard),

@@ -13,7 +13,8 @@ use super::between::Way;
 use super::{Between, Dispatched, Heard, Reader, event_source, head};
 use crate::BoxError;
 
-/// Decodes `bytes` whole, in two pieces cut at every byte, and byte by byte: all has to mean the same. Gives what it means, and whether that ends
+/// Decodes `bytes` whole, in two pieces cut at every byte, and byte by byte: all has to mean the same. Gives what it means, and
+/// whether that ends
 /// amid an event is not said, as a browser does not say it either.
 ///
 /// It reads what any framework has sent.
@@ -57,10 +58,12 @@ fn decoded<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<Heard> {
     heard
 }
 
-/// Cuts a connection behind every byte of its first `events` events, comes back each time as a browser would, and checks that the client gets each event
+/// Cuts a connection behind every byte of its first `events` events, comes back each time as a browser would, and checks that the
+/// client gets each event
 /// once and in order. Gives the events.
 ///
-/// So a replay that loses what was under way, or sends it twice, is found wherever it does. The handler has to give the same stream each time it is asked with the
+/// So a replay that loses what was under way, or sends it twice, is found wherever it does. The handler has to give the same
+/// stream each time it is asked with the
 /// same last event ID, as one does that reads from a history. Nobody waits for a reconnection time.
 ///
 /// ```
