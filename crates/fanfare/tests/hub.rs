@@ -32,6 +32,16 @@ async fn p2_who_comes_back_gets_what_it_missed_and_nothing_twice() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn p2_who_comes_for_the_first_time_gets_what_is_published_from_then_on() {
+    let hub = Hub::builder().history_events(1_000).build().unwrap();
+    hub.publish("rooms/7", Event::new("before")).await.unwrap();
+    let mut page = EventSource::open(async |request| room(&hub, &request), "/").await;
+    hub.publish("rooms/7", Event::new("after")).await.unwrap();
+    assert_eq!(page.expect_event().await.data, "after");
+    page.nothing_for(Duration::from_secs(3_600)).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn p1_p2_p3_a_connection_that_is_cut_behind_any_byte_resumes_exactly() {
     let hub = Hub::builder().history_events(1_000).build().unwrap();
     for n in 0..5 {

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::future::IntoFuture;
+use std::io::Write;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -138,6 +139,40 @@ async fn a_stream_ends_cleanly_under_compression() {
 
     assert!(String::from_utf8_lossy(&response).contains("content-encoding: gzip"));
     assert!(response.ends_with(b"\r\n0\r\n\r\n"), "the last chunk is missing");
+}
+
+/// Goal: an event must not wait in a compressor for the next one.
+#[tokio::test]
+async fn under_a_layer_that_compresses_each_event_can_be_read_when_it_was_sent() {
+    let (router, mut senders) = pushed();
+    let layer = CompressionLayer::new()
+        .compress_when(|_: StatusCode, _: axum::http::Version, _: &_, _: &axum::http::Extensions| true);
+    let mut client = request(router.layer(layer), "Accept-Encoding: gzip\r\n").await;
+    let sender = senders.recv().await.unwrap();
+    let mut plain = flate2::write::GzDecoder::new(Vec::new());
+    let mut rest: Vec<u8> = Vec::new();
+    for n in 0..5 {
+        sender.send(Event::new(format!("event {n}"))).await.unwrap();
+        while !String::from_utf8_lossy(plain.get_ref()).contains(&format!("data: event {n}\n\n")) {
+            assert_ne!(client.read_buf(&mut rest).await.unwrap(), 0, "the end came early");
+            take_chunks(&mut rest, &mut plain);
+            plain.flush().unwrap();
+        }
+    }
+}
+
+/// Hands on what is in the whole chunks at the beginning of `read`; the head is passed over.
+fn take_chunks(read: &mut Vec<u8>, to: &mut impl Write) {
+    let line = |read: &[u8]| read.windows(2).position(|bytes| bytes == b"\r\n");
+    while let Some(end) = line(read) {
+        let Ok(length) = usize::from_str_radix(std::str::from_utf8(&read[..end]).unwrap(), 16) else {
+            read.drain(..end + 2);
+            continue;
+        };
+        let Some(chunk) = read.get(end + 2..end + 2 + length) else { return };
+        to.write_all(chunk).unwrap();
+        read.drain(..(end + length + 4).min(read.len()));
+    }
 }
 
 #[tokio::test]

@@ -1,5 +1,5 @@
 //! Holds the workspace to its plan: which crate may import which, the Rust that each asks for, how files open,
-//! and that the table of the protocol names tests that exist.
+//! and that the tables of the protocol and of lessons name tests that exist.
 //!
 //! These tests read manifests and file names by way of `cargo metadata` and `cargo tree`; they run none of the shipped code.
 //! What the arrows are for stands in `ARCHITECTURE.md`, how files open in `CONTRIBUTING.md`.
@@ -7,6 +7,7 @@
 
 mod arrows;
 mod headers;
+mod lessons;
 mod protocol;
 mod rust_versions;
 mod workspace;
