@@ -435,6 +435,26 @@ async fn an_event_source_comes_back_after_the_time_that_it_was_told_with_the_las
     assert_eq!(*requests.lock().unwrap(), [None, None, Some("é".into())]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_event_source_that_comes_back_is_as_slow_and_as_patient_as_before() {
+    let handler = |request: Request<()>| {
+        let is_back = request.headers().contains_key("last-event-id");
+        // Ten bytes for a first visit; later comes nothing for a while.
+        let first = Event::without_data().id(EventId::from_static("1234"));
+        let late = async { tokio::time::sleep(100 * SECOND).await };
+        let late = stream::once(late.map(|()| Event::new("23")));
+        let events = if is_back { late.left_stream() } else { stream::iter([first]).right_stream() };
+        ready(Sse::new(events).keep_alive(KeepAlive::off()).response())
+    };
+    let mut page = EventSource::open(handler, "/").await.slowly(10).patience(102 * SECOND);
+    let begun = Instant::now();
+    page.expect_end().await;
+    assert_eq!(begun.elapsed(), SECOND);
+    page.reconnect().await;
+    assert_eq!(page.expect_event().await.data, "23");
+    assert_eq!(begun.elapsed(), (1 + 3 + 100 + 1) * SECOND);
+}
+
 #[test]
 fn an_event_source_that_is_sent_away_is_told_apart_from_one_that_is_not() {
     let handler = |request: Request<()>| {

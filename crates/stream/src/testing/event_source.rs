@@ -131,6 +131,20 @@ where
 }
 
 impl<H> EventSource<H> {
+    /// Takes no more than `bytes_per_second`, as [`Reader::slowly`], also when it has come back.
+    #[must_use]
+    pub fn slowly(mut self, bytes_per_second: u32) -> Self {
+        self.reader.set_speed(bytes_per_second);
+        self
+    }
+
+    /// Sets for how long it waits for what is expected, as [`Reader::patience`], also when it has come back.
+    #[must_use]
+    pub fn patience(mut self, patience: Duration) -> Self {
+        self.reader.set_patience(patience);
+        self
+    }
+
     /// For how long it waits before it reconnects: what the stream said last, or 3 s.
     #[must_use]
     pub fn reconnection_time(&self) -> Duration {

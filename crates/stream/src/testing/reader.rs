@@ -97,15 +97,23 @@ impl Reader {
     /// the one before.
     #[must_use]
     pub fn slowly(mut self, bytes_per_second: u32) -> Self {
-        self.way.slow_down(bytes_per_second);
+        self.set_speed(bytes_per_second);
         self
     }
 
     /// Sets for how long it waits for what is expected. Default: 60 s, by tokio's clock.
     #[must_use]
     pub fn patience(mut self, patience: Duration) -> Self {
-        self.patience = patience;
+        self.set_patience(patience);
         self
+    }
+
+    pub(super) fn set_speed(&mut self, bytes_per_second: u32) {
+        self.way.slow_down(bytes_per_second);
+    }
+
+    pub(super) fn set_patience(&mut self, patience: Duration) {
+        self.patience = patience;
     }
 
     /// Goes on behind `id`: what an event without an id has as its last event ID, until the first one that has one.
