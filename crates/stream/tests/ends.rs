@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use fanfare_stream::testing::Reader;
 use fanfare_stream::{BoxError, Closed, Sender, Sse, channel, outliving};
 use fanfare_wire::Event;
 use futures_util::task::{ArcWake, waker};
@@ -244,10 +245,9 @@ async fn work_that_is_done_before_its_reader_leaves_gives_its_result() {
 async fn a_stream_that_outlives_its_reader_goes_on_to_its_end() {
     let (seen, mut yielded) = tokio::sync::mpsc::unbounded_channel();
     let events = stream::iter(0..100).inspect(move |n| seen.send(*n).unwrap());
-    let mut sse = outliving(events.map(|n| Event::new(n.to_string())), 1);
-    let first = sse.frame().await.unwrap().unwrap().into_data().unwrap();
-    assert!(first.starts_with(b"data: 0\n\n"));
-    drop(sse);
+    let mut reader = Reader::of_body(outliving(events.map(|n| Event::new(n.to_string())), 1));
+    assert_eq!(reader.expect_event().await.data, "0");
+    reader.cut();
     let mut all = Vec::new();
     while let Some(n) = yielded.recv().await {
         all.push(n);
@@ -259,27 +259,24 @@ async fn a_stream_that_outlives_its_reader_goes_on_to_its_end() {
 async fn a_stream_that_outlives_its_reader_waits_for_it_while_it_is_there() {
     let (seen, yielded) = mpsc::channel();
     let events = stream::iter(0..100).inspect(move |n| seen.send(*n).unwrap());
-    let mut sse = outliving(events.map(|n| Event::new(n.to_string())), 4);
+    let mut reader = Reader::of_body(outliving(events.map(|n| Event::new(n.to_string())), 4));
     for _ in 0..1_000 {
         tokio::task::yield_now().await;
     }
     assert_eq!(yielded.try_iter().count(), 5, "four wait for the reader, and the fifth for its place");
-    let mut all = Vec::new();
-    while let Some(piece) = sse.frame().await {
-        all.extend_from_slice(&piece.unwrap().into_data().unwrap());
+    for n in 0..100 {
+        assert_eq!(reader.expect_event().await.data, n.to_string());
     }
-    assert_eq!(all, (0..100).flat_map(|n| format!("data: {n}\n\n").into_bytes()).collect::<Vec<_>>());
+    reader.expect_end().await;
 }
 
 #[tokio::test]
 async fn a_stream_that_outlives_its_reader_ends_with_its_first_error() {
     let items = [Ok(Event::new("a")), Err("lost"), Ok(Event::new("never"))];
-    let mut sse = outliving(stream::iter(items), 16);
+    let sse = outliving(stream::iter(items), 16);
     let closed = sse.closed();
-    let mut pieces = Vec::new();
-    while let Some(piece) = sse.frame().await {
-        pieces.push(piece.map(|piece| piece.into_data().unwrap()).map_err(|error| error.to_string()));
-    }
-    assert_eq!(pieces.last(), Some(&Err("lost".to_owned())));
+    let mut reader = Reader::of_body(sse);
+    assert_eq!(reader.expect_event().await.data, "a");
+    assert_eq!(reader.expect_break().await, "lost");
     assert_eq!(closed.await, Closed::Failed);
 }

@@ -48,7 +48,8 @@ impl Between {
     }
 
     /// nginx as it comes: it hands on what fills a buffer of 8 KiB, unless the head says `X-Accel-Buffering: no`, and cuts a
-    /// connection after 60 s of silence. So it is with HTTP/1.0; what comes in chunks of HTTP/1.1 it hands on sooner.
+    /// connection after 60 s of silence. So it is with HTTP/1.0, its default before
+    /// version 1.29.7; what comes in chunks of HTTP/1.1 it hands on sooner.
     ///
     /// Source: `proxy_buffering`, `proxy_buffer_size` and `proxy_read_timeout` of
     /// [ngx_http_proxy_module](https://nginx.org/en/docs/http/ngx_http_proxy_module.html).
