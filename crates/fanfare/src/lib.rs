@@ -52,6 +52,7 @@
 //! | `hub` (default) | [`Hub`]: topics, history, subscriptions that resume exactly |
 //! | `disk` | `disk::DiskEngine`: a hub's log in a folder, which survives the process (Rust 1.89) |
 //! | `nats` | `nats::NatsEngine`: the log of a hub of several machines, on NATS JetStream (Rust 1.89) |
+//! | `redis` | `redis::RedisEngine`: the same on Redis or Valkey, which may lose what they had acknowledged (Rust 1.89) |
 //! | `urlpattern` | `Matcher::url_pattern`: topics by URL Pattern |
 //! | `uri-template` | `Matcher::topic_selector`: topics by URI Template, as Mercure before 1.0 |
 //! | `json` | `Event::json` |
@@ -77,6 +78,8 @@ mod guide;
 pub use fanfare_engine::disk;
 #[cfg(feature = "nats")]
 pub use fanfare_engine::nats;
+#[cfg(feature = "redis")]
+pub use fanfare_engine::redis;
 #[cfg(feature = "mercure")]
 pub use fanfare_fanout as fanout;
 #[cfg(feature = "mercure")]

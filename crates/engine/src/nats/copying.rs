@@ -12,11 +12,12 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
 
 use super::NatsEngine;
-use super::envelope::{self, Envelope};
 use super::error::NatsFault;
-use super::identity::{self, Identity};
 use super::setup;
-use super::shared::{Shared, logged};
+use super::shared::Shared;
+use crate::cluster::envelope::{self, Envelope};
+use crate::cluster::identity::{self, Identity};
+use crate::cluster::logged;
 use crate::copy::{Carried, CopySource, CopyTarget, LogOutline, Misplaced, Occupied, Page};
 
 /// How many bytes are read at a time.

@@ -5,17 +5,13 @@
 //! key of its ids, stand in the stream's metadata. What is promised and what is not is told in `docs/guide/cluster.md`.
 
 mod copying;
-mod envelope;
 mod error;
-mod identity;
-mod ids;
 mod names;
 mod options;
 mod reading;
 mod setup;
 mod shared;
 mod store;
-mod tail;
 mod tailing;
 
 use std::fmt;
@@ -32,10 +28,10 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 
+pub use crate::cluster::Finding;
 pub use copying::NatsTarget;
 pub use error::{ConnectError, NatsFault};
 pub use options::{NatsLogin, NatsOptions};
-pub use setup::Finding;
 
 use names::Names;
 use setup::Wanted;

@@ -11,6 +11,7 @@ use super::NatsEngine;
 use super::error::ConnectError;
 use super::names::Names;
 use super::setup::Wanted;
+use crate::cluster::redacted;
 
 /// How often a connection that is quiet is looked at.
 const PING_INTERVAL: Duration = Duration::from_secs(5);
@@ -222,24 +223,12 @@ fn readable(path: &std::path::Path) -> Result<(), ConnectError> {
     std::fs::File::open(path).map(drop).map_err(|error| ConnectError::File { path: path.to_owned(), error })
 }
 
-/// A server's address without what may be a password.
-fn redacted(address: &str) -> String {
-    match (address.split_once("://"), address.rsplit_once('@')) {
-        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://…@{host}"),
-        (None, Some((_, host))) => format!("…@{host}"),
-        _ => address.to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn no_password_of_an_address_is_told() {
-        assert_eq!(redacted("nats://me:se@cret@host:4222"), "nats://…@host:4222");
-        assert_eq!(redacted("me:secret@host"), "…@host");
-        assert_eq!(redacted("host:1"), "host:1");
+    fn no_secret_of_a_login_is_told() {
         assert_eq!(format!("{:?}", NatsLogin::Token("secret".to_owned())), "Token(…)");
     }
 }

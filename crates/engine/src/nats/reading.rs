@@ -10,10 +10,11 @@ use fanfare_hub::engine::{Batch, EngineFault, ReadError, ReadRequest};
 use futures_util::StreamExt;
 
 use super::copying::carried;
-use super::envelope::Envelope;
 use super::error::NatsFault;
-use super::shared::{Shared, logged};
+use super::shared::Shared;
 use super::tailing::place;
+use crate::cluster::envelope::Envelope;
+use crate::cluster::logged;
 use crate::copy::Page;
 
 /// How many entries are read at a time at most.

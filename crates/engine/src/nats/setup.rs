@@ -1,15 +1,15 @@
 //! How a hub's stream is set up: how it is created, and what is wrong with one that is there.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::time::Duration;
 
 use async_nats::jetstream::stream::{
     Config, DiscardPolicy, Info, PersistenceMode, RetentionPolicy, StorageType,
 };
 
-use super::identity::Identity;
 use super::names::Names;
+use crate::cluster::Finding;
+use crate::cluster::identity::Identity;
 
 /// How long JetStream itself knows a publication again: longer than any attempt of ours takes, and memory for each.
 const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
@@ -59,24 +59,6 @@ pub(super) fn config(names: &Names, wanted: &Wanted, identity: Identity) -> Conf
         deny_purge: true,
         metadata,
         ..Config::default()
-    }
-}
-
-/// Something about a stream that its owner should know.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Finding {
-    /// The log could not keep what it promises: it is not used.
-    Refused(String),
-    /// It can, but less than one might think.
-    Warning(String),
-}
-
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Refused(text) | Self::Warning(text) => f.write_str(text),
-        }
     }
 }
 

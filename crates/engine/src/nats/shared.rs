@@ -3,15 +3,16 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use fanfare_hub::engine::{AppendError, Appended, Bounds, CheckSource, Found, KeyLimits, Keys, Logged};
-use fanfare_hub::{Check, IdKey, IdempotencyKey, Place, Position, Submission};
+use fanfare_hub::engine::{AppendError, Appended, Bounds, CheckSource, Found, KeyLimits, Keys};
+use fanfare_hub::{IdempotencyKey, Position, Submission};
 use fanfare_wire::EventId;
 use tokio::sync::Notify;
 
-use super::envelope::{self, Envelope, NoEnvelope};
 use super::error::NatsFault;
-use super::ids::Ids;
 use super::store::Store;
+use crate::cluster::KnownLog;
+use crate::cluster::envelope::{self, Envelope, NoEnvelope};
+use crate::cluster::ids::Ids;
 
 /// How long a publication with a key waits for what was published before it.
 const CURRENT_WITHIN: Duration = Duration::from_secs(1);
@@ -40,19 +41,6 @@ pub(super) struct State {
     pub(super) ids: Ids,
     /// Entries that could not be read.
     pub(super) unreadable: u64,
-}
-
-#[derive(Clone)]
-pub(super) struct KnownLog {
-    pub(super) epoch: u32,
-    pub(super) key: IdKey,
-}
-
-impl KnownLog {
-    pub(super) fn id(&self, position: Position, check: Check, chosen: Option<&EventId>) -> EventId {
-        let place = Place { epoch: self.epoch, position, check };
-        chosen.cloned().unwrap_or_else(|| self.key.encipher(place))
-    }
 }
 
 impl Shared {
@@ -230,10 +218,4 @@ fn message_id(key: &IdempotencyKey) -> String {
         let _ = write!(id, "{byte:02x}");
     }
     id
-}
-
-/// An entry as the hub is told it; `None` if a text in it is none that the hub would have let in.
-pub(super) fn logged(position: Position, taken: SystemTime, entry: &Envelope<'_>) -> Option<Logged> {
-    let content = entry.payload.content()?;
-    Some(Logged { position, check: entry.check, at: entry.at.unwrap_or(taken), content })
 }

@@ -20,10 +20,11 @@ use fanfare_hub::engine::AppendError;
 use tokio::sync::Semaphore;
 
 use super::error::NatsFault;
-use super::identity::{Identity, NoIdentity};
 use super::names::Names;
-use super::setup::{self, Finding, Wanted};
-use super::tail::Ends;
+use super::setup::{self, Wanted};
+use crate::cluster::Finding;
+use crate::cluster::identity::{Identity, NoIdentity};
+use crate::cluster::tail::Ends;
 
 /// How long a request may take that is no publication.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
@@ -119,12 +120,8 @@ impl Store {
     /// Says what the stream's owner should know about it.
     pub(super) fn judge(&self, opened: &Opened) -> Result<Vec<Finding>, NatsFault> {
         let findings = setup::findings(&self.names, &self.wanted, &opened.info);
-        let refused = findings.iter().find_map(|finding| match finding {
-            Finding::Refused(why) => Some(why.clone()),
-            Finding::Warning(_) => None,
-        });
-        match refused {
-            Some(why) => Err(NatsFault::Unfit { stream: self.names.stream.clone(), why }),
+        match Finding::refused(&findings) {
+            Some(why) => Err(NatsFault::Unfit { stream: self.names.stream.clone(), why: why.to_owned() }),
             None => Ok(findings),
         }
     }

@@ -15,12 +15,12 @@ use fanfare_hub::engine::{Appended, Followed, Follower, Origin};
 use fanfare_hub::{Check, IdempotencyKey, Position};
 use futures_util::{FutureExt, StreamExt};
 
-use super::envelope::{Envelope, NoEnvelope};
 use super::error::NatsFault;
-use super::setup::Finding;
-use super::shared::{KnownLog, Shared, logged};
+use super::shared::Shared;
 use super::store::Opened;
-use super::tail::{Begin, Saw, Tail};
+use crate::cluster::envelope::{Envelope, NoEnvelope};
+use crate::cluster::tail::{Begin, Saw, Tail};
+use crate::cluster::{Finding, KnownLog, logged};
 
 /// How many messages are asked for at a time.
 const BATCH: usize = 256;
@@ -161,7 +161,7 @@ impl Tailing {
 
     /// Tells the hub of a log that it has not followed.
     async fn begin_log(&mut self, opened: &Opened, from: Position) -> Result<(), Ended> {
-        let log = KnownLog { epoch: opened.identity.epoch, key: opened.identity.id_key() };
+        let log = KnownLog::of(&opened.identity);
         if self.tail.epoch().is_some() {
             // Nothing is taken until it is known what stands in there.
             self.is_stalled = true;
@@ -327,7 +327,7 @@ impl Tailing {
         let position = info.stream_sequence;
         let read = Envelope::read(&message.payload);
         let check = read.as_ref().ok().map(|entry| entry.check);
-        match self.tail.saw(info.consumer_sequence, position, check) {
+        match self.tail.saw(info.consumer_sequence, position, check, None) {
             Saw::Next => {}
             Saw::Behind { lost_through } => {
                 // The server that delivers may have lost what the others have.

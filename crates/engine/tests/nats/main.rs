@@ -2,9 +2,14 @@
 
 #![allow(missing_docs, unreachable_pub)]
 
+#[path = "../cluster/losing.rs"]
 mod losing;
+#[path = "../cluster/nodes.rs"]
 mod nodes;
+mod removing;
+#[path = "../cluster/rewinding.rs"]
 mod rewinding;
 mod server;
 mod setting_up;
+#[path = "../cluster/support.rs"]
 mod support;

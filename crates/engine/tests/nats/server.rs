@@ -6,6 +6,32 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use fanfare_engine::NatsEngine;
+use fanfare_engine::nats::{NatsFault, NatsOptions};
+use fanfare_hub::engine::EngineFault;
+
+#[allow(dead_code)] // The model asks.
+/// How many cases the model has time for: a server takes seconds to start again.
+pub const CASES: u32 = 3;
+
+pub type Options = NatsOptions;
+pub type Engine = NatsEngine;
+
+/// How a hub finds its log on a server.
+pub fn options(server: &Server) -> Options {
+    NatsEngine::options([server.url()]).replicas(1)
+}
+
+pub async fn connect(options: Options) -> Engine {
+    options.connect().await.expect("an engine")
+}
+
+/// Whether a publication that was refused for this is taken a moment later, when the server is back.
+#[allow(dead_code)] // The model asks.
+pub fn is_passing(fault: &EngineFault) -> bool {
+    matches!(fault.downcast_ref(), Some(NatsFault::NotConnected | NatsFault::Behind | NatsFault::NoAnswer(_)))
+}
+
 /// What it is started by. `scripts/test` installs it and puts it on the path.
 fn program() -> PathBuf {
     std::env::var_os("FANFARE_NATS_SERVER").map_or_else(|| "nats-server".into(), PathBuf::from)

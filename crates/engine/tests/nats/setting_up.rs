@@ -4,8 +4,8 @@ use async_nats::jetstream::{self, stream};
 use fanfare_engine::nats::{ConnectError, Finding, NatsFault};
 use fanfare_hub::Health;
 
-use crate::server::Server;
-use crate::support::{hub, hub_at_once, options, publish, until};
+use crate::server::{Server, options};
+use crate::support::{hub, hub_at_once, publish, until};
 
 async fn jetstream(server: &Server) -> jetstream::Context {
     jetstream::new(async_nats::connect(server.url()).await.expect("connected"))

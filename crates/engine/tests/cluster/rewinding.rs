@@ -1,31 +1,12 @@
-//! A stream that is another one than before, or has lost what it had acknowledged: P6.
+//! A log that has lost what it had acknowledged: P6.
 
 use fanfare_hub::GapReason;
 
-use crate::server::Server;
-use crate::support::{gap, hub, next_data, options, publish, publish_until_taken, ready, soon};
+use crate::server::{Server, options};
+use crate::support::{gap, hub, next_data, publish, publish_until_taken, soon};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stream_that_was_removed_is_created_again_and_everybody_is_told_p6() {
-    let server = Server::start();
-    let (one, other) = (hub(options(&server)).await, hub(options(&server)).await);
-    let mut subscription = one.subscribe("a").bookmarks(false);
-    let seen = publish(&one, "a", "before").await.id;
-    assert_eq!(next_data(&mut subscription, 1).await, ["before"]);
-    let client = async_nats::connect(server.url()).await.expect("connected");
-    async_nats::jetstream::new(client).delete_stream("FANFARE_default").await.expect("deleted");
-    assert_eq!(gap(&mut subscription).await.reason(), GapReason::Rewound);
-    publish_until_taken(&other, "a", "after").await;
-    assert_eq!(next_data(&mut subscription, 1).await, ["after"]);
-    for node in [&one, &other] {
-        ready(node).await;
-        let mut subscription = node.subscribe("a").bookmarks(false).after(seen.clone());
-        assert_eq!(gap(&mut subscription).await.reason(), GapReason::Rewound);
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_stream_that_lost_its_newest_entries_is_noticed_by_its_end_p6() {
+async fn a_log_that_lost_its_newest_entries_is_noticed_by_its_end_p6() {
     let mut server = Server::start();
     let node = hub(options(&server)).await;
     let mut subscription = node.subscribe("a").bookmarks(false);
@@ -48,7 +29,7 @@ async fn a_stream_that_lost_its_newest_entries_is_noticed_by_its_end_p6() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stream_that_lost_its_newest_entries_and_took_others_is_noticed_by_a_check_p6() {
+async fn a_log_that_lost_its_newest_entries_and_took_others_is_noticed_by_a_check_p6() {
     let mut server = Server::start();
     let node = hub(options(&server)).await;
     let mut subscription = node.subscribe("a").bookmarks(false);

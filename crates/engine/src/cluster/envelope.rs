@@ -14,7 +14,7 @@ const VERSION: u8 = 1;
 const HEADER_BYTES: usize = 1 + 5 + 8;
 
 /// Writes an entry; `None` if a text in it is too long. Without a time, the one at which the stream took it counts.
-pub(super) fn write(
+pub(crate) fn write(
     check: Check,
     at: Option<SystemTime>,
     submission: &Submission,
@@ -26,7 +26,7 @@ pub(super) fn write(
 }
 
 /// Writes an entry of which nothing is kept but its place.
-pub(super) fn write_place(check: Check, at: Option<SystemTime>) -> Vec<u8> {
+pub(crate) fn write_place(check: Check, at: Option<SystemTime>) -> Vec<u8> {
     let mut out = begin(check, at, PLACE.len());
     out.extend_from_slice(&PLACE);
     out
@@ -43,16 +43,16 @@ fn begin(check: Check, at: Option<SystemTime>, room: usize) -> Vec<u8> {
 
 /// An entry that was read.
 #[derive(Clone, Debug)]
-pub(super) struct Envelope<'a> {
-    pub(super) check: Check,
+pub(crate) struct Envelope<'a> {
+    pub(crate) check: Check,
     /// When it was appended, if its writer said so.
-    pub(super) at: Option<SystemTime>,
-    pub(super) payload: Payload<'a>,
+    pub(crate) at: Option<SystemTime>,
+    pub(crate) payload: Payload<'a>,
 }
 
 /// Why a message is no entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum NoEnvelope {
+pub(crate) enum NoEnvelope {
     /// It does not have the form of one.
     Invalid,
     /// A newer release wrote it.
@@ -61,7 +61,7 @@ pub(super) enum NoEnvelope {
 
 impl<'a> Envelope<'a> {
     /// Reads what [`write`] wrote.
-    pub(super) fn read(bytes: &'a [u8]) -> Result<Self, NoEnvelope> {
+    pub(crate) fn read(bytes: &'a [u8]) -> Result<Self, NoEnvelope> {
         let (&version, rest) = bytes.split_first().ok_or(NoEnvelope::Invalid)?;
         if version > VERSION {
             return Err(NoEnvelope::Newer);
@@ -84,6 +84,16 @@ impl<'a> Envelope<'a> {
             payload,
         })
     }
+}
+
+/// How many bytes of an entry [`check_of`] needs.
+pub(crate) const CHECKED_BYTES: usize = 1 + 5;
+
+/// The check of an entry of which no more than the beginning was read; `None` if it is none.
+pub(crate) fn check_of(beginning: &[u8]) -> Option<Check> {
+    let (&version, rest) = beginning.split_first()?;
+    let check = rest.first_chunk::<5>().filter(|_| version == VERSION)?;
+    Some(Check::from_random(check.iter().rev().fold(0, |bits, byte| bits << 8 | u64::from(*byte))))
 }
 
 #[cfg(test)]
@@ -118,6 +128,7 @@ mod tests {
             let bytes = write(check, at, &written, key.as_ref()).expect("written");
             let read = Envelope::read(&bytes).expect("an entry");
             prop_assert_eq!((read.check, read.at), (check, at));
+            prop_assert_eq!(check_of(&bytes[..CHECKED_BYTES]), Some(check));
             prop_assert_eq!(read.payload.key, key.as_ref().map(IdempotencyKey::as_str));
             let copy = read.payload.submission().expect("a publication");
             prop_assert_eq!(copy.fingerprint(), written.fingerprint());

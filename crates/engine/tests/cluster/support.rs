@@ -1,15 +1,13 @@
-//! What the tests over NATS share: hubs on a server, and what their subscribers get.
+//! What the tests over a store of several machines share: hubs on a server, and what their subscribers get.
 
 use std::future::Future;
 use std::time::Duration;
 
-use fanfare_engine::NatsEngine;
-use fanfare_engine::nats::NatsOptions;
 use fanfare_hub::{Delivery, Gap, Health, Hub, Publication, Published, Subscription, Topic};
 use fanfare_wire::{Event, EventId};
 use futures_util::StreamExt;
 
-use crate::server::Server;
+use crate::server::{Options, connect};
 
 /// How long anything may take that a healthy run does at once.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -18,21 +16,16 @@ pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
     tokio::time::timeout(DEADLINE, future).await.unwrap_or_else(|_| panic!("{what} took too long"))
 }
 
-pub fn options(server: &Server) -> NatsOptions {
-    NatsEngine::options([server.url()]).replicas(1)
-}
-
 /// A hub that has begun.
-pub async fn hub(options: NatsOptions) -> Hub {
+pub async fn hub(options: Options) -> Hub {
     let hub = hub_at_once(options).await;
     ready(&hub).await;
     hub
 }
 
 /// A hub that need not have begun.
-pub async fn hub_at_once(options: NatsOptions) -> Hub {
-    let engine = options.connect().await.expect("an engine");
-    Hub::builder().engine(engine).build().expect("a hub")
+pub async fn hub_at_once(options: Options) -> Hub {
+    Hub::builder().engine(connect(options).await).build().expect("a hub")
 }
 
 pub async fn ready(hub: &Hub) {

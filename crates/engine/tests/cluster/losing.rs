@@ -1,21 +1,19 @@
-//! Losing NATS: nothing wrong is told meanwhile, and everything goes on by itself.
+//! Losing the server: nothing wrong is told meanwhile, and everything goes on by itself.
 
 use std::time::Duration;
 
 use fanfare_hub::{Health, PublishError};
 use fanfare_wire::Event;
 
-use crate::server::Server;
-use crate::support::{
-    hub, hub_at_once, next_data, options, publish, publish_until_taken, ready, soon, until,
-};
+use crate::server::{Server, options};
+use crate::support::{hub, hub_at_once, next_data, publish, publish_until_taken, ready, soon, until};
 
 fn is_stalled(health: &Health) -> bool {
     matches!(health, Health::Stalled(_))
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hub_that_starts_before_nats_waits_and_says_so() {
+async fn a_hub_that_starts_before_its_server_waits_and_says_so() {
     let mut server = Server::start();
     server.kill();
     let node = hub_at_once(options(&server)).await;

@@ -2,22 +2,22 @@
 //!
 //! A consumer's word is not taken for the log: it is begun again at the last entry that is held, whose check has to agree, and
 //! every number it skips is a loss that is told. So a stream that has lost its newest entries and taken others in their place is
-//! noticed, and never spliced to what was told before.
+//! noticed, and never spliced to what was told before. Where each entry names the check of the one before it, that has to agree, too.
 
 use fanfare_hub::{Check, Position};
 
 /// The ends of the stream as it says itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Ends {
-    pub(super) epoch: u32,
+pub(crate) struct Ends {
+    pub(crate) epoch: u32,
     /// The oldest position that is there; `next` if there is none.
-    pub(super) first: Position,
-    pub(super) next: Position,
+    pub(crate) first: Position,
+    pub(crate) next: Position,
 }
 
 /// Where to begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Begin {
+pub(crate) enum Begin {
     /// A log that was not followed before: what stands from this position on is told.
     Log { from: Position },
     /// The one that was followed: consume from here on.
@@ -28,7 +28,7 @@ pub(super) enum Begin {
 
 /// What a delivery is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Saw {
+pub(crate) enum Saw {
     /// The entry that comes next.
     Next,
     /// The next one that is left: what stood before it, up to and with this position, is lost.
@@ -43,7 +43,7 @@ pub(super) enum Saw {
 
 /// What was told of the log so far.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Tail {
+pub(crate) struct Tail {
     held: Option<Held>,
 }
 
@@ -60,7 +60,7 @@ struct Held {
 impl Tail {
     /// Where to begin on a stream with these ends, of which the newest `warm` entries are told at the start. Where another log was
     /// told before, its subscribers are told of a gap and go on with what comes from now on: what stands there they may have had.
-    pub(super) fn begin(&self, ends: Ends, warm: u64) -> Begin {
+    pub(crate) fn begin(&self, ends: Ends, warm: u64) -> Begin {
         let held = match &self.held {
             Some(held) if held.epoch == ends.epoch => held,
             Some(_) => return Begin::Log { from: ends.next },
@@ -75,25 +75,39 @@ impl Tail {
     }
 
     /// A log is told from `from` on; `before` is the check of the entry before, if it is there.
-    pub(super) fn log(&mut self, epoch: u32, from: Position, before: Option<Check>) {
+    pub(crate) fn log(&mut self, epoch: u32, from: Position, before: Option<Check>) {
         let last = before.map(|check| (from - 1, check));
         self.held = Some(Held { epoch, next: from, last, delivered: 0 });
     }
 
     /// A consumer begins to deliver.
-    pub(super) fn consume(&mut self) {
+    pub(crate) fn consume(&mut self) {
         if let Some(held) = &mut self.held {
             held.delivered = 0;
         }
     }
 
-    /// A message was delivered: the consumer's number of it, its place, and its check if it is an entry.
-    pub(super) fn saw(&mut self, delivered: u64, position: Position, check: Option<Check>) -> Saw {
+    /// A message was delivered: the consumer's number of it, its place, its check if it is an entry, and the check that it says the
+    /// entry before it has, if the store says that.
+    pub(crate) fn saw(
+        &mut self,
+        delivered: u64,
+        position: Position,
+        check: Option<Check>,
+        before: Option<Check>,
+    ) -> Saw {
         let Some(held) = &mut self.held else { return Saw::Broken };
         if delivered != held.delivered + 1 {
             return Saw::Broken;
         }
         held.delivered = delivered;
+        if let (Some((last, known)), Some(before)) = (held.last, before)
+            && position == held.next
+            && last + 1 == position
+            && known != before
+        {
+            return Saw::Rewound;
+        }
         if position < held.next {
             return match held.last {
                 Some((last, known)) if last == position && delivered == 1 => match check {
@@ -111,8 +125,16 @@ impl Tail {
         if is_next { Saw::Next } else { Saw::Behind { lost_through } }
     }
 
+    /// The stream holds nothing before `first` any more. What was not told by then is lost: up to and with the position returned.
+    pub(crate) fn begins_at(&mut self, first: Position) -> Option<Position> {
+        let held = self.held.as_mut().filter(|held| held.next < first)?;
+        held.next = first;
+        held.last = None;
+        Some(first - 1)
+    }
+
     /// Whether the stream, asked anew, still holds what was told: its ends, and the check of the newest entry told if it is there.
-    pub(super) fn agrees(&self, ends: Ends, check: Option<Check>) -> bool {
+    pub(crate) fn agrees(&self, ends: Ends, check: Option<Check>) -> bool {
         let Some(held) = &self.held else { return true };
         let is_known = match (held.last, check) {
             (Some((_, known)), Some(check)) => known == check,
@@ -122,16 +144,16 @@ impl Tail {
     }
 
     /// Where the newest entry stands that was told and can be compared.
-    pub(super) fn last(&self) -> Option<Position> {
+    pub(crate) fn last(&self) -> Option<Position> {
         self.held.as_ref()?.last.map(|(position, _)| position)
     }
 
     /// The position of what comes next.
-    pub(super) fn next(&self) -> Option<Position> {
+    pub(crate) fn next(&self) -> Option<Position> {
         Some(self.held.as_ref()?.next)
     }
 
-    pub(super) fn epoch(&self) -> Option<u32> {
+    pub(crate) fn epoch(&self) -> Option<u32> {
         Some(self.held.as_ref()?.epoch)
     }
 }
@@ -178,30 +200,47 @@ mod tests {
     #[test]
     fn another_entry_in_the_place_of_one_that_was_told_is_a_rewind_p6() {
         let mut tail = following(50, 3);
-        assert_eq!(tail.clone().saw(1, 49, Some(check(3))), Saw::Known);
-        assert_eq!(tail.saw(1, 49, Some(check(4))), Saw::Rewound);
+        assert_eq!(tail.clone().saw(1, 49, Some(check(3)), None), Saw::Known);
+        assert_eq!(tail.saw(1, 49, Some(check(4)), None), Saw::Rewound);
+    }
+
+    #[test]
+    fn an_entry_that_follows_another_one_than_was_told_is_a_rewind_p6() {
+        let mut tail = following(50, 3);
+        assert_eq!(tail.clone().saw(1, 50, Some(check(5)), Some(check(3))), Saw::Next);
+        assert_eq!(tail.clone().saw(1, 50, Some(check(5)), Some(check(4))), Saw::Rewound);
+        // What was lost cannot be compared.
+        assert_eq!(tail.saw(1, 52, Some(check(5)), Some(check(4))), Saw::Behind { lost_through: 51 });
+    }
+
+    #[test]
+    fn what_the_stream_dropped_before_it_was_told_is_lost_even_if_nothing_comes() {
+        let mut tail = following(50, 3);
+        assert_eq!(tail.begins_at(50), None);
+        assert_eq!(tail.begins_at(60), Some(59));
+        assert_eq!((tail.last(), tail.next()), (None, Some(60)));
     }
 
     #[test]
     fn what_is_skipped_is_lost_and_what_comes_twice_is_no_news() {
         let mut tail = following(50, 3);
-        assert_eq!(tail.saw(1, 50, Some(check(1))), Saw::Next);
-        assert_eq!(tail.saw(2, 53, Some(check(2))), Saw::Behind { lost_through: 52 });
-        assert_eq!(tail.saw(3, 53, Some(check(2))), Saw::Broken);
+        assert_eq!(tail.saw(1, 50, Some(check(1)), None), Saw::Next);
+        assert_eq!(tail.saw(2, 53, Some(check(2)), None), Saw::Behind { lost_through: 52 });
+        assert_eq!(tail.saw(3, 53, Some(check(2)), None), Saw::Broken);
         assert_eq!((tail.last(), tail.next()), (Some(53), Some(54)));
     }
 
     #[test]
     fn a_delivery_that_is_missing_is_no_hole() {
         let mut tail = following(50, 3);
-        assert_eq!(tail.saw(2, 51, Some(check(1))), Saw::Broken);
+        assert_eq!(tail.saw(2, 51, Some(check(1)), None), Saw::Broken);
         assert_eq!(tail.next(), Some(50));
     }
 
     #[test]
     fn what_is_no_entry_has_a_place_and_cannot_be_compared() {
         let mut tail = following(50, 3);
-        assert_eq!(tail.saw(1, 50, None), Saw::Next);
+        assert_eq!(tail.saw(1, 50, None, None), Saw::Next);
         assert_eq!((tail.last(), tail.begin(ends(1, 51), 9)), (None, Begin::Again { from: 51 }));
     }
 
@@ -295,7 +334,7 @@ mod tests {
                             }
                             let bits = stream[*at - first];
                             *delivered += 1;
-                            match tail.saw(*delivered, *at as u64, Some(check(bits))) {
+                            match tail.saw(*delivered, *at as u64, Some(check(bits)), None) {
                                 Saw::Next => told.push(Some(bits)),
                                 Saw::Behind { lost_through } => {
                                     while told_from + told.len() <= usize::try_from(lost_through).expect("small") {

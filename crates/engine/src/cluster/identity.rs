@@ -17,14 +17,14 @@ const BEGUN: &str = "copying";
 
 /// What tells a log from every other.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct Identity {
-    pub(super) epoch: u32,
-    pub(super) key: [u8; 16],
+pub(crate) struct Identity {
+    pub(crate) epoch: u32,
+    pub(crate) key: [u8; 16],
 }
 
 /// Why metadata name no log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum NoIdentity {
+pub(crate) enum NoIdentity {
     /// No hub has created the stream.
     Foreign,
     /// A newer release has.
@@ -35,7 +35,7 @@ pub(super) enum NoIdentity {
 
 impl Identity {
     /// Draws a new one.
-    pub(super) fn draw() -> Result<Self, getrandom::Error> {
+    pub(crate) fn draw() -> Result<Self, getrandom::Error> {
         let mut drawn = [0; 20];
         getrandom::fill(&mut drawn)?;
         let (epoch, key) = drawn.split_at(4);
@@ -46,7 +46,7 @@ impl Identity {
     }
 
     /// The same key, and another epoch than any before.
-    pub(super) fn renewed(self) -> Result<Self, getrandom::Error> {
+    pub(crate) fn renewed(self) -> Result<Self, getrandom::Error> {
         loop {
             let drawn = Self::draw()?;
             if drawn.epoch != self.epoch {
@@ -55,12 +55,12 @@ impl Identity {
         }
     }
 
-    pub(super) fn id_key(&self) -> IdKey {
+    pub(crate) fn id_key(&self) -> IdKey {
         IdKey::new(self.key)
     }
 
     /// Reads a stream's metadata.
-    pub(super) fn read(metadata: &HashMap<String, String>) -> Result<Self, NoIdentity> {
+    pub(crate) fn read(metadata: &HashMap<String, String>) -> Result<Self, NoIdentity> {
         match metadata.get(FORMAT).map(String::as_str) {
             Some(VERSION) => {}
             Some(BEGUN) => return Err(NoIdentity::Begun),
@@ -73,7 +73,7 @@ impl Identity {
     }
 
     /// Writes it into a stream's metadata.
-    pub(super) fn write(&self, metadata: &mut HashMap<String, String>) {
+    pub(crate) fn write(&self, metadata: &mut HashMap<String, String>) {
         metadata.insert(FORMAT.to_owned(), VERSION.to_owned());
         metadata.insert(EPOCH.to_owned(), hex(&self.epoch.to_be_bytes()));
         metadata.insert(ID_KEY.to_owned(), hex(&self.key));
@@ -87,17 +87,17 @@ impl std::fmt::Debug for Identity {
 }
 
 /// Has metadata say that the stream is not whole yet.
-pub(super) fn begin_copy(metadata: &mut HashMap<String, String>) {
+pub(crate) fn begin_copy(metadata: &mut HashMap<String, String>) {
     metadata.insert(FORMAT.to_owned(), BEGUN.to_owned());
 }
 
 /// Whether metadata say so.
-pub(super) fn is_begun_copy(metadata: &HashMap<String, String>) -> bool {
+pub(crate) fn is_begun_copy(metadata: &HashMap<String, String>) -> bool {
     metadata.get(FORMAT).is_some_and(|format| format == BEGUN)
 }
 
 /// Has metadata say that it is a log.
-pub(super) fn finish_copy(metadata: &mut HashMap<String, String>) {
+pub(crate) fn finish_copy(metadata: &mut HashMap<String, String>) {
     metadata.insert(FORMAT.to_owned(), VERSION.to_owned());
 }
 

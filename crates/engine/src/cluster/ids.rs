@@ -10,7 +10,7 @@ use fanfare_hub::Position;
 
 /// The entries with ids of their publishers'. Some 40 bytes for each.
 #[derive(Debug, Default)]
-pub(super) struct Ids {
+pub(crate) struct Ids {
     hasher: RandomState,
     places: BTreeSet<(u64, Position)>,
     /// The same, oldest first.
@@ -19,14 +19,14 @@ pub(super) struct Ids {
 
 impl Ids {
     /// Adds an entry behind all that were added.
-    pub(super) fn push(&mut self, position: Position, id: &str) {
+    pub(crate) fn push(&mut self, position: Position, id: &str) {
         let hash = self.hasher.hash_one(id);
         self.places.insert((hash, position));
         self.order.push_back((position, hash));
     }
 
     /// Forgets what stands before `oldest`.
-    pub(super) fn trim(&mut self, oldest: Position) {
+    pub(crate) fn trim(&mut self, oldest: Position) {
         while let Some(&(position, hash)) = self.order.front().filter(|(position, _)| *position < oldest) {
             self.places.remove(&(hash, position));
             self.order.pop_front();
@@ -34,19 +34,19 @@ impl Ids {
     }
 
     /// Forgets everything.
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.places.clear();
         self.order.clear();
     }
 
     /// Where an entry with this id may stand, earliest first, `most` at most.
-    pub(super) fn places(&self, id: &str, most: usize) -> Vec<Position> {
+    pub(crate) fn places(&self, id: &str, most: usize) -> Vec<Position> {
         let hash = self.hasher.hash_one(id);
         let places = self.places.range((hash, 0)..=(hash, Position::MAX));
         places.map(|(_, position)| *position).take(most).collect()
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.order.len()
     }
 }

@@ -1,4 +1,4 @@
-//! Several hubs over one stream: what one takes, all tell.
+//! Several hubs over one log: what one takes, all tell.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,8 +6,8 @@ use std::time::Duration;
 use fanfare_hub::{GapReason, Grant, IdempotencyKey, Matcher, Publication, PublishError, Resume};
 use fanfare_wire::Event;
 
-use crate::server::Server;
-use crate::support::{events, gap, hub, id, next_data, options, publish, soon, to, topic};
+use crate::server::{Server, options};
+use crate::support::{events, gap, hub, id, next_data, publish, soon, to, topic};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_one_node_takes_every_node_tells_in_one_order_with_the_same_ids_p1() {
@@ -140,7 +140,7 @@ async fn what_is_private_is_so_on_every_node_p7() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_stream_does_not_keep_is_told_as_trimmed_p2() {
+async fn what_the_log_does_not_keep_is_told_as_trimmed_p2() {
     let server = Server::start();
     let small = || options(&server).history_events(5).warm_events(0);
     let node = hub(small()).await;

@@ -1,0 +1,18 @@
+//! What is the same for logs that several nodes share, wherever they live: the form of an entry and of a log's identity, where
+//! publishers' ids stand, and what a node that follows decides.
+//!
+//! It knows no store, and does nothing by itself.
+
+pub(crate) mod envelope;
+mod finding;
+pub(crate) mod identity;
+pub(crate) mod ids;
+mod known;
+mod naming;
+mod running;
+pub(crate) mod tail;
+
+pub use finding::Finding;
+pub(crate) use known::{KnownLog, logged};
+pub(crate) use naming::{is_hub_name, redacted};
+pub(crate) use running::{Running, SharedLog};

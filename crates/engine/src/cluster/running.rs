@@ -1,0 +1,131 @@
+//! What an engine does beside its store: it runs what is asked of it on the runtime of its client, whoever waits for the answer and
+//! wherever, and its tasks for as long as it is there.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use fanfare_hub::engine::{
+    Answer, AppendError, Appended, Batch, Bounds, EngineFault, ReadError, ReadRequest,
+};
+use fanfare_hub::{IdempotencyKey, Position, Submission};
+use fanfare_wire::EventId;
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::AbortHandle;
+
+/// A log in a store, as the engine's tasks share it.
+pub(crate) trait SharedLog: Send + Sync + 'static {
+    type Fault: std::error::Error + Clone + Send + Sync + 'static;
+    /// The engine is being shut down.
+    const GONE: Self::Fault;
+
+    fn append(
+        &self,
+        submission: Submission,
+        key: Option<IdempotencyKey>,
+    ) -> impl Future<Output = Result<Appended, AppendError>> + Send;
+
+    fn bounds(&self) -> impl Future<Output = Result<Bounds, Self::Fault>> + Send;
+
+    fn read(&self, request: &ReadRequest) -> impl Future<Output = Result<Batch, ReadError>> + Send;
+
+    fn find(&self, id: &EventId) -> impl Future<Output = Result<Option<Position>, Self::Fault>> + Send;
+}
+
+/// A question for the ends of the log.
+type BoundsAsked<F> = oneshot::Sender<Result<Bounds, F>>;
+
+pub(crate) struct Running<L: SharedLog> {
+    pub(crate) log: Arc<L>,
+    runtime: Handle,
+    bounds: mpsc::UnboundedSender<BoundsAsked<L::Fault>>,
+    tasks: Mutex<Vec<AbortHandle>>,
+}
+
+impl<L: SharedLog> Running<L> {
+    /// Runs a log on the runtime that it is called in.
+    pub(crate) fn new(log: L) -> Self {
+        let (log, runtime) = (Arc::new(log), Handle::current());
+        let (bounds, asked) = mpsc::unbounded_channel();
+        let running = Self { log, runtime, bounds, tasks: Mutex::default() };
+        running.spawn(answer_bounds(running.log.clone(), asked));
+        running
+    }
+
+    /// Runs a task for as long as the engine is there.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let task = self.runtime.spawn(task);
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).push(task.abort_handle());
+    }
+
+    /// Runs something on the engine's runtime, whoever waits for it and on which. `None` if the runtime has ended.
+    fn ask<T: Send + 'static>(
+        &self,
+        task: impl Future<Output = T> + Send + 'static,
+    ) -> impl Future<Output = Option<T>> + Send + 'static {
+        let (answer, answered) = oneshot::channel();
+        self.runtime.spawn(async move {
+            // Nobody may be left who waits for it.
+            let _ = answer.send(task.await);
+        });
+        async { answered.await.ok() }
+    }
+
+    pub(crate) fn append(
+        &self,
+        submission: Submission,
+        key: Option<IdempotencyKey>,
+    ) -> Answer<'static, Result<Appended, AppendError>> {
+        let log = self.log.clone();
+        let answered = self.ask(async move { log.append(submission, key).await });
+        Box::pin(async { answered.await.unwrap_or_else(|| Err(AppendError::Unknown(fault(L::GONE)))) })
+    }
+
+    pub(crate) fn bounds(&self) -> Answer<'static, Result<Bounds, EngineFault>> {
+        let (answer, answered) = oneshot::channel();
+        let _ = self.bounds.send(answer);
+        Box::pin(async { answered.await.unwrap_or(Err(L::GONE)).map_err(fault) })
+    }
+
+    pub(crate) fn read(&self, request: ReadRequest) -> Answer<'static, Result<Batch, ReadError>> {
+        let log = self.log.clone();
+        let answered = self.ask(async move { log.read(&request).await });
+        Box::pin(async { answered.await.unwrap_or_else(|| Err(ReadError::Fault(fault(L::GONE)))) })
+    }
+
+    pub(crate) fn find(&self, id: EventId) -> Answer<'static, Result<Option<Position>, EngineFault>> {
+        let log = self.log.clone();
+        let answered = self.ask(async move { log.find(&id).await });
+        Box::pin(async { answered.await.unwrap_or(Err(L::GONE)).map_err(fault) })
+    }
+}
+
+/// Asks for the ends of the log once for all who asked before it was asked for.
+async fn answer_bounds<L: SharedLog>(log: Arc<L>, mut asked: mpsc::UnboundedReceiver<BoundsAsked<L::Fault>>) {
+    let mut waiting = Vec::new();
+    while asked.recv_many(&mut waiting, usize::MAX).await > 0 {
+        let bounds = log.bounds().await;
+        for answer in waiting.drain(..) {
+            let _ = answer.send(bounds.clone());
+        }
+    }
+}
+
+fn fault(fault: impl std::error::Error + Send + Sync + 'static) -> EngineFault {
+    Arc::new(fault)
+}
+
+impl<L: SharedLog> Drop for Running<L> {
+    fn drop(&mut self) {
+        for task in self.tasks.get_mut().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            task.abort();
+        }
+    }
+}
+
+impl<L: SharedLog> fmt::Debug for Running<L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Running(…)")
+    }
+}

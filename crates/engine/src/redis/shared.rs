@@ -1,0 +1,148 @@
+//! What the engine's tasks have in common: the store, and what is known of the log.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use fanfare_hub::engine::{AppendError, Appended, Batch, Bounds, CheckSource, ReadError, ReadRequest};
+use fanfare_hub::{IdempotencyKey, Position, Submission};
+use fanfare_wire::EventId;
+use tokio::sync::Notify;
+
+use super::error::RedisFault;
+use super::store::{Publication, Store, Taken};
+use crate::cluster::envelope::{self, Envelope};
+use crate::cluster::ids::Ids;
+use crate::cluster::{KnownLog, SharedLog};
+
+/// How many entries of one id are looked at.
+const SAME_ID_MAX: usize = 64;
+
+pub(super) struct Shared {
+    pub(super) store: Store,
+    pub(super) warm_events: u64,
+    state: Mutex<State>,
+    checks: Mutex<CheckSource>,
+    /// Somebody has reason to believe that the log is another one by now.
+    pub(super) suspicion: Notify,
+}
+
+/// What is known of the log.
+pub(super) struct State {
+    pub(super) log: Option<KnownLog>,
+    /// Counts up whenever it is in doubt whether the log still is what was told; odd while it is.
+    pub(super) doubts: u64,
+    pub(super) ids: Ids,
+    /// Entries that could not be read.
+    pub(super) unreadable: u64,
+}
+
+impl Shared {
+    pub(super) fn new(store: Store, warm_events: u64) -> Self {
+        let state = State { log: None, doubts: 1, ids: Ids::default(), unreadable: 0 };
+        Self {
+            store,
+            warm_events,
+            state: Mutex::new(state),
+            checks: Mutex::default(),
+            suspicion: Notify::new(),
+        }
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing is left half done under this lock.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The log was held against what was told, and is it.
+    pub(super) fn is_verified(&self) {
+        let mut state = self.lock();
+        state.doubts += state.doubts % 2;
+    }
+
+    /// It is not known any more whether the log is what was told.
+    pub(super) fn is_in_doubt(&self) {
+        let mut state = self.lock();
+        state.doubts += 1 - state.doubts % 2;
+    }
+
+    /// Forgets the log: another one begins.
+    pub(super) fn forget_log(&self) {
+        let mut state = self.lock();
+        state.log = None;
+        state.ids.clear();
+    }
+
+    /// The log that is followed, or why there is none.
+    fn known(&self) -> Result<KnownLog, RedisFault> {
+        self.lock().log.clone().ok_or(RedisFault::Behind)
+    }
+}
+
+impl SharedLog for Shared {
+    type Fault = RedisFault;
+    const GONE: RedisFault = RedisFault::Gone;
+
+    /// Publishes, and says where the entry stands. Whether its key is known is Redis' to say, in the same step.
+    async fn append(
+        &self,
+        submission: Submission,
+        key: Option<IdempotencyKey>,
+    ) -> Result<Appended, AppendError> {
+        let refused = |fault| AppendError::Refused(Arc::new(fault));
+        let log = self.known().map_err(refused)?;
+        let check = self.checks.lock().unwrap_or_else(PoisonError::into_inner).draw();
+        let check = check.map_err(|_| refused(RedisFault::NoRandomness))?;
+        // The time is Redis' to say, too.
+        let entry = envelope::write(check, None, &submission, key.as_ref())
+            .ok_or_else(|| refused(RedisFault::TooLarge))?;
+        let publication = Publication {
+            epoch: log.epoch,
+            check,
+            entry: &entry,
+            id: submission.chosen_id.as_ref().map(EventId::as_str),
+            key: key.as_ref().map(|key| (key, submission.fingerprint())),
+        };
+        let taken = self.store.append(publication).await;
+        if self.lock().log.as_ref().is_none_or(|known| known.epoch != log.epoch) {
+            return taken.and(Err(AppendError::Unknown(Arc::new(RedisFault::BegunAnew))));
+        }
+        let (position, check, duplicate) = match taken {
+            Ok(Taken::Stored(position)) => (position, check, false),
+            Ok(Taken::Same(position, first)) => (position, first, true),
+            Err(AppendError::Refused(fault)) => {
+                if matches!(fault.downcast_ref(), Some(RedisFault::BegunAnew)) {
+                    self.suspicion.notify_one();
+                }
+                return Err(AppendError::Refused(fault));
+            }
+            Err(error) => return Err(error),
+        };
+        let id = log.id(position, check, submission.chosen_id.as_ref());
+        Ok(Appended { position, id, duplicate })
+    }
+
+    /// The ends of the log as Redis says them now.
+    async fn bounds(&self) -> Result<Bounds, RedisFault> {
+        let ends = self.store.look_again(None).await?.ends;
+        if self.lock().log.as_ref().is_some_and(|known| known.epoch != ends.epoch) {
+            self.suspicion.notify_one();
+        }
+        Ok(Bounds { epoch: ends.epoch, oldest: ends.first, next: ends.next })
+    }
+
+    async fn read(&self, request: &ReadRequest) -> Result<Batch, ReadError> {
+        self.read_entries(request).await
+    }
+
+    /// The earliest entry that has this id from its publisher.
+    async fn find(&self, id: &EventId) -> Result<Option<Position>, RedisFault> {
+        self.known()?;
+        let places = self.lock().ids.places(id.as_str(), SAME_ID_MAX);
+        for position in places {
+            let Some(stored) = self.store.entry(position).await? else { continue };
+            if Envelope::read(&stored.entry).is_ok_and(|entry| entry.payload.id == Some(id.as_str())) {
+                return Ok(Some(position));
+            }
+        }
+        Ok(None)
+    }
+}

@@ -1,0 +1,17 @@
+//! The log on Redis, over servers of its own.
+
+#![allow(missing_docs, unreachable_pub)]
+
+#[path = "../cluster/losing.rs"]
+mod losing;
+#[path = "../cluster/nodes.rs"]
+mod nodes;
+mod refusing;
+mod removing;
+mod retention;
+#[path = "../cluster/rewinding.rs"]
+mod rewinding;
+mod server;
+mod setting_up;
+#[path = "../cluster/support.rs"]
+mod support;
