@@ -40,7 +40,7 @@ check_test() {
 }
 
 check_test_all() {
-  need_nats || { skip "$why"; return; }
+  need_nats && need_redis || { skip "$why"; return; }
   run cargo test --workspace --all-targets --all-features
 }
 

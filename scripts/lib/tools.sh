@@ -88,6 +88,11 @@ need_nats() {
   have nats-server || { why="the wheel has no nats-server for this system"; return 1; }
 }
 
+# The server of Redis that the tests start: what FANFARE_REDIS_SERVER says, or apt's, which is recent enough everywhere.
+need_redis() {
+  [ -n "${FANFARE_REDIS_SERVER:-}" ] || need_apt redis-server redis-server
+}
+
 # need_wheels REQUIREMENTS ENVIRONMENT: what the file names, and nothing else, is in that environment of our own below
 # .tools/. A stamp keeps the second run quick.
 need_wheels() {

@@ -5,7 +5,7 @@
 
 #[cfg(any(feature = "nats", feature = "redis"))]
 mod cluster;
-#[cfg(any(feature = "disk", feature = "nats"))]
+#[cfg(any(feature = "disk", feature = "nats", feature = "redis"))]
 pub mod copy;
 #[cfg(feature = "disk")]
 pub mod disk;

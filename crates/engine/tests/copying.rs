@@ -2,6 +2,10 @@
 
 #![allow(missing_docs)]
 
+#[cfg(feature = "redis")]
+#[allow(dead_code, unreachable_pub)]
+#[path = "redis/server.rs"]
+mod redis_server;
 #[cfg(feature = "nats")]
 #[allow(dead_code, unreachable_pub)]
 #[path = "nats/server.rs"]
@@ -312,6 +316,60 @@ mod on_nats {
         copy(&disk, &mut nats.target(), |_| {}).await.expect("copied anew");
         assert!(nats.check().await.expect("a log").is_some());
         let error = copy(&disk, &mut nats.target(), |_| {}).await.expect_err("there is one");
+        assert!(
+            matches!(&error, CopyError::Target(fault) if fault.to_string().contains("holds a log")),
+            "{error:?}"
+        );
+    }
+}
+
+#[cfg(feature = "redis")]
+mod on_redis {
+    use super::*;
+    use crate::redis_server::{Server, options};
+
+    /// Over Redis, and from there back to a disk: what came out is what went in.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_log_goes_to_redis_and_back_and_is_the_same_p2_p6() {
+        let (from, back) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+        let server = Server::start();
+        let published = write(from.path()).await;
+        drop(DiskEngine::options(from.path()).history_events(2_000).open().expect("a log"));
+        let disk = DiskEngine::options(from.path()).open_source().expect("a log");
+        let written = whole(&disk).await;
+        let redis = options(&server).connect().expect("an engine");
+        let copied = copy(&disk, &mut redis.target(), |_| {}).await.expect("copied");
+        assert_eq!((copied.oldest, copied.next, copied.left_out), (written.1, written.2, 0));
+
+        let copied =
+            copy(&redis, &mut DiskEngine::options(back.path()).target(), |_| {}).await.expect("copied");
+        assert_eq!((copied.oldest, copied.next), (written.1, written.2));
+        let there = DiskEngine::options(back.path()).open().expect("a log");
+        assert_eq!(whole(&there).await, written);
+        goes_on(there, &published).await;
+        goes_on(options(&server).connect().expect("an engine"), &published).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn keys_on_redis_are_no_log_before_their_copy_is_whole_and_none_is_written_over() {
+        let from = tempfile::tempdir().expect("a folder");
+        let server = Server::start();
+        write(from.path()).await;
+        let disk = DiskEngine::options(from.path()).open_source().expect("a log");
+        let log = disk.outline().await.expect("an outline");
+        let redis = options(&server).connect().expect("an engine");
+        let mut target = redis.target();
+        target.begin(log).await.expect("begun");
+        let Page::Entries(page) = disk.page(log.oldest, log.next).await.expect("read") else {
+            panic!("nothing is lost")
+        };
+        target.put(page).await.expect("stored");
+        let fault = redis.check().await.expect_err("no log yet");
+        assert!(fault.needs_hands() && fault.to_string().contains("not finished"), "{fault}");
+        copy(&disk, &mut redis.target(), |_| {}).await.expect("copied anew");
+        target.finish().await.expect_err("another copy has taken its place");
+        redis.check().await.expect("a log");
+        let error = copy(&disk, &mut redis.target(), |_| {}).await.expect_err("there is one");
         assert!(
             matches!(&error, CopyError::Target(fault) if fault.to_string().contains("holds a log")),
             "{error:?}"

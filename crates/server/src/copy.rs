@@ -26,7 +26,7 @@ const KEPT: &str = "What the copy keeps";
 #[derive(Debug, Args)]
 #[allow(clippy::doc_markdown)] // This is shown as it stands, in a terminal.
 pub(crate) struct Copy {
-    /// The log that is there: disk:FOLDER, the folder of a hub's --data-dir, or servers of NATS as --engine has them.
+    /// The log that is there: disk:FOLDER, the folder of a hub's --data-dir, or servers of NATS or Redis as --engine has them.
     #[arg(value_name = "FROM")]
     from: Place,
 
@@ -46,9 +46,17 @@ pub(crate) struct Copy {
     #[arg(long, help_heading = KEPT, value_name = "DURATION", value_parser = value::duration)]
     history_age: Option<Duration>,
 
+    #[cfg(any(feature = "nats", feature = "redis"))]
+    #[command(flatten)]
+    cluster: crate::cluster::ClusterFlags,
+
     #[cfg(feature = "nats")]
     #[command(flatten)]
     nats: crate::nats::NatsFlags,
+
+    #[cfg(feature = "redis")]
+    #[command(flatten)]
+    redis: crate::redis::RedisFlags,
 }
 
 /// A store, as it is named on the command line.
@@ -57,6 +65,8 @@ enum Place {
     Disk(PathBuf),
     #[cfg(feature = "nats")]
     Nats(Vec<String>),
+    #[cfg(feature = "redis")]
+    Redis(String),
 }
 
 impl FromStr for Place {
@@ -69,9 +79,14 @@ impl FromStr for Place {
         match text.parse() {
             #[cfg(feature = "nats")]
             Ok(Engine::Nats(servers)) => Ok(Self::Nats(servers)),
+            #[cfg(feature = "redis")]
+            Ok(Engine::Redis(server)) => Ok(Self::Redis(server)),
             Err(error) if text.contains("://") => Err(error),
             Ok(Engine::Disk | Engine::Memory) | Err(_) => {
-                Err("a log to copy is disk:FOLDER or servers of NATS such as nats://host:4222".to_owned())
+                Err(
+                    "a log to copy is disk:FOLDER, servers of NATS such as nats://host:4222, or a server of Redis such as redis://host:6379"
+                        .to_owned(),
+                )
             }
         }
     }
@@ -103,6 +118,8 @@ async fn carry(flags: &Copy) -> Result<Copied, Box<dyn Error>> {
         Place::Disk(folder) => Box::new(DiskEngine::options(folder).open_source()?),
         #[cfg(feature = "nats")]
         Place::Nats(servers) => Box::new(nats(flags, servers).await?),
+        #[cfg(feature = "redis")]
+        Place::Redis(server) => Box::new(redis(flags, server)?),
     };
     let mut target: Box<dyn CopyTarget> = match &flags.to {
         Place::Disk(folder) => {
@@ -114,6 +131,8 @@ async fn carry(flags: &Copy) -> Result<Copied, Box<dyn Error>> {
         }
         #[cfg(feature = "nats")]
         Place::Nats(servers) => Box::new(nats(flags, servers).await?.target()),
+        #[cfg(feature = "redis")]
+        Place::Redis(server) => Box::new(redis(flags, server)?.target()),
     };
     let mut told = Instant::now();
     let tell = |Progress { done, of }| {
@@ -128,19 +147,29 @@ async fn carry(flags: &Copy) -> Result<Copied, Box<dyn Error>> {
 /// The client for NATS, once it has a connection.
 #[cfg(feature = "nats")]
 async fn nats(flags: &Copy, servers: &[String]) -> Result<fanfare_engine::NatsEngine, Box<dyn Error>> {
-    use fanfare_hub::engine::KeyLimits;
+    use crate::nats::{connect, connected};
 
-    use crate::nats::{Kept, connect, connected};
+    let engine = connect(&flags.nats, &flags.cluster.hub_name, &kept(flags), servers).await;
+    let engine = engine.map_err(|failure| Unusable(Failure::Cluster(failure)))?;
+    connected(&engine).await?;
+    Ok(engine)
+}
 
-    let kept = Kept {
+#[cfg(feature = "redis")]
+fn redis(flags: &Copy, server: &str) -> Result<fanfare_engine::RedisEngine, Unusable> {
+    let engine = crate::redis::connect(&flags.redis, &flags.cluster.hub_name, &kept(flags), server);
+    engine.map_err(|failure| Unusable(Failure::Cluster(failure)))
+}
+
+/// What a copy in a store that several nodes share is to keep.
+#[cfg(any(feature = "nats", feature = "redis"))]
+fn kept(flags: &Copy) -> crate::cluster::Kept {
+    crate::cluster::Kept {
         events: flags.history_events,
         bytes: Some(flags.history_bytes),
         age: flags.history_age,
-        keys: KeyLimits::default(),
-    };
-    let engine = connect(&flags.nats, &kept, servers).await.map_err(Unusable)?;
-    connected(&engine).await?;
-    Ok(engine)
+        keys: fanfare_hub::engine::KeyLimits::default(),
+    }
 }
 
 /// A store that the flags do not lead to.

@@ -141,8 +141,9 @@ pub(crate) struct Serve {
     #[arg(long, help_heading = ADDRESSES, value_name = "TOKEN")]
     pub(crate) admin_token: Option<Secret>,
 
-    /// Where the log lives: disk, memory, or servers of NATS that several machines share, such as nats://host:4222 (more than
-    /// one: separated by commas). [default: disk; with --dev and without --data-dir: memory]
+    /// Where the log lives: disk, memory, or what several machines share: servers of NATS, such as nats://host:4222 (more than
+    /// one: separated by commas), or the primary of Redis or Valkey, such as redis://host:6379. [default: disk; with --dev and
+    /// without --data-dir: memory]
     ///
     /// disk: in a folder; it survives this process and the loss of power. memory: in this process; gone when it ends.
     #[arg(long, help_heading = LOG, value_name = "ENGINE")]
@@ -259,9 +260,17 @@ pub(crate) struct Serve {
     #[arg(long, help_heading = LIMITS, value_name = "COUNT", default_value_t = 1_000)]
     pub(crate) max_patterns_alike: usize,
 
+    #[cfg(any(feature = "nats", feature = "redis"))]
+    #[command(flatten)]
+    pub(crate) cluster: crate::cluster::ClusterFlags,
+
     #[cfg(feature = "nats")]
     #[command(flatten)]
     pub(crate) nats: crate::nats::NatsFlags,
+
+    #[cfg(feature = "redis")]
+    #[command(flatten)]
+    pub(crate) redis: crate::redis::RedisFlags,
 
     #[command(flatten)]
     pub(crate) network: NetworkFlags,
@@ -284,7 +293,21 @@ pub(crate) enum Engine {
     /// On these servers of NATS.
     #[cfg(feature = "nats")]
     Nats(Vec<String>),
+    /// On this server of Redis or Valkey.
+    #[cfg(feature = "redis")]
+    Redis(String),
 }
+
+#[cfg(any(feature = "nats", feature = "redis"))]
+impl Engine {
+    /// Whether several nodes share it.
+    pub(crate) fn is_shared(&self) -> bool {
+        !matches!(self, Self::Disk | Self::Memory)
+    }
+}
+
+/// What the address of a server of Redis or Valkey begins with.
+const REDIS_SCHEMES: [&str; 4] = ["redis://", "rediss://", "valkey://", "valkeys://"];
 
 impl FromStr for Engine {
     type Err = String;
@@ -294,7 +317,11 @@ impl FromStr for Engine {
             "disk" => Ok(Self::Disk),
             "memory" => Ok(Self::Memory),
             servers if servers.starts_with("nats://") || servers.starts_with("tls://") => nats(servers),
-            _ => Err("an engine is disk, memory, or servers of NATS such as nats://host:4222".to_owned()),
+            server if REDIS_SCHEMES.iter().any(|scheme| server.starts_with(scheme)) => redis(server),
+            _ => Err(
+                "an engine is disk, memory, servers of NATS such as nats://host:4222, or a server of Redis such as redis://host:6379"
+                    .to_owned(),
+            ),
         }
     }
 }
@@ -308,6 +335,17 @@ fn nats(servers: &str) -> Result<Engine, String> {
 #[cfg(not(feature = "nats"))]
 fn nats(_: &str) -> Result<Engine, String> {
     Err("this program was built without the client for NATS; build it with --features nats".to_owned())
+}
+
+#[cfg(feature = "redis")]
+#[allow(clippy::unnecessary_wraps)] // As where there is no client for Redis.
+fn redis(server: &str) -> Result<Engine, String> {
+    Ok(Engine::Redis(server.trim().to_owned()))
+}
+
+#[cfg(not(feature = "redis"))]
+fn redis(_: &str) -> Result<Engine, String> {
+    Err("this program was built without the client for Redis; build it with --features redis".to_owned())
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -33,6 +33,8 @@ pub(crate) enum Store {
     Disk(Arc<DiskEngine>),
     #[cfg(feature = "nats")]
     Nats(Arc<fanfare_engine::NatsEngine>),
+    #[cfg(feature = "redis")]
+    Redis(Arc<fanfare_engine::RedisEngine>),
 }
 
 impl Store {
@@ -43,6 +45,8 @@ impl Store {
             Self::Disk(disk) => metrics::disk_text(&disk.counts()),
             #[cfg(feature = "nats")]
             Self::Nats(nats) => metrics::nats_text(&nats.counts()),
+            #[cfg(feature = "redis")]
+            Self::Redis(redis) => metrics::redis_text(&redis.counts()),
         }
     }
 }
@@ -51,13 +55,15 @@ impl Store {
 ///
 /// # Errors
 /// The folder cannot be used, or the flags contradict each other.
-#[cfg_attr(not(feature = "nats"), allow(clippy::unused_async))] // Servers are waited for.
+#[cfg_attr(not(any(feature = "nats", feature = "redis")), allow(clippy::unused_async))] // Servers are waited for.
 pub(crate) async fn open(flags: &Serve) -> Result<Opened, Failure> {
     match engine(flags) {
         Engine::Memory => in_memory(flags),
         Engine::Disk => on_disk(flags),
         #[cfg(feature = "nats")]
         Engine::Nats(servers) => on_nats(flags, &servers).await,
+        #[cfg(feature = "redis")]
+        Engine::Redis(server) => on_redis(flags, &server).await,
     }
 }
 
@@ -76,17 +82,16 @@ pub(crate) fn check(flags: &Serve) -> Result<(), Failure> {
             before_disk(flags).build().map(drop).map_err(Failure::Hub)
         }
         #[cfg(feature = "nats")]
-        Engine::Nats(servers) => {
-            before_disk(flags).build().map_err(Failure::Hub)?;
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            runtime.map_err(Failure::System)?.block_on(async {
-                let nats = connect(flags, &servers).await?;
-                let say = |told| eprintln!("fanfare: {told}");
-                tell(&crate::nats::ask(&nats).await.map_err(Failure::Stream)?, say);
-                about_syncing(flags, say).await;
-                Ok(())
-            })
-        }
+        Engine::Nats(servers) => asked(flags, async {
+            crate::nats::ask(&nats(flags, &servers).await?).await?.tell(STREAM, say);
+            about_syncing(flags, say).await;
+            Ok(())
+        }),
+        #[cfg(feature = "redis")]
+        Engine::Redis(server) => asked(flags, async {
+            crate::redis::ask(&redis(flags, &server)?).await?.tell(SERVER, say);
+            Ok(())
+        }),
     }
 }
 
@@ -97,7 +102,11 @@ pub(crate) fn plan(flags: &Serve) -> String {
         Engine::Disk => {}
         #[cfg(feature = "nats")]
         Engine::Nats(servers) => {
-            return format!("the stream FANFARE_{} on {}", flags.nats.hub_name, servers.join(", "));
+            return format!("the stream FANFARE_{} on {}", flags.cluster.hub_name, servers.join(", "));
+        }
+        #[cfg(feature = "redis")]
+        Engine::Redis(server) => {
+            return format!("the keys fanfare:{{{}}}:* on {server}", flags.cluster.hub_name);
         }
     }
     let folder = folder(flags);
@@ -143,39 +152,63 @@ fn on_disk(flags: &Serve) -> Result<Opened, Failure> {
     Ok(Opened { hub: builder.build().map_err(Failure::Hub)?, store: Store::Disk(disk) })
 }
 
+/// What is asked about, where it is told.
+#[cfg(feature = "nats")]
+const STREAM: &str = "the stream of the log";
+#[cfg(feature = "redis")]
+const SERVER: &str = "the server of the log";
+
 /// Where no server answers the hub starts nevertheless, and says that it is not ready.
 #[cfg(feature = "nats")]
 async fn on_nats(flags: &Serve, servers: &[String]) -> Result<Opened, Failure> {
-    let nats = Arc::new(connect(flags, servers).await?);
-    let asked = crate::nats::ask(&nats).await.map_err(Failure::Stream)?;
-    tell(&asked, |told| tracing::warn!("{told}"));
+    let nats = Arc::new(nats(flags, servers).await.map_err(Failure::Cluster)?);
+    let asked = crate::nats::ask(&nats).await.map_err(Failure::Cluster)?;
+    asked.tell(STREAM, |told| tracing::warn!("{told}"));
     about_syncing(flags, |told| tracing::warn!("{told}")).await;
     let builder = before_disk(flags).engine(nats.clone());
     Ok(Opened { hub: builder.build().map_err(Failure::Hub)?, store: Store::Nats(nats) })
 }
 
 #[cfg(feature = "nats")]
-async fn connect(flags: &Serve, servers: &[String]) -> Result<fanfare_engine::NatsEngine, Failure> {
-    crate::nats::connect(&flags.nats, &crate::nats::Kept::of(flags), servers).await
+async fn nats(
+    flags: &Serve,
+    servers: &[String],
+) -> Result<fanfare_engine::NatsEngine, crate::cluster::Failure> {
+    let kept = crate::cluster::Kept::of(flags);
+    crate::nats::connect(&flags.nats, &flags.cluster.hub_name, &kept, servers).await
 }
 
-/// Says what there is to know about the stream.
-#[cfg(feature = "nats")]
-fn tell(asked: &crate::nats::Asked, say: impl Fn(String)) {
-    use crate::nats::Asked;
-    match asked {
-        Asked::Found(findings) => {
-            for finding in findings {
-                say(format!("about the stream of the log: {finding}"));
-            }
-        }
-        Asked::None => {}
-        Asked::Unreachable(fault) => {
-            let cause =
-                std::error::Error::source(fault).map(|cause| format!(": {cause}")).unwrap_or_default();
-            say(format!("{fault}{cause}; a hub that starts now waits for it, and is not ready until then"));
-        }
-    }
+/// The same for a server of Redis.
+#[cfg(feature = "redis")]
+async fn on_redis(flags: &Serve, server: &str) -> Result<Opened, Failure> {
+    let redis = Arc::new(redis(flags, server).map_err(Failure::Cluster)?);
+    let asked = crate::redis::ask(&redis).await.map_err(Failure::Cluster)?;
+    asked.tell(SERVER, |told| tracing::warn!("{told}"));
+    let builder = before_disk(flags).engine(redis.clone());
+    Ok(Opened { hub: builder.build().map_err(Failure::Hub)?, store: Store::Redis(redis) })
+}
+
+#[cfg(feature = "redis")]
+fn redis(flags: &Serve, server: &str) -> Result<fanfare_engine::RedisEngine, crate::cluster::Failure> {
+    let kept = crate::cluster::Kept::of(flags);
+    crate::redis::connect(&flags.redis, &flags.cluster.hub_name, &kept, server)
+}
+
+/// Builds a hub over no log, and asks a store whether it could have one.
+#[cfg(any(feature = "nats", feature = "redis"))]
+fn asked(
+    flags: &Serve,
+    ask: impl Future<Output = Result<(), crate::cluster::Failure>>,
+) -> Result<(), Failure> {
+    before_disk(flags).build().map_err(Failure::Hub)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(Failure::System)?.block_on(ask).map_err(Failure::Cluster)
+}
+
+#[cfg(any(feature = "nats", feature = "redis"))]
+#[allow(clippy::needless_pass_by_value)] // As those who log it take it.
+fn say(told: String) {
+    eprintln!("fanfare: {told}");
 }
 
 #[cfg(feature = "nats")]

@@ -7,6 +7,8 @@ mod admin;
 mod asking;
 mod causes;
 mod check;
+#[cfg(any(feature = "nats", feature = "redis"))]
+mod cluster;
 mod config;
 mod copy;
 mod descriptors;
@@ -21,6 +23,8 @@ mod moment;
 mod nats;
 mod network;
 mod page;
+#[cfg(feature = "redis")]
+mod redis;
 mod revocations;
 mod revoke;
 mod run;

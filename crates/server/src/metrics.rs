@@ -208,6 +208,34 @@ pub(crate) fn revocations_text(counts: &RevocationCounts) -> String {
     text
 }
 
+/// Writes the metrics of a log on Redis.
+#[cfg(feature = "redis")]
+pub(crate) fn redis_text(redis: &fanfare_engine::redis::RedisCounts) -> String {
+    let mut text = String::new();
+    let metrics: &[Metric<'_>] = &[
+        (
+            "redis_connected",
+            "gauge",
+            "1 if there is a connection to Redis.",
+            &[("", u64::from(redis.connected))],
+        ),
+        (
+            "redis_indexed_ids",
+            "gauge",
+            "Entries that have an id of their publisher's, of which this node knows the place.",
+            &[("", redis.indexed_ids)],
+        ),
+        (
+            "redis_unreadable_total",
+            "counter",
+            "Entries of the log that cannot be read here.",
+            &[("", redis.unreadable)],
+        ),
+    ];
+    write(&mut text, metrics);
+    text
+}
+
 /// Writes the metrics of a log on NATS.
 #[cfg(feature = "nats")]
 pub(crate) fn nats_text(nats: &fanfare_engine::nats::NatsCounts) -> String {

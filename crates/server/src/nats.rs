@@ -3,38 +3,23 @@
 //! Waiting for servers, and going on when they are back, is the engine's matter.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::Args;
 use fanfare_engine::NatsEngine;
 use fanfare_engine::nats::{Finding, NatsFault, NatsLogin, NatsOptions};
-use fanfare_hub::engine::KeyLimits;
 use serde::Deserialize;
 
-use crate::access;
 use crate::asking::Operator;
-use crate::flags::Serve;
-use crate::run::Failure;
+use crate::cluster::{Asked, BYTES, FIRST_ANSWER, Failure, Kept, first_answer, shown};
 use crate::secret::Secret;
 
 const NATS: &str = "The log on NATS";
 
-/// How much is kept if nobody says.
-const BYTES: usize = 1024 * 1024 * 1024;
-/// How long a server may take to be asked about the stream before the hub starts without its word.
-const FIRST_ANSWER: Duration = Duration::from_secs(5);
-/// How often it is asked whether there is a connection yet.
-const CONNECTED_EVERY: Duration = Duration::from_millis(20);
-
 /// Who the hub is to NATS, and what stream it creates. They count with --engine nats://… alone.
 #[derive(Debug, Args)]
 #[allow(clippy::doc_markdown)] // This is shown as it stands, in a terminal.
+#[allow(clippy::struct_field_names)] // They are the names of the flags.
 pub(crate) struct NatsFlags {
-    /// The hub's name, which is part of the names of its stream and subjects: letters, digits, - and _. All nodes of a hub have
-    /// the same.
-    #[arg(long, help_heading = NATS, value_name = "NAME", default_value = "default")]
-    pub(crate) hub_name: String,
-
     /// On how many servers a stream that is created is kept, 1 to 5. With 3, what was acknowledged survives the loss of one.
     #[arg(long, help_heading = NATS, value_name = "SERVERS", default_value = "3", value_parser = clap::value_parser!(u8).range(1..=5))]
     pub(crate) nats_replicas: u8,
@@ -83,39 +68,20 @@ pub(crate) struct NatsFlags {
 /// What could not work with any server.
 pub(crate) async fn connect(
     flags: &NatsFlags,
+    hub: &str,
     kept: &Kept,
     servers: &[String],
 ) -> Result<NatsEngine, Failure> {
     if servers.iter().any(|server| server.contains('@')) {
-        return Err(Failure::LoginInAddress);
+        let instead = "--nats-credentials, --nats-user, --nats-token or --nats-nkey";
+        return Err(Failure::LoginInAddress { store: "NATS", instead });
     }
-    options(flags, kept, servers)?.connect().await.map_err(Failure::Connect)
+    let connected = options(flags, hub, kept, servers)?.connect().await;
+    connected.map_err(|error| Failure::Connect(Box::new(error)))
 }
 
-/// How much a stream that is created keeps, and how many keys are remembered.
-pub(crate) struct Kept {
-    pub(crate) events: Option<usize>,
-    pub(crate) bytes: Option<usize>,
-    pub(crate) age: Option<Duration>,
-    pub(crate) keys: KeyLimits,
-}
-
-impl Kept {
-    pub(crate) fn of(flags: &Serve) -> Self {
-        Self {
-            events: flags.history_events,
-            bytes: flags.history_bytes,
-            age: flags.history_age,
-            keys: KeyLimits { count: flags.idempotency_keys, age: flags.idempotency_age },
-        }
-    }
-}
-
-fn options(nats: &NatsFlags, kept: &Kept, servers: &[String]) -> Result<NatsOptions, Failure> {
-    let secret = |secret: &Secret| {
-        let read = access::secret(secret).map_err(Failure::NatsSecret)?;
-        Ok::<_, Failure>(read.expose().to_owned())
-    };
+fn options(nats: &NatsFlags, hub: &str, kept: &Kept, servers: &[String]) -> Result<NatsOptions, Failure> {
+    let secret = |secret: &Secret| shown(secret, "NATS");
     let login = match (&nats.nats_credentials, &nats.nats_nkey, &nats.nats_token, &nats.nats_user) {
         (Some(file), ..) => NatsLogin::CredentialsFile(file.clone()),
         (_, Some(seed), ..) => NatsLogin::NKey(secret(seed)?),
@@ -127,7 +93,7 @@ fn options(nats: &NatsFlags, kept: &Kept, servers: &[String]) -> Result<NatsOpti
         _ => NatsLogin::FromAddress,
     };
     Ok(NatsEngine::options(servers)
-        .hub(&nats.hub_name)
+        .hub(hub)
         .login(login)
         .root_certificates(nats.nats_ca.clone())
         .client_certificate(nats.nats_cert.clone().zip(nats.nats_key.clone()))
@@ -189,27 +155,13 @@ struct JetStream {
     sync_interval: u64,
 }
 
-/// What was learnt about the stream before the hub starts.
-pub(crate) enum Asked {
-    /// It is there, and this is to be known about it.
-    Found(Vec<Finding>),
-    /// It is not there yet and would be created.
-    None,
-    /// Nobody answered.
-    Unreachable(NatsFault),
-}
-
 /// Asks about the stream, and waits a little for a server to ask.
 ///
 /// # Errors
 /// The stream cannot hold a log before somebody changes something.
-pub(crate) async fn ask(engine: &NatsEngine) -> Result<Asked, NatsFault> {
-    match first_answer(engine).await {
-        Ok(Some(findings)) => Ok(Asked::Found(findings)),
-        Ok(None) => Ok(Asked::None),
-        Err(fault) if fault.needs_hands() => Err(fault),
-        Err(fault) => Ok(Asked::Unreachable(fault)),
-    }
+pub(crate) async fn ask(engine: &NatsEngine) -> Result<Asked, Failure> {
+    // A stream that is not there yet would be created, which needs no word.
+    Asked::of(answer(engine).await.map(Option::unwrap_or_default), NatsFault::needs_hands)
 }
 
 /// Waits a little for a server to answer, whatever it says about the stream.
@@ -217,22 +169,14 @@ pub(crate) async fn ask(engine: &NatsEngine) -> Result<Asked, NatsFault> {
 /// # Errors
 /// None does.
 pub(crate) async fn connected(engine: &NatsEngine) -> Result<(), NatsFault> {
-    match first_answer(engine).await {
+    match answer(engine).await {
         Err(fault) if !fault.needs_hands() => Err(fault),
         _ => Ok(()),
     }
 }
 
-async fn first_answer(engine: &NatsEngine) -> Result<Option<Vec<Finding>>, NatsFault> {
-    let answered = async {
-        loop {
-            match engine.check().await {
-                Err(NatsFault::NotConnected) => tokio::time::sleep(CONNECTED_EVERY).await,
-                answer => return answer,
-            }
-        }
-    };
-    tokio::time::timeout(FIRST_ANSWER, answered).await.unwrap_or(Err(NatsFault::NotConnected))
+async fn answer(engine: &NatsEngine) -> Result<Option<Vec<Finding>>, NatsFault> {
+    first_answer(async || engine.check().await, |fault| matches!(fault, NatsFault::NotConnected)).await
 }
 
 #[cfg(test)]

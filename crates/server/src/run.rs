@@ -54,21 +54,9 @@ pub(crate) enum Failure {
     NoFolder { path: PathBuf },
     /// The log on disk cannot be used.
     Log(OpenError),
-    /// NATS cannot be spoken to as configured.
-    #[cfg(feature = "nats")]
-    Connect(fanfare_engine::nats::ConnectError),
-    /// What the hub is to show NATS cannot be read.
-    #[cfg(feature = "nats")]
-    NatsSecret(String),
-    /// The stream on NATS cannot hold a log.
-    #[cfg(feature = "nats")]
-    Stream(fanfare_engine::nats::NatsFault),
-    /// Who subscribes is not told over several machines.
-    #[cfg(feature = "nats")]
-    NoPresence,
-    /// An address of a server says who the hub is, and would be shown wherever the setting is.
-    #[cfg(feature = "nats")]
-    LoginInAddress,
+    /// The log that several nodes share cannot be used as configured.
+    #[cfg(any(feature = "nats", feature = "redis"))]
+    Cluster(crate::cluster::Failure),
     /// `--io-uring on`, and there is none.
     NoIoUring(io::Error),
     /// An address cannot be served on.
@@ -88,12 +76,8 @@ impl Failure {
             | Self::Hub(_)
             | Self::NoFolder { .. }
             | Self::NoIoUring(_) => 2,
-            #[cfg(feature = "nats")]
-            Self::Connect(_)
-            | Self::NatsSecret(_)
-            | Self::Stream(_)
-            | Self::NoPresence
-            | Self::LoginInAddress => 2,
+            #[cfg(any(feature = "nats", feature = "redis"))]
+            Self::Cluster(_) => 2,
             Self::Log(_) | Self::Listen { .. } | Self::System(_) => 1,
         }
     }
@@ -119,21 +103,8 @@ impl fmt::Display for Failure {
                 write!(f, "{} is not a folder; choose another one with --data-dir", path.display())
             }
             Self::Log(error) => with_cause(f, error),
-            #[cfg(feature = "nats")]
-            Self::Connect(error) => with_cause(f, error),
-            #[cfg(feature = "nats")]
-            Self::NatsSecret(reason) => write!(f, "what the hub shows NATS cannot be used: {reason}"),
-            #[cfg(feature = "nats")]
-            Self::Stream(fault) => with_cause(f, fault),
-            #[cfg(feature = "nats")]
-            Self::NoPresence => f.write_str(
-                "--subscriptions cannot be told over several machines yet: leave it out with --engine nats://…",
-            ),
-            #[cfg(feature = "nats")]
-            Self::LoginInAddress => f.write_str(
-                "who the hub is to NATS does not stand in --engine, which is shown: use --nats-credentials, --nats-user, --nats-token or \
-                 --nats-nkey",
-            ),
+            #[cfg(any(feature = "nats", feature = "redis"))]
+            Self::Cluster(failure) => write!(f, "{failure}"),
             Self::NoIoUring(error) => write!(f, "{error}; --io-uring auto goes on without it"),
             Self::Listen { address, error } => match error.kind() {
                 io::ErrorKind::AddrInUse => write!(
@@ -197,9 +168,9 @@ pub(crate) fn prepare(flags: &Serve, access: &Access) -> Result<Prepared, Failur
     {
         return Err(Failure::OpenAdmin { address });
     }
-    #[cfg(feature = "nats")]
-    if matches!(flags.engine, Some(crate::flags::Engine::Nats(_))) && access.subscriptions {
-        return Err(Failure::NoPresence);
+    #[cfg(any(feature = "nats", feature = "redis"))]
+    if flags.engine.as_ref().is_some_and(crate::flags::Engine::is_shared) && access.subscriptions {
+        return Err(Failure::Cluster(crate::cluster::Failure::NoPresence));
     }
     let network = Network::of(&flags.network).map_err(Failure::Network)?;
     let verifier = endpoint::verifier(access).map_err(Failure::Tokens)?;

@@ -177,7 +177,7 @@ fn mistakes_are_named_with_their_place_and_what_is_allowed() {
         (
             "FANFARE_ENGINE",
             "floppy",
-            "\"floppy\" is not understood: an engine is disk, memory, or servers of NATS such as nats://host:4222",
+            "\"floppy\" is not understood: an engine is disk, memory, servers of NATS such as nats://host:4222, or a server of Redis such as redis://host:6379",
         ),
         ("FANFARE_WORKERS", "x", "\"x\" is not understood: write a whole number"),
     ] {

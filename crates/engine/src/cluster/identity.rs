@@ -92,11 +92,13 @@ pub(crate) fn begin_copy(metadata: &mut HashMap<String, String>) {
 }
 
 /// Whether metadata say so.
+#[cfg(feature = "nats")]
 pub(crate) fn is_begun_copy(metadata: &HashMap<String, String>) -> bool {
     metadata.get(FORMAT).is_some_and(|format| format == BEGUN)
 }
 
 /// Has metadata say that it is a log.
+#[cfg(feature = "nats")]
 pub(crate) fn finish_copy(metadata: &mut HashMap<String, String>) {
     metadata.insert(FORMAT.to_owned(), VERSION.to_owned());
 }
@@ -143,6 +145,7 @@ mod tests {
         metadata.insert(EPOCH.to_owned(), "12".to_owned());
         assert_eq!(Identity::read(&metadata), Err(NoIdentity::Foreign));
         begin_copy(&mut metadata);
+        #[cfg(feature = "nats")]
         assert!(is_begun_copy(&metadata));
         assert_eq!(Identity::read(&metadata), Err(NoIdentity::Begun));
         metadata.insert(FORMAT.to_owned(), "2".to_owned());

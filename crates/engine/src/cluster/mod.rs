@@ -9,10 +9,12 @@ pub(crate) mod identity;
 pub(crate) mod ids;
 mod known;
 mod naming;
+#[cfg(feature = "redis")]
 mod running;
 pub(crate) mod tail;
 
 pub use finding::Finding;
 pub(crate) use known::{KnownLog, logged};
 pub(crate) use naming::{is_hub_name, redacted};
+#[cfg(feature = "redis")]
 pub(crate) use running::{Running, SharedLog};

@@ -18,7 +18,7 @@ use futures_util::{FutureExt, StreamExt};
 use super::error::NatsFault;
 use super::shared::Shared;
 use super::store::Opened;
-use crate::cluster::envelope::{Envelope, NoEnvelope};
+use crate::cluster::envelope::{Envelope, NoEnvelope, check_of};
 use crate::cluster::tail::{Begin, Saw, Tail};
 use crate::cluster::{Finding, KnownLog, logged};
 
@@ -138,7 +138,13 @@ impl Tailing {
                 self.begin_log(&opened, from).await?;
                 from
             }
-            Begin::Again { from } => from,
+            Begin::Again { from } => {
+                if let Some(through) = self.tail.begins_at(opened.ends().first) {
+                    self.lost(through);
+                    self.follower.ring();
+                }
+                from
+            }
             Begin::Rewound => return Err(self.rewound_by_its_end(&opened).await),
         };
         let consumer = self.shared.store.consumer(from, Vec::new()).await?;
@@ -322,6 +328,11 @@ impl Tailing {
         }
     }
 
+    fn lost(&self, through: Position) {
+        tracing::warn!(through, "entries are gone from the stream before they came here");
+        self.follower.accept(Followed::Hole { through });
+    }
+
     async fn take(&mut self, message: &Message) -> Result<(), Ended> {
         let info = message.info().map_err(|error| NatsFault::TailLost(error.into()))?;
         let position = info.stream_sequence;
@@ -334,11 +345,7 @@ impl Tailing {
                 if self.shared.store.message(lost_through).await?.is_some() {
                     return Err(lost(ErrorKind::InvalidData).into());
                 }
-                tracing::warn!(
-                    through = lost_through,
-                    "entries are gone from the stream before they came here"
-                );
-                self.follower.accept(Followed::Hole { through: lost_through });
+                self.lost(lost_through);
             }
             Saw::Known => {
                 self.delivers();
@@ -450,7 +457,7 @@ pub(super) fn place(message: &Message) -> Result<(Position, u64, SystemTime), Na
 /// The check of an entry, as the stream's leader says it; `None` if it is not there.
 async fn check_at(shared: &Shared, position: Position) -> Result<Option<Check>, NatsFault> {
     let message = shared.store.message(position).await?;
-    Ok(message.and_then(|message| Envelope::read(&message.payload).ok().map(|entry| entry.check)))
+    Ok(message.and_then(|message| check_of(&message.payload)))
 }
 
 /// Waits for what is there, and not for ever: the library would, for a server that has died.

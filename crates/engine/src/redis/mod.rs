@@ -4,6 +4,7 @@
 //! A position is a number of our own, given by a script that does everything at once. What is promised and what is not is told in
 //! `docs/guide/cluster.md`.
 
+mod copying;
 mod error;
 mod names;
 mod options;
@@ -24,6 +25,7 @@ use fanfare_wire::EventId;
 use redis::Client;
 
 pub use crate::cluster::Finding;
+pub use copying::RedisTarget;
 pub use error::{ConnectError, RedisFault};
 pub use options::RedisOptions;
 

@@ -95,13 +95,12 @@ impl SharedLog for Shared {
         let entry = envelope::write(check, None, &submission, key.as_ref())
             .ok_or_else(|| refused(RedisFault::TooLarge))?;
         let publication = Publication {
-            epoch: log.epoch,
             check,
             entry: &entry,
             id: submission.chosen_id.as_ref().map(EventId::as_str),
             key: key.as_ref().map(|key| (key, submission.fingerprint())),
         };
-        let taken = self.store.append(publication).await;
+        let taken = self.store.append(log.epoch, publication).await;
         if self.lock().log.as_ref().is_none_or(|known| known.epoch != log.epoch) {
             return taken.and(Err(AppendError::Unknown(Arc::new(RedisFault::BegunAnew))));
         }

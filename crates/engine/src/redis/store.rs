@@ -17,7 +17,7 @@ use super::names::Names;
 use super::setup::Server;
 use crate::cluster::Finding;
 use crate::cluster::envelope::{CHECKED_BYTES, check_of};
-use crate::cluster::identity::{Identity, NoIdentity};
+use crate::cluster::identity::{self, Identity, NoIdentity};
 use crate::cluster::tail::Ends;
 
 /// How long a request may take that is no publication.
@@ -68,8 +68,11 @@ struct Link {
 
 struct Scripts {
     append: Script,
+    begin_copy: Script,
+    copy: Script,
     create: Script,
     drop: Script,
+    finish_copy: Script,
     look: Script,
     renew: Script,
 }
@@ -77,10 +80,14 @@ struct Scripts {
 impl Scripts {
     fn new() -> Self {
         const TRIM: &str = include_str!("lua/trim.lua");
+        const STORE: &str = include_str!("lua/store.lua");
         Self {
-            append: Script::new(&[TRIM, include_str!("lua/append.lua")].concat()),
+            append: Script::new(&[TRIM, STORE, include_str!("lua/append.lua")].concat()),
+            begin_copy: Script::new(include_str!("lua/begin_copy.lua")),
+            copy: Script::new(&[TRIM, STORE, include_str!("lua/copy.lua")].concat()),
             create: Script::new(include_str!("lua/create.lua")),
             drop: Script::new(&[TRIM, include_str!("lua/drop.lua")].concat()),
+            finish_copy: Script::new(include_str!("lua/finish_copy.lua")),
             look: Script::new(include_str!("lua/look.lua")),
             renew: Script::new(include_str!("lua/renew.lua")),
         }
@@ -117,13 +124,22 @@ pub(super) enum Taken {
     Same(Position, Check),
 }
 
-/// A publication to be appended.
+/// A publication to be stored.
 pub(super) struct Publication<'a> {
-    pub(super) epoch: u32,
     pub(super) check: Check,
     pub(super) entry: &'a [u8],
     pub(super) id: Option<&'a str>,
     pub(super) key: Option<(&'a IdempotencyKey, u128)>,
+}
+
+impl Publication<'_> {
+    /// Tells a script of it.
+    fn tell(&self, script: &mut ScriptInvocation<'_>) {
+        let given = |text: Option<&str>| text.map_or(String::new(), |text| format!("+{text}"));
+        script.arg(hex(self.check)).arg(self.entry).arg(given(self.id));
+        script.arg(given(self.key.map(|(key, _)| key.as_str())));
+        script.arg(self.key.map_or(String::new(), |(_, fingerprint)| format!("{fingerprint:032x}")));
+    }
 }
 
 impl Store {
@@ -257,14 +273,9 @@ impl Store {
             return Ok((opened, findings));
         }
         let identity = Identity::draw().map_err(|_| RedisFault::NoRandomness)?;
-        let mut meta = HashMap::new();
-        identity.write(&mut meta);
-        for (name, value) in [("seq", "0"), ("check", &hex(Check::START)), ("at", "0"), ("bytes", "0")] {
-            meta.insert(name.to_owned(), value.to_owned());
-        }
         let mut create = self.scripts.create.key(&self.names.meta);
         create.key(&self.names.log);
-        for (name, value) in &meta {
+        for (name, value) in begun(identity, 1, Check::START) {
             create.arg(name).arg(value);
         }
         self.run::<()>(&create).await?;
@@ -342,6 +353,61 @@ impl Store {
         script.arg(self.limits.events).arg(self.limits.bytes).arg(micros(self.limits.age));
     }
 
+    /// A script that is told all keys.
+    fn with_all<'a>(&self, script: &'a Script) -> ScriptInvocation<'a> {
+        let Names { meta, log, ids, keys, order } = &self.names;
+        let mut script = script.key(meta);
+        script.key(log).key(ids).key(keys).key(order);
+        script
+    }
+
+    /// Tells a script how much is kept, idempotency keys included.
+    fn all_limits(&self, script: &mut ScriptInvocation<'_>) {
+        self.limits(script);
+        script.arg(self.keys.count).arg(micros(self.keys.age));
+    }
+
+    /// Begins a copy whose first entry is to stand at a position, and says whether there was room for it.
+    pub(super) async fn begin_copy(
+        &self,
+        identity: Identity,
+        first: Position,
+        before: Check,
+    ) -> Result<bool, RedisFault> {
+        let mut begin = self.with_all(&self.scripts.begin_copy);
+        let mut meta = begun(identity, first, before);
+        identity::begin_copy(&mut meta);
+        for (name, value) in meta {
+            begin.arg(name).arg(value);
+        }
+        self.run(&begin).await
+    }
+
+    /// Stores entries of a copy with their times, the first at a position. Gives the position of the newest entry, which is another than
+    /// the last of these if this is not the copy that was begun, or has not come as far.
+    pub(super) async fn copy<'a>(
+        &self,
+        first: Position,
+        entries: impl Iterator<Item = (Publication<'a>, SystemTime)>,
+    ) -> Result<Position, RedisFault> {
+        let mut copy = self.with_all(&self.scripts.copy);
+        copy.arg(first);
+        self.all_limits(&mut copy);
+        for (publication, at) in entries {
+            publication.tell(&mut copy);
+            copy.arg(micros(at.duration_since(UNIX_EPOCH).unwrap_or_default()));
+        }
+        let last: String = self.run(&copy).await?;
+        last.parse().map_err(|_| RedisFault::NotUnderstood { request: "EVALSHA" })
+    }
+
+    /// Makes a copy a log, if its newest entry stands at this position.
+    pub(super) async fn finish_copy(&self, newest: Position) -> Result<bool, RedisFault> {
+        let mut finish = self.scripts.finish_copy.key(&self.names.meta);
+        finish.arg(newest);
+        self.run(&finish).await
+    }
+
     /// Reads the entries from one position on, up to and with another, `most` at most.
     pub(super) async fn entries(
         &self,
@@ -416,20 +482,19 @@ impl Store {
     }
 
     /// Appends, and waits for the answer.
-    pub(super) async fn append(&self, publication: Publication<'_>) -> Result<Taken, AppendError> {
+    pub(super) async fn append(
+        &self,
+        epoch: u32,
+        publication: Publication<'_>,
+    ) -> Result<Taken, AppendError> {
         let refused = |fault: RedisFault| AppendError::Refused(std::sync::Arc::new(fault));
         let kib = u32::try_from(publication.entry.len() / 1024 + 1).unwrap_or(u32::MAX);
         let _room = self.kib.try_acquire_many(kib).map_err(|_| refused(RedisFault::Busy))?;
         let _one = self.in_flight.try_acquire().map_err(|_| refused(RedisFault::Busy))?;
-        let Publication { epoch, check, entry, id, key } = publication;
-        let given = |text: Option<&str>| text.map_or(String::new(), |text| format!("+{text}"));
-        let mut append = self.scripts.append.key(&self.names.meta);
-        append.key(&self.names.log).key(&self.names.ids).key(&self.names.keys).key(&self.names.order);
-        append.arg(epoch_text(epoch)).arg(hex(check)).arg(entry);
-        append.arg(given(id)).arg(given(key.map(|(key, _)| key.as_str())));
-        append.arg(key.map_or(String::new(), |(_, fingerprint)| format!("{fingerprint:032x}")));
-        self.limits(&mut append);
-        append.arg(self.keys.count).arg(micros(self.keys.age));
+        let mut append = self.with_all(&self.scripts.append);
+        append.arg(epoch_text(epoch));
+        self.all_limits(&mut append);
+        publication.tell(&mut append);
         let answered = self
             .ask(self.ack_timeout, async |connection| append.invoke_async::<Vec<Value>>(connection).await);
         let answer = match answered.await {
@@ -491,6 +556,18 @@ fn one(value: Value) -> Option<Stored> {
         }
     }
     Some(stored)
+}
+
+/// What meta holds of a log whose first entry is to stand at a position.
+fn begun(identity: Identity, first: Position, before: Check) -> HashMap<String, String> {
+    let mut meta = HashMap::new();
+    identity.write(&mut meta);
+    let newest = (first - 1).to_string();
+    for (name, value) in [("seq", newest), ("check", hex(before)), ("at", "0".into()), ("bytes", "0".into())]
+    {
+        meta.insert(name.to_owned(), value);
+    }
+    meta
 }
 
 /// The id of the entry at a position.

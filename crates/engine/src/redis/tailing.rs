@@ -133,6 +133,7 @@ impl Tailing {
             Begin::Again { from } => {
                 if let Some(through) = self.tail.begins_at(opened.ends.first) {
                     self.lost(through);
+                    self.follower.ring();
                 }
                 from
             }

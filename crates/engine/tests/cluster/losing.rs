@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use fanfare_hub::{Health, PublishError};
+use fanfare_hub::{GapReason, Health, PublishError};
 use fanfare_wire::Event;
 
 use crate::server::{Server, options};
-use crate::support::{hub, hub_at_once, next_data, publish, publish_until_taken, ready, soon, until};
+use crate::support::{gap, hub, hub_at_once, next_data, publish, publish_until_taken, ready, soon, until};
 
 fn is_stalled(health: &Health) -> bool {
     matches!(health, Health::Stalled(_))
@@ -63,4 +63,40 @@ async fn a_publication_without_an_answer_may_be_stored_and_is_stored_once_when_i
     publish_until_taken(&node, "a", "once").await;
     publish_until_taken(&node, "a", "last").await;
     assert_eq!(next_data(&mut subscription, 2).await, ["once", "last"]);
+}
+
+/// Goal: a node that was away while everything grew too old is not behind for ever.
+/// Method: it is cut off; another node publishes, and lets it age; nothing more is published.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_was_away_while_everything_grew_too_old_is_ready_although_nothing_comes_p2() {
+    let mut server = Server::start();
+    let brief = |server: &Server| options(server).history_age(Duration::from_millis(500));
+    let away = hub(brief(&server)).await;
+    let mut subscription = away.subscribe("a").bookmarks(false);
+    publish(&away, "a", "1").await;
+    assert_eq!(next_data(&mut subscription, 1).await, ["1"]);
+    server.kill();
+    let address = std::mem::replace(&mut server.address, ([127, 0, 0, 1], 0).into());
+    server.go_on();
+    {
+        let other = hub(brief(&server)).await;
+        publish(&other, "a", "2").await;
+        let aged = async {
+            while other.bounds().await.expect("bounds").oldest < 3 {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        soon("ageing", aged).await;
+    }
+    server.kill();
+    server.address = address;
+    server.go_on();
+    assert_eq!(gap(&mut subscription).await.reason(), GapReason::Trimmed);
+    ready(&away).await;
+    // For as long as it would take to find that nothing comes.
+    for _ in 0..2 {
+        let bounds = soon("the end", away.bounds()).await.expect("bounds");
+        assert_eq!((bounds.oldest, bounds.next), (3, 3));
+        assert!(matches!(away.health(), Health::Ready), "{:?}", away.health());
+    }
 }

@@ -15,3 +15,4 @@ mod server;
 mod setting_up;
 #[path = "../cluster/support.rs"]
 mod support;
+mod telling;

@@ -161,16 +161,6 @@ impl Server {
         fs::remove_dir_all(self.folder.path()).expect("removed");
         copy_all(copy, self.folder.path());
     }
-
-    /// Has it do something, as its owner would. Gives the answer as text.
-    pub async fn tell(&self, command: &[&str]) -> String {
-        let client = redis::Client::open(self.url()).expect("an address");
-        let mut connection = client.get_multiplexed_async_connection().await.expect("connected");
-        let mut told = redis::cmd(command[0]);
-        told.arg(&command[1..]);
-        let answer: redis::Value = told.query_async(&mut connection).await.expect("done");
-        format!("{answer:?}")
-    }
 }
 
 fn copy_all(from: &Path, to: &Path) {

@@ -15,7 +15,7 @@ use url::Url;
 
 pub(crate) use flags::AccessFlags;
 pub(crate) use issuer::{Issuer, Keys};
-#[cfg(feature = "nats")]
+#[cfg(any(feature = "nats", feature = "redis"))]
 pub(crate) use key::read as secret;
 pub(crate) use key::{Verification, text as key_text};
 pub(crate) use rate::Rate;
