@@ -7,11 +7,11 @@ use std::time::SystemTime;
 
 use axum::response::{IntoResponse, Response};
 use fanfare_fanout::jitter;
-use fanfare_hub::{Selection, SubscribeError};
+use fanfare_hub::{Resume, Selection, SubscribeError};
 use fanfare_stream::{KeepAlive, Sse};
 use fanfare_wire::Frame;
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use tokio::time::{Instant, timeout};
 
 use crate::access::{Denied, Rights};
@@ -64,6 +64,8 @@ pub(crate) async fn open(
     let mut subscription =
         mercure.hub.subscribe_with(selection, &rights.read).after(asked.last.clone()).bookmarks(bookmarks);
     let begins = match timeout(settings.limits.log_timeout, subscription.opened()).await {
+        // It has everything, and an `EventSource` that is told so does not come back.
+        Ok(Ok(Resume::Over)) => return Ok(over()),
         Ok(Ok(resume)) => asked.last.as_ref().map(|last| begins(resume.last_event_id_header(last))),
         Ok(Err(error)) => return refuse(error, headers),
         Err(_) => return overloaded(headers, "The log did not answer in time."),
@@ -104,6 +106,11 @@ pub(crate) async fn open(
         response_headers.insert(MERCURE_LAST_EVENT_ID, begins);
     }
     Ok(response)
+}
+
+/// The answer to a client that came back with the id of an end.
+fn over() -> Response {
+    (StatusCode::NO_CONTENT, [(header::CACHE_CONTROL, HeaderValue::from_static(NEVER_KEPT))]).into_response()
 }
 
 /// An id that a header cannot hold is one that no event of ours has.

@@ -5,9 +5,11 @@ mod common;
 
 use axum::Router;
 use axum::body::Body;
-use common::{Stream, app, hub, post, subscription};
+use common::{Stream, app, hub, post, send, subscription};
 use fanfare_http::{Access, Mercure};
 use fanfare_hub::Hub;
+use fanfare_wire::Event;
+use http::StatusCode;
 
 /// A hub in which `a` was told 1, 2 and 3.
 async fn told() -> (Hub, Router) {
@@ -111,4 +113,34 @@ async fn with_legacy_off_only_the_modern_header_answers_m191() {
     let stream = Stream::open(&app, "match=a&last_event_id=x&lastEventID=y").await;
     assert_eq!(stream.headers["mercure-last-event-id"], "earliest");
     assert!(!stream.headers.contains_key("last-event-id"));
+}
+
+#[tokio::test]
+async fn who_comes_back_with_the_end_of_a_stream_is_answered_204() {
+    let hub = hub();
+    let app = app(&hub);
+    let mut producer = hub.produce("answers/7").await.unwrap();
+    let mut reader = Stream::open(&app, "match=answers/7").await;
+    producer.send(Event::new("one")).await.unwrap();
+    let end = producer.end("done").await.unwrap().id;
+    // Its stream ends behind the end.
+    let text = reader.rest().await;
+    assert!(text.contains("data: one\n"), "{text}");
+    assert!(text.ends_with(&format!("id: {end}\nevent: fanfare.close\ndata: done\n\n")), "{text}");
+
+    let back =
+        |query: &str| subscription(query).header("last-event-id", end.as_str()).body(Body::empty()).unwrap();
+    let over = send(&app, back("match=answers/7")).await;
+    assert_eq!((over.status, over.text.as_str()), (StatusCode::NO_CONTENT, ""));
+    assert!(over.headers["cache-control"].to_str().unwrap().contains("no-store"));
+    // It says nothing about what else is asked for.
+    let mut both = Stream::of(&app, back("match=answers/7&match=other")).await;
+    post(&app, "topic=other&data=live").await;
+    both.until("data: live\n\n").await;
+    // Whoever has the id of the start reads all of it.
+    let start = producer.start_id().as_str().replace('#', "%23");
+    reader = Stream::open(&app, &format!("match=answers/7&last_event_id={start}")).await;
+    assert!(reader.rest().await.contains("data: one\n"));
+    let own = post(&app, &format!("topic=answers/7&data=x&id={}", end.as_str().replace('#', "%23"))).await;
+    assert_eq!(own.status, 400, "{}", own.text);
 }

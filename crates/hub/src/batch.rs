@@ -32,6 +32,8 @@ struct Mark {
     end: usize,
     /// How many bytes the frames of all marks up to this one have, without what stands around them.
     frames_bytes: usize,
+    /// Whether it ends the stream of its topic.
+    is_end: bool,
 }
 
 /// What was made last: all of `readership`'s frames from position `from` up to `until`, without it.
@@ -162,7 +164,7 @@ impl Batch {
 
     fn mark(&mut self, entry: &Entry, end: usize) {
         let frames_bytes = self.frames_bytes(self.marks.len()) + entry.frame().as_bytes().len();
-        self.marks.push(Mark { position: entry.position(), end, frames_bytes });
+        self.marks.push(Mark { position: entry.position(), end, frames_bytes, is_end: entry.is_end() });
     }
 
     /// How many bytes the frames of the first `marks` marks have.
@@ -246,6 +248,7 @@ impl Batch {
         let whole_end = last.as_ref().map_or(0, end_of);
         if let Some(last) = last {
             member.client_at = last.position;
+            member.has_end = last.is_end;
         }
         match frames.get(whole) {
             // The rest of a frame, or all of it.

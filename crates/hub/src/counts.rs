@@ -30,6 +30,8 @@ pub struct Counts {
     pub gaps_rewound: u64,
     /// Gaps because the last event ID was unknown.
     pub gaps_unknown: u64,
+    /// Gaps because a stream had ended too long ago.
+    pub gaps_expired: u64,
     /// Subscriptions without a last event ID.
     pub resumes_fresh: u64,
     /// Subscriptions that asked for everything kept.
@@ -38,6 +40,8 @@ pub struct Counts {
     pub resumes_exact: u64,
     /// Subscriptions that began with a gap.
     pub resumes_gap: u64,
+    /// Subscriptions whose client had the end of what it asked for.
+    pub resumes_over: u64,
     /// What is asked for and granted now takes in memory, but for patterns, in bytes; what several have in common is counted once.
     pub selections_bytes: u64,
     /// Different patterns that subscribers ask for or are granted now.
@@ -72,6 +76,7 @@ impl Counts {
             GapReason::Trimmed => &mut self.gaps_trimmed,
             GapReason::Rewound => &mut self.gaps_rewound,
             GapReason::Unknown => &mut self.gaps_unknown,
+            GapReason::Expired => &mut self.gaps_expired,
         } += 1;
     }
 
@@ -81,6 +86,7 @@ impl Counts {
             Resume::Earliest => &mut self.resumes_earliest,
             Resume::Resumed { .. } => &mut self.resumes_exact,
             Resume::Gap { .. } => &mut self.resumes_gap,
+            Resume::Over => &mut self.resumes_over,
         } += 1;
     }
 }

@@ -49,6 +49,8 @@ pub struct Member {
     pub(crate) client_at: Position,
     bookmarks: bool,
     pub(crate) bookmark_soon: bool,
+    /// Whether what it was handed last ends the stream of its topic.
+    pub(crate) has_end: bool,
     /// Where what is to be done when it ends is kept.
     ending: Option<SubscriptionKey>,
 }
@@ -65,7 +67,7 @@ pub enum Due {
     /// Memory alone cannot serve it: the log has left it behind, lost something, or is another one. It goes on as a
     /// [`Subscription`], from [`Crowd::release`], if it is not in the middle of a frame.
     Elsewhere,
-    /// The hub was closed, and it has everything.
+    /// It has everything: the hub was closed, or the stream of the one topic it asks for has ended.
     End,
 }
 
@@ -156,6 +158,7 @@ impl Crowd {
             framing,
             bookmarks,
             bookmark_soon,
+            has_end: false,
             ending,
         })
     }
@@ -184,7 +187,9 @@ impl Crowd {
         let client_id = log.and_then(|log| log.id_at(cursor.client_at?));
         drop(state);
         let cursor = Cursor { client_id, ..cursor };
-        Subscription::standing(self.shared.clone(), selection, grant, seat, cursor, member.ending)
+        let subscription =
+            Subscription::standing(self.shared.clone(), selection, grant, seat, cursor, member.ending);
+        if member.has_end { subscription.that_has_an_end() } else { subscription }
     }
 
     /// Ends a member's subscription.
@@ -325,6 +330,9 @@ impl Reading<'_> {
     /// Finds what a member is due.
     pub fn due(&mut self, member: &mut Member, look: Look) -> Due {
         let State { log, router, closed, .. } = &mut *self.state;
+        if member.has_end && router.terms(member.seat()).0.one_topic().is_some() {
+            return Due::End;
+        }
         let Some(log) = log.as_ref().filter(|log| log.epoch() == member.epoch) else { return Due::Elsewhere };
         if member.next < log.oldest() {
             if router.may_have_missed(log, member.seat(), member.next) {
@@ -368,6 +376,10 @@ impl Reading<'_> {
                 Found::Entry(entry) => {
                     from = entry.position() + 1;
                     self.batch.push(&entry, member.framing);
+                    // It may be the last that this member gets, so it is to be looked at once more.
+                    if entry.is_end() {
+                        break;
+                    }
                 }
                 Found::SearchFrom(position) => {
                     from = position;

@@ -9,7 +9,7 @@ use fanfare_wire::{EventId, Frame};
 
 use crate::engine::{Content, Logged};
 use crate::id::Place;
-use crate::{Check, IdKey, Position, Topic};
+use crate::{Check, IdKey, Position, Topic, produced};
 
 /// A publication that the log has accepted, encoded.
 #[derive(Debug)]
@@ -21,6 +21,8 @@ pub struct Entry {
     pub(crate) id_is_chosen: bool,
     pub(crate) private: bool,
     kind: Kind,
+    /// Whether it ends the stream of its topic.
+    is_end: bool,
     pub(crate) topics: Arc<[Topic]>,
     frame: Frame,
 }
@@ -46,7 +48,8 @@ impl Entry {
         let Some(submission) = submission else {
             let (topics, frame) = (Arc::new([]), Frame::KEEP_ALIVE);
             let (id, id_is_chosen, private) = (hubs_id(), false, true);
-            return Self { position, check, at, id, id_is_chosen, private, kind, topics, frame };
+            let is_end = false;
+            return Self { position, check, at, id, id_is_chosen, private, kind, is_end, topics, frame };
         };
         let id_is_chosen = submission.chosen_id.is_some();
         let id = submission.chosen_id.unwrap_or_else(hubs_id);
@@ -59,6 +62,7 @@ impl Entry {
             id_is_chosen,
             private: submission.private,
             kind,
+            is_end: produced::is_end(&submission.topics),
             topics: submission.topics,
             frame,
         }
@@ -102,10 +106,20 @@ impl Entry {
         self.kind == Kind::Forgotten
     }
 
-    /// Whom it is addressed to; the canonical topic first.
+    /// Whether it ends the stream of its topic: see [`Hub::produce`](crate::Hub::produce).
+    #[must_use]
+    pub fn is_end(&self) -> bool {
+        self.is_end
+    }
+
+    /// Whom it is addressed to; the canonical topic first, and [internal](Topic::internal) ones only where there is no other.
     #[must_use]
     pub fn topics(&self) -> &[Topic] {
-        &self.topics
+        // What the hub adds for itself stands behind what the publisher named.
+        match self.topics.iter().position(Topic::is_internal) {
+            Some(named @ 1..) => &self.topics[..named],
+            _ => &self.topics,
+        }
     }
 
     /// The event as it is written to every socket.

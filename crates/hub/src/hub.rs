@@ -52,7 +52,7 @@ pub(crate) struct Shared {
     patterns_max: usize,
     patterns_bytes_max: usize,
     patterns_alike_max: usize,
-    limits: Limits,
+    pub(crate) limits: Limits,
     close_event: EventName,
 }
 
@@ -335,7 +335,7 @@ fn limit_for(grant: &Grant, all: usize) -> usize {
 /// patterns found by each of its beginnings and ends.
 const OVERWEIGHT: usize = 64;
 
-fn not_appended(error: AppendError) -> PublishError {
+pub(crate) fn not_appended(error: AppendError) -> PublishError {
     match error {
         AppendError::Refused(fault) => PublishError::NotStored(fault),
         AppendError::Unknown(fault) => PublishError::MaybeStored(fault),

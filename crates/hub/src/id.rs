@@ -5,6 +5,7 @@
 //! look-up, and nothing can be read from it, volume included. A publisher's id never starts with `#`,
 //! so the two kinds never mix; the digit is the format's version.
 
+use std::hash::Hasher;
 use std::sync::Arc;
 
 use aes::Aes128;
@@ -12,6 +13,7 @@ use aes::cipher::{BlockDecrypt, BlockEncrypt, KeyInit};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use fanfare_wire::EventId;
+use siphasher::sip128::{Hash128, Hasher128, SipHasher13};
 
 /// Where an entry stands in its log. The first is 1; 0 is the place before it.
 ///
@@ -110,6 +112,24 @@ impl IdKey {
             position: low(packed >> 40) & POSITION_MASK,
             check: Check(low(packed) & CHECK_MASK),
         })
+    }
+}
+
+impl IdKey {
+    /// An id made of `prefix` and a digest of `topic`, 22 characters: the same on every node of a log, and nobody without the
+    /// log's key can make it, or read the topic from it.
+    pub(crate) fn id_for(&self, prefix: &str, topic: &str) -> EventId {
+        // No entry has this place: the hash's key is nobody's id.
+        let mut secret = [0xff; 16].into();
+        self.0.encrypt_block(&mut secret);
+        let mut digest = SipHasher13::new_with_key(&secret.into());
+        digest.write(prefix.as_bytes());
+        digest.write(topic.as_bytes());
+        let Hash128 { h1, h2 } = digest.finish128();
+        let mut text = String::with_capacity(prefix.len() + 22);
+        text.push_str(prefix);
+        URL_SAFE_NO_PAD.encode_string((u128::from(h1) | u128::from(h2) << 64).to_be_bytes(), &mut text);
+        EventId::parse(text).unwrap_or_else(|_| unreachable!("base64 has no line break"))
     }
 }
 

@@ -4,6 +4,7 @@
 //! engine: the engine is asked for its ends first, and the log in memory has to reach them.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use fanfare_wire::EventId;
 
@@ -13,17 +14,26 @@ use crate::feed::State;
 use crate::hub::Shared;
 use crate::id::Place;
 use crate::log::{Entry, Log};
+use crate::produced::{self, Marks};
 use crate::publication::EARLIEST;
 use crate::router::Seat;
-use crate::{Check, GapReason, Position, Resume, SubscribeError, UnknownId};
+use crate::{Check, GapReason, IdKey, Position, Resume, SubscribeError, UnknownId};
 
 /// What is to be placed, and for whom.
 pub(crate) struct Request {
-    pub(crate) requested: EventId,
+    pub(crate) asked: Asked,
     pub(crate) seat: Seat,
     pub(crate) unknown_id: UnknownId,
     /// Where the log's end was when the subscriber came: what "live" means to it.
     pub(crate) joined: Option<Joined>,
+}
+
+/// Where a subscriber asks to begin.
+pub(crate) enum Asked {
+    /// Behind this id. The topic is known where a single one is asked for.
+    After { id: EventId, topic: Option<Arc<str>> },
+    /// Where the stream of this topic begins.
+    Start { topic: Arc<str> },
 }
 
 /// Where the log's end was when a subscriber came.
@@ -55,6 +65,11 @@ impl Opened {
         Self { resume: Resume::Fresh, begin: None }
     }
 
+    /// The client has the end.
+    fn over() -> Self {
+        Self { resume: Resume::Over, begin: None }
+    }
+
     /// Goes on behind an entry, of which the check may be known.
     fn after(epoch: u32, position: Position, check: Option<Check>) -> Self {
         Self {
@@ -63,8 +78,42 @@ impl Opened {
         }
     }
 
+    /// Nothing but the end is handed out.
+    fn expired(log: &Log, end: &Entry) -> Self {
+        Self::gap(GapReason::Expired, Begin { epoch: log.epoch(), next: end.position(), check: None })
+    }
+
     fn gap(reason: GapReason, begin: Begin) -> Self {
         Self { resume: Resume::Gap { reason }, begin: Some(begin) }
+    }
+}
+
+/// What that means in the log that there is.
+enum Wanted<'a> {
+    /// To go on behind this id.
+    After(&'a EventId),
+    /// The stream with these marks, from its beginning.
+    Start(Marks, &'a str),
+    /// Nothing: the client has the end of the topic's stream.
+    Over,
+}
+
+impl Asked {
+    fn in_log(&self, key: &IdKey) -> Wanted<'_> {
+        match self {
+            Self::Start { topic } => Wanted::Start(Marks::of(topic, key), topic),
+            Self::After { id, topic: Some(topic) } if Marks::may_have(id) => {
+                let marks = Marks::of(topic, key);
+                if *id == marks.end {
+                    Wanted::Over
+                } else if *id == marks.start {
+                    Wanted::Start(marks, topic)
+                } else {
+                    Wanted::After(id)
+                }
+            }
+            Self::After { id, .. } => Wanted::After(id),
+        }
     }
 }
 
@@ -76,7 +125,8 @@ const REUSES_MAX: usize = 64;
 /// # Errors
 /// The engine is at fault, or the hub was closed before it was known.
 pub(crate) async fn open(shared: Arc<Shared>, request: Request) -> Result<Opened, SubscribeError> {
-    if let Some(opened) = place_in_memory(&mut shared.feed.lock(), &request) {
+    let in_memory = || place_in_memory(&shared.feed.lock(), shared.feed.clock.now(), &request);
+    if let Some(opened) = in_memory() {
         return Ok(opened);
     }
     loop {
@@ -87,7 +137,7 @@ pub(crate) async fn open(shared: Arc<Shared>, request: Request) -> Result<Opened
             if asked_again.epoch == bounds.epoch {
                 shared.feed.left(told).await;
             }
-        } else if let Some(opened) = place_in_memory(&mut shared.feed.lock(), &request) {
+        } else if let Some(opened) = in_memory() {
             return Ok(opened);
         } else if let Some(opened) =
             place_in_engine(&shared, &request, bounds).await.map_err(SubscribeError::Log)?
@@ -102,14 +152,26 @@ pub(crate) async fn open(shared: Arc<Shared>, request: Request) -> Result<Opened
 }
 
 /// Places an id that the log in memory knows for sure.
-fn place_in_memory(state: &mut State, request: &Request) -> Option<Opened> {
+fn place_in_memory(state: &State, now: SystemTime, request: &Request) -> Option<Opened> {
     let State { log: Some(log), router, .. } = state else { return None };
-    if let Some(place) = log.key().decipher(&request.requested) {
+    let requested = match request.asked.in_log(log.key()) {
+        Wanted::After(requested) => requested,
+        Wanted::Over => return Some(Opened::over()),
+        Wanted::Start(marks, _) => {
+            let start = log.find(&marks.start).next()?;
+            let after_start = || Opened::after(log.epoch(), start.position(), Some(start.check()));
+            // Where memory has the start, it has the end, if there is one.
+            let end = log.find(&marks.end).next();
+            let expired = end.filter(|end| produced::is_expired(end, now));
+            return Some(expired.map_or_else(after_start, |end| Opened::expired(log, end)));
+        }
+    };
+    if let Some(place) = log.key().decipher(requested) {
         let known = place.epoch == log.epoch() && log.agrees(place.position, place.check) == Some(true);
         return known.then(|| Opened::after(log.epoch(), place.position, Some(place.check)));
     }
     // M-134: the earliest, of those that may be read. Who uses one id over and over gets no endless search.
-    let mut found = log.find(&request.requested).take(REUSES_MAX);
+    let mut found = log.find(requested).take(REUSES_MAX);
     let readable = found.find(|entry| router.grant_allows(request.seat, entry))?;
     Some(Opened::after(log.epoch(), readable.position(), Some(readable.check())))
 }
@@ -120,17 +182,19 @@ async fn place_in_engine(
     request: &Request,
     bounds: Bounds,
 ) -> Result<Option<Opened>, EngineFault> {
-    let requested = &request.requested;
+    let Some(key) = with_log(shared, bounds, |_, log| log.key().clone()) else { return Ok(None) };
+    let requested = match request.asked.in_log(&key) {
+        Wanted::After(requested) => requested,
+        Wanted::Over => return Ok(Some(Opened::over())),
+        Wanted::Start(marks, topic) => return place_start(shared, request, bounds, &marks, topic).await,
+    };
     if requested.as_str() == EARLIEST {
         return Ok(with_log(shared, bounds, |_, log| Opened {
             resume: Resume::Earliest,
             begin: Some(oldest_kept(log, bounds)),
         }));
     }
-    let Some(place) = with_log(shared, bounds, |_, log| log.key().decipher(requested)) else {
-        return Ok(None);
-    };
-    if let Some(place) = place {
+    if let Some(place) = key.decipher(requested) {
         let rewound = place.epoch != bounds.epoch
             || place.position >= bounds.next
             || !is_as_told(shared, place, bounds).await?;
@@ -149,13 +213,56 @@ async fn place_in_engine(
             return Ok(with_log(shared, bounds, after));
         }
     }
-    Ok(with_log(shared, bounds, |_, log| {
-        let begin = match request.unknown_id {
-            UnknownId::Live => live(log, request),
-            UnknownId::Oldest => oldest_kept(log, bounds),
-        };
-        Opened::gap(GapReason::Unknown, begin)
+    Ok(with_log(shared, bounds, |_, log| unknown(log, request, bounds)))
+}
+
+fn unknown(log: &Log, request: &Request, bounds: Bounds) -> Opened {
+    let begin = match request.unknown_id {
+        UnknownId::Live => live(log, request),
+        UnknownId::Oldest => oldest_kept(log, bounds),
+    };
+    Opened::gap(GapReason::Unknown, begin)
+}
+
+/// Places the beginning of a topic's stream, which memory does not have.
+async fn place_start(
+    shared: &Shared,
+    request: &Request,
+    bounds: Bounds,
+    marks: &Marks,
+    topic: &str,
+) -> Result<Option<Opened>, EngineFault> {
+    let end = find_mark(shared, &marks.end, bounds).await?;
+    if let Mark::Kept(end) = &end {
+        if produced::is_expired(end, shared.feed.clock.now()) {
+            return Ok(with_log(shared, bounds, |_, log| Opened::expired(log, end)));
+        }
+    }
+    let start = find_mark(shared, &marks.start, bounds).await?;
+    Ok(with_log(shared, bounds, |_, log| match (start, end) {
+        (Mark::Kept(start), _) => Opened::after(log.epoch(), start.position(), Some(start.check())),
+        (Mark::Unknown, Mark::Unknown) if log.first_of(&produced::links(topic), 0).is_none() => {
+            unknown(log, request, bounds)
+        }
+        // Its beginning is gone, and the rest of it may not be.
+        _ => Opened::gap(GapReason::Trimmed, oldest_kept(log, bounds)),
     }))
+}
+
+/// What is known of the entry with an id that the hub chose.
+enum Mark {
+    Kept(Arc<Entry>),
+    /// There was one.
+    Trimmed,
+    Unknown,
+}
+
+async fn find_mark(shared: &Shared, id: &EventId, bounds: Bounds) -> Result<Mark, EngineFault> {
+    if let Some(entry) = with_log(shared, bounds, |_, log| log.find(id).next().cloned()).flatten() {
+        return Ok(Mark::Kept(entry));
+    }
+    let Some(position) = shared.engine.find(id.clone()).await? else { return Ok(Mark::Unknown) };
+    Ok(read_one(shared, position, bounds).await?.map_or(Mark::Trimmed, Mark::Kept))
 }
 
 fn with_log<T>(shared: &Shared, bounds: Bounds, place: impl FnOnce(&State, &Log) -> T) -> Option<T> {

@@ -77,10 +77,10 @@ impl Page {
         grant: &Grant,
         from: Position,
     ) -> Option<&Arc<Entry>> {
-        let may_read = |entry: &Entry| !entry.is_private() || grant.allows(entry.topics());
+        let may_read = |entry: &Entry| !entry.is_private() || grant.allows(&entry.topics);
         let mut from = self.entries.partition_point(|entry| entry.position() < from);
         if selection.exact_topics().is_none() {
-            let is_wanted = |entry: &&Arc<Entry>| selection.matches(entry.topics()) && may_read(entry);
+            let is_wanted = |entry: &&Arc<Entry>| selection.matches(&entry.topics) && may_read(entry);
             return self.entries[from..].iter().find(is_wanted);
         }
         loop {
@@ -104,7 +104,7 @@ impl Page {
         self.by_topic.get_or_init(|| {
             let mut by_topic: HashMap<Topic, Vec<u32>> = HashMap::new();
             for (place, entry) in (0..).zip(&self.entries) {
-                for topic in entry.topics() {
+                for topic in &*entry.topics {
                     match by_topic.get_mut(topic) {
                         Some(places) => places.push(place),
                         None => drop(by_topic.insert(topic.clone(), vec![place])),

@@ -25,6 +25,12 @@ pub enum Resume {
         /// Why.
         reason: GapReason,
     },
+    /// The last event ID is that of the end of the one topic that was asked for: the client has everything, and there will
+    /// never be more. The subscription yields nothing. Over HTTP the answer is 204, after which an `EventSource` does not come
+    /// back.
+    ///
+    /// Source: [WHATWG HTML § 9.2.1](https://html.spec.whatwg.org/multipage/server-sent-events.html#server-sent-events-intro).
+    Over,
 }
 
 impl Resume {
@@ -37,7 +43,7 @@ impl Resume {
     #[must_use]
     pub fn last_event_id_header<'a>(&self, requested: &'a EventId) -> &'a str {
         match self {
-            Self::Resumed { .. } => requested.as_str(),
+            Self::Resumed { .. } | Self::Over => requested.as_str(),
             Self::Fresh | Self::Earliest | Self::Gap { .. } => EARLIEST,
         }
     }
@@ -53,6 +59,9 @@ pub enum GapReason {
     Rewound,
     /// The last event ID is not known. The stream goes on live, or from the oldest kept: see [`UnknownId`].
     Unknown,
+    /// The topic's stream ended longer ago than it was to be read: see [`Produce::expires_after`](crate::Produce::expires_after).
+    /// The stream goes on with its end.
+    Expired,
 }
 
 impl GapReason {
@@ -63,6 +72,7 @@ impl GapReason {
             Self::Trimmed => "trimmed",
             Self::Rewound => "rewound",
             Self::Unknown => "unknown",
+            Self::Expired => "expired",
         }
     }
 }

@@ -386,7 +386,7 @@ impl Router {
                 if entry.is_private() {
                     let Granted { grant, patterns, .. } = &self.grants[readership.terms.1];
                     let allows = patterns.iter().any(|&pattern| self.patterns.has_matched(pattern, entry))
-                        || grant.allows_but_for_patterns(entry.topics());
+                        || grant.allows_but_for_patterns(&entry.topics);
                     if !grant.is_quick() {
                         let from = || Box::new(Recent::from(entry.position()));
                         let allowed = readership.allowed.get_or_insert_with(from);
@@ -410,7 +410,7 @@ impl Router {
         matched.clear();
         let mut found = Matched { selections, found: matched, position: entry.position() };
         found.add(any);
-        for topic in entry.topics() {
+        for topic in &*entry.topics {
             let Some(topic) = topics.find(topic.as_str()) else { continue };
             let users = &topics[topic].selections;
             // What is private is told to those alone who may read it.
@@ -554,7 +554,7 @@ impl Router {
         }
         if log.next() - from <= Self::SCAN_MAX {
             // To compare is quicker than to look topics up.
-            let may_get = |entry: &Entry| selection.matches(entry.topics()) && self.may_read(seat, entry);
+            let may_get = |entry: &Entry| selection.matches(&entry.topics) && self.may_read(seat, entry);
             positions
                 .extend((from..log.next()).filter(|&at| log.get(at).is_some_and(|entry| may_get(entry))));
             return true;
@@ -656,13 +656,13 @@ impl Router {
             Some(recent) if recent.complete_from <= entry.position() => {
                 recent.positions.binary_search(&entry.position()).is_ok()
             }
-            _ => self.grant(seat).allows(entry.topics()),
+            _ => self.grant(seat).allows(&entry.topics),
         }
     }
 
     /// Whether this seat's grant lets it read an entry, matched or not.
     pub(crate) fn grant_allows(&self, seat: Seat, entry: &Entry) -> bool {
-        !entry.is_private() || self.grant(seat).allows(entry.topics())
+        !entry.is_private() || self.grant(seat).allows(&entry.topics)
     }
 
     pub(crate) fn evaluations(&self) -> u64 {

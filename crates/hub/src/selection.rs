@@ -96,6 +96,14 @@ impl Selection {
         !self.0.is_empty() && self.0.iter().all(is_internal)
     }
 
+    /// The topic, if it asks for a single one and nothing else.
+    pub(crate) fn one_topic(&self) -> Option<&str> {
+        match &*self.0 {
+            [Matcher(Kind::Exact(text))] => Some(text),
+            _ => None,
+        }
+    }
+
     pub(crate) fn is_any(&self) -> bool {
         self.0.iter().any(|matcher| matches!(matcher.0, Kind::Any))
     }

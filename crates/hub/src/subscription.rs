@@ -18,7 +18,7 @@ use crate::engine::{Answer, EngineFault, ReadError};
 use crate::feed::{Cursor, DueGap, State, Step};
 use crate::hub::Shared;
 use crate::log::Log;
-use crate::opening::{self, Joined, Opened};
+use crate::opening::{self, Asked, Joined, Opened};
 use crate::page::Page;
 use crate::pages::Place;
 use crate::router::Seat;
@@ -34,6 +34,8 @@ use crate::{Check, Delivery, GapReason, Grant, Hub, Position, Resume, Selection,
 pub struct Subscription {
     place: Option<Held>,
     requested: Option<EventId>,
+    /// Whether it begins with its topic's stream if no last event ID is requested.
+    from_start: bool,
     unknown_id: UnknownId,
     resume: Option<Resume>,
     stage: Stage,
@@ -63,6 +65,8 @@ enum Stage {
     Reading(Wanted),
     /// Handing out what was read, from a page that is not kept for this subscriber alone.
     Replaying(Weak<Page>),
+    /// The stream of its topic has ended, and it was handed the end.
+    Over,
     Ended,
 }
 
@@ -149,7 +153,14 @@ impl Subscription {
     }
 
     fn at(place: Option<Held>) -> Self {
-        Self { place, requested: None, unknown_id: UnknownId::default(), resume: None, stage: Stage::New }
+        Self {
+            place,
+            requested: None,
+            from_start: false,
+            unknown_id: UnknownId::default(),
+            resume: None,
+            stage: Stage::New,
+        }
     }
 
     pub(crate) fn begin(
@@ -214,6 +225,19 @@ impl Subscription {
         self
     }
 
+    /// Without a last event ID, begins with the stream of the topic it asks for, instead of live: see [`Hub::produce`].
+    ///
+    /// With one it goes on behind that, so the same line serves who comes for the first time and who comes back. What became of it tells
+    /// [`opened`](Self::opened): [`Resume::Resumed`], or a [`Resume::Gap`] if the beginning is not there any more; its reason is
+    /// [`Unknown`](GapReason::Unknown) if the log knows of no such stream, [`Expired`](GapReason::Expired) if it
+    /// [ended too long ago](crate::Produce::expires_after).
+    ///
+    /// It means nothing to a subscription that asks for anything but a single topic, and counts until it is polled.
+    pub fn from_start(mut self) -> Self {
+        self.from_start = true;
+        self
+    }
+
     /// Lets private events through that `grant` allows, in place of those allowed before. Without it the subscription sees none.
     ///
     /// It counts from the next delivery on, whenever it comes. If the hub has no room for it the subscription ends with that
@@ -234,7 +258,7 @@ impl Subscription {
         match self.stage {
             Stage::Opening(_) => self.stage = Stage::New,
             Stage::Reading(_) | Stage::Replaying(_) => self.stage = Stage::Open,
-            Stage::Refused(_) | Stage::New | Stage::Open | Stage::Ended => {}
+            Stage::Refused(_) | Stage::New | Stage::Open | Stage::Over | Stage::Ended => {}
         }
         // Whoever slept with the grant before may have something to read now.
         if let Some(bell) = bell {
@@ -313,12 +337,18 @@ impl Subscription {
         if place.selection.is_internal() {
             return None;
         }
-        if matches!(self.stage, Stage::New) && self.requested.is_none() {
+        if matches!(self.stage, Stage::New) && self.requested.is_none() && !self.from_start {
             self.resume = Some(place.open(Opened::fresh()));
             self.stage = Stage::Open;
         }
         let is_live = matches!(self.stage, Stage::Open) && place.cursor.gap.is_none();
         is_live.then(|| (place.seat, place.cursor.clone(), place.ending))
+    }
+
+    /// The same one, handed the end of its topic's stream already.
+    pub(crate) fn that_has_an_end(mut self) -> Self {
+        self.is_over();
+        self
     }
 
     /// Ends without giving the seat back: somebody else has it now.
@@ -362,11 +392,11 @@ impl Subscription {
                 });
             };
             match &mut self.stage {
-                Stage::New => match self.requested.clone() {
+                Stage::New => match place.asked(self.requested.as_ref(), self.from_start) {
                     None => self.resume = Some(place.open(Opened::fresh())),
-                    Some(requested) => {
+                    Some(asked) => {
                         let request = opening::Request {
-                            requested,
+                            asked,
                             seat: place.seat,
                             unknown_id: self.unknown_id,
                             joined: place.joined,
@@ -381,6 +411,10 @@ impl Subscription {
                             place.cursor.client_id.clone_from(&self.requested);
                         }
                         self.resume = Some(place.open(opened));
+                        if matches!(self.resume, Some(Resume::Over)) {
+                            self.stage = Stage::Over;
+                            return Poll::Ready(Ok(()));
+                        }
                     }
                     Err(error) => {
                         self.place = None;
@@ -394,10 +428,26 @@ impl Subscription {
         }
     }
 
+    fn note_the_end(&mut self, delivery: &Delivery) {
+        if matches!(delivery, Delivery::Event(entry) if entry.is_end()) {
+            self.is_over();
+        }
+    }
+
+    /// Nothing comes behind the end of a stream, if its topic is all that was asked for.
+    fn is_over(&mut self) {
+        if self.place.as_ref().is_some_and(|place| place.selection.one_topic().is_some()) {
+            self.stage = Stage::Over;
+        }
+    }
+
     fn poll_step(&mut self, context: &mut Context<'_>) -> Poll<Option<Delivery>> {
         let Some(place) = &mut self.place else { return Poll::Ready(None) };
         match place.shared.feed.step(&mut place.seat, &mut place.cursor, context.waker()) {
-            Step::Deliver(delivery) => return Poll::Ready(Some(delivery)),
+            Step::Deliver(delivery) => {
+                self.note_the_end(&delivery);
+                return Poll::Ready(Some(delivery));
+            }
             Step::Wait => {}
             Step::Yield => context.waker().wake_by_ref(),
             Step::Read { before } => {
@@ -430,6 +480,11 @@ impl Stream for Subscription {
             let this = &mut *self;
             let Some(place) = &mut this.place else { return Poll::Ready(None) };
             match &mut this.stage {
+                Stage::Over => {
+                    this.place = None;
+                    this.stage = Stage::Ended;
+                    return Poll::Ready(None);
+                }
                 Stage::Reading(wanted) => {
                     let fault = match ready!(wanted.poll(context.waker())) {
                         Ok(Got::Page(page)) => {
@@ -458,7 +513,10 @@ impl Stream for Subscription {
                     if let Some(entry) = page.next_for(selection, grant, cursor.next) {
                         let entry = entry.clone();
                         match place.shared.feed.deliver_read(&mut place.cursor, entry) {
-                            Some(delivery) => return Poll::Ready(Some(Ok(delivery))),
+                            Some(delivery) => {
+                                this.note_the_end(&delivery);
+                                return Poll::Ready(Some(Ok(delivery)));
+                            }
                             None => this.stage = Stage::Open,
                         }
                     } else {
@@ -473,6 +531,15 @@ impl Stream for Subscription {
 }
 
 impl Held {
+    /// Where it asks to begin, if it does not begin where it came in.
+    fn asked(&self, requested: Option<&EventId>, from_start: bool) -> Option<Asked> {
+        let topic = self.selection.one_topic().map(Arc::from);
+        match requested {
+            Some(id) => Some(Asked::After { id: id.clone(), topic }),
+            None => topic.filter(|_| from_start).map(|topic| Asked::Start { topic }),
+        }
+    }
+
     fn open(&mut self, opened: Opened) -> Resume {
         let Opened { mut resume, begin } = opened;
         let mut check = None;
@@ -498,7 +565,7 @@ impl Held {
             }
             // It asks for what is kept, and knows that it has nothing.
             Resume::Earliest => self.cursor.presence_told = log.map_or(0, |log| log.next() - 1),
-            Resume::Fresh => {}
+            Resume::Fresh | Resume::Over => {}
         }
         if !self.selection.is_internal() {
             counts.count_resume(&resume);

@@ -116,6 +116,34 @@ impl Topic {
         Self(format!("{INTERNAL}{name}").into())
     }
 
+    /// The internal topic for what the hub tells itself about `topic`.
+    ///
+    /// # Errors
+    /// With `name` before it, the topic is longer than one may be.
+    pub(crate) fn internal_about(name: &str, topic: &Topic) -> Result<Self, TopicError> {
+        let text = Self::internal_text(name, topic.as_str());
+        let (bytes, around) = (topic.0.len(), text.len() - topic.0.len());
+        if text.len() > Self::BYTES_MAX {
+            return Err(TopicError::TooLong { bytes, limit: Self::BYTES_MAX - around });
+        }
+        Ok(Self(text.into()))
+    }
+
+    /// The text of the internal topic for what the hub tells itself about `topic`.
+    pub(crate) fn internal_text(name: &str, topic: &str) -> String {
+        format!("{INTERNAL}{name}{topic}")
+    }
+
+    /// An internal topic whose name the hub has made itself.
+    pub(crate) fn internal_named(name: &str) -> Self {
+        Self(Self::internal_text(name, "").into())
+    }
+
+    /// The internal topic's name, if it is one.
+    pub(crate) fn internal_name(&self) -> Option<&str> {
+        self.0.strip_prefix(INTERNAL)
+    }
+
     /// Takes a topic back that a hub has handed to its engine: one from outside, or an internal one.
     ///
     /// # Errors

@@ -56,6 +56,7 @@ fn write_hub(text: &mut String, hub: &Counts) {
                 ("reason=\"trimmed\"", hub.gaps_trimmed),
                 ("reason=\"rewound\"", hub.gaps_rewound),
                 ("reason=\"unknown\"", hub.gaps_unknown),
+                ("reason=\"expired\"", hub.gaps_expired),
             ],
         ),
         (
@@ -67,6 +68,7 @@ fn write_hub(text: &mut String, hub: &Counts) {
                 ("outcome=\"earliest\"", hub.resumes_earliest),
                 ("outcome=\"resumed\"", hub.resumes_exact),
                 ("outcome=\"gap\"", hub.resumes_gap),
+                ("outcome=\"over\"", hub.resumes_over),
             ],
         ),
         (

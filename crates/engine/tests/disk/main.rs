@@ -7,6 +7,7 @@ mod gate;
 mod internal;
 mod opening;
 mod presence;
+mod producing;
 mod reading;
 mod restarts;
 mod runs;

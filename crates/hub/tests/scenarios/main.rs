@@ -16,6 +16,7 @@ mod model;
 #[cfg(feature = "uri-template")]
 mod patterns;
 mod presence;
+mod producing;
 mod resume;
 mod seams;
 mod world;

@@ -25,6 +25,8 @@ mod model;
 mod patterns;
 #[path = "../../../../hub/tests/scenarios/presence.rs"]
 mod presence;
+#[path = "../../../../hub/tests/scenarios/producing.rs"]
+mod producing;
 #[path = "../../../../hub/tests/scenarios/resume.rs"]
 mod resume;
 #[path = "../../../../hub/tests/scenarios/seams.rs"]

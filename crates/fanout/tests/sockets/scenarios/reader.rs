@@ -174,7 +174,7 @@ impl Reader {
 
 /// What the data of a gap event says.
 fn gap(data: &str) -> What {
-    let reasons = [GapReason::Trimmed, GapReason::Rewound, GapReason::Unknown];
+    let reasons = [GapReason::Trimmed, GapReason::Rewound, GapReason::Unknown, GapReason::Expired];
     let named =
         |reason: &GapReason| data.strip_prefix(&format!("{{\"reason\":\"{}\",\"after\":", reason.as_str()));
     let (reason, after) =
