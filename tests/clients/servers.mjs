@@ -24,6 +24,7 @@ export const PROGRAMS = {
   // As it faces the internet: who starts it says with which keys.
   "hub with keys": (address) => [fanfare, ["serve", "--engine", "memory", "--listen", address]],
   actix: (address) => [path.join(built, "examples/actix"), [address]],
+  answers: (address) => [path.join(built, "examples/answers_axum"), [address]],
   axum: (address) => [path.join(built, "examples/axum"), [address]],
   blocking: (address) => [path.join(built, "examples/blocking"), [address]],
   hyper: (address) => [path.join(built, "examples/hyper"), [address]],

@@ -1,5 +1,7 @@
 //! Streams that outlive their readers and their producer's process.
 
+use std::time::Duration;
+
 use fanfare_engine::DiskEngine;
 use fanfare_hub::{Delivery, GapReason, Hub, ProduceError, Producer, Resume, Stopped, Subscription};
 use fanfare_wire::{Event, EventId};
@@ -79,6 +81,28 @@ fn an_end_is_known_after_a_restart_and_when_the_log_has_dropped_it() {
     assert_eq!(over(&hub), Resume::Over);
     let Delivery::Gap(gap) = next(&mut answer(&hub)) else { panic!("a gap is due") };
     assert!(matches!(gap.reason(), GapReason::Unknown | GapReason::Trimmed), "{gap:?}");
+}
+
+#[test]
+fn an_expired_stream_is_known_by_its_end_on_the_disk() {
+    let folder = folder();
+    {
+        let hub = hub(DiskEngine::options(folder.path()));
+        let mut producer =
+            wait(hub.produce(ANSWER).expires_after(Duration::ZERO).into_future()).expect("a producer");
+        send(&mut producer, "one");
+        talk(&hub);
+        wait(producer.end("done")).expect("ended");
+        talk(&hub);
+    }
+    let hub = hub(DiskEngine::options(folder.path()));
+    let mut late = answer(&hub);
+    let Delivery::Gap(gap) = next(&mut late) else { panic!("a gap is due") };
+    assert_eq!(gap.reason(), GapReason::Expired);
+    assert_eq!(next_data(&mut late, 1), ["done"]);
+    assert!(wait(late.next()).is_none());
+    // Who drops right behind the gap is not told twice.
+    assert_eq!(next_data(&mut hub.subscribe(ANSWER).bookmarks(false).after(gap.id().clone()), 1), ["done"]);
 }
 
 #[test]
