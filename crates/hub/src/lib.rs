@@ -24,6 +24,7 @@ mod crowds;
 mod delivery;
 #[cfg(feature = "urlpattern")]
 mod demand;
+mod detached;
 mod endings;
 pub mod engine;
 mod entry;

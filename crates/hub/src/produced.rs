@@ -31,6 +31,7 @@ const START_ID: &str = "#b1";
 const END_ID: &str = "#e1";
 
 /// By what a stream's start and end are found in a log.
+#[derive(Clone)]
 pub(crate) struct Marks {
     pub(crate) start: EventId,
     pub(crate) end: EventId,

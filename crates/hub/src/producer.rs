@@ -16,6 +16,7 @@ use futures_core::Stream;
 
 use crate::arrivals::Reached;
 use crate::check_source::NoRandomness;
+use crate::detached;
 use crate::engine::{AppendError, Appended, Bounds, EngineFault};
 use crate::hub::Shared;
 use crate::produced::{self, Marks, Terms, Topics};
@@ -145,8 +146,8 @@ impl IntoFuture for Produce {
 /// Whoever publishes the stream of a topic, one at a time: see [`Hub::produce`].
 ///
 /// Dropped before its [end](Self::end), it ends the stream with the data `abandoned`, so that no reader waits for ever for a task that
-/// has panicked or was aborted: unless another has taken over, it was [left open](Self::leave_open), or the fate of an event is open, which is the case while a
-/// `send` is under way. Nobody waits for the answer then. Where the process dies there is no end; whoever produces the topic then takes over.
+/// has panicked or was aborted; unless another has taken over, or it was [left open](Self::leave_open). Nobody waits for the log's answer then: where the log
+/// is away at that moment, and where the process dies, there is no end. Whoever produces the topic then takes over.
 #[must_use = "a producer that is dropped ends its stream as abandoned"]
 pub struct Producer {
     hub: Hub,
@@ -552,14 +553,30 @@ impl Producer {
 
 impl Drop for Producer {
     fn drop(&mut self) {
-        if self.left_open || self.ended.is_some() || self.lost.is_some() || self.pending.is_some() {
+        if self.left_open || self.ended.is_some() || self.lost.is_some() {
             return;
         }
-        let end = self.end_with("abandoned".into());
-        // Engines take it in when they are called, or when they are asked for the first time; nobody can wait for more here.
-        let mut answer = self.hub.0.engine.append(end, Some(produced::key(&self.marks, self.last)));
-        drop(answer.as_mut().poll(&mut Context::from_waker(Waker::noop())));
+        let (last, end) = (self.last, self.end_with("abandoned".into()));
+        let (shared, marks) = (self.hub.0.clone(), self.marks.clone());
+        match self.pending.take() {
+            None => hand_in(&shared, &marks, last, end),
+            Some(link) if produced::is_end(&link.topics) => {}
+            // It was handed in, and is known again. Where it stands is where the end goes on.
+            Some(link) => detached::run(async move {
+                let key = produced::key(&marks, last);
+                if let Ok(Appended { position, .. }) = shared.engine.append(link, Some(key)).await {
+                    hand_in(&shared, &marks, position, end);
+                }
+            }),
+        }
     }
+}
+
+/// Appends a link behind the one at `last`, and waits for no answer.
+fn hand_in(shared: &Shared, marks: &Marks, last: Position, link: Submission) {
+    // Engines take it in when they are called, or when they are asked for the first time. To wait would keep the log open after its hub.
+    let mut answer = shared.engine.append(link, Some(produced::key(marks, last)));
+    drop(answer.as_mut().poll(&mut Context::from_waker(Waker::noop())));
 }
 
 impl fmt::Debug for Producer {

@@ -3,10 +3,11 @@
 mod support;
 
 use std::collections::VecDeque;
-use std::future::ready;
+use std::future::{poll_fn, ready};
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use fanfare_hub::engine::{
     Answer, AppendError, Appended, Batch, Bounds, Content, Engine, Followed, Follower, Found, KeyLimits,
@@ -51,6 +52,8 @@ enum Fate {
 
 struct Node {
     log: Arc<Shared>,
+    /// Whether publishers are answered only when they have asked twice, whatever has become of their event by then.
+    is_slow: AtomicBool,
     told: Mutex<(Position, Option<Arc<dyn Follower>>)>,
 }
 
@@ -95,7 +98,7 @@ impl Shared {
 
 impl Node {
     fn of(log: &Arc<Shared>) -> Arc<Self> {
-        Arc::new(Self { log: log.clone(), told: Mutex::new((1, None)) })
+        Arc::new(Self { log: log.clone(), is_slow: AtomicBool::new(false), told: Mutex::new((1, None)) })
     }
 
     fn tell(&self, count: usize) {
@@ -125,7 +128,15 @@ impl Engine for Node {
         submission: Submission,
         key: Option<IdempotencyKey>,
     ) -> Answer<'_, Result<Appended, AppendError>> {
-        Box::pin(ready(self.log.append(submission, key)))
+        let mut answer = Some(self.log.append(submission, key));
+        let mut waits = self.is_slow.load(Ordering::Relaxed);
+        Box::pin(poll_fn(move |context| {
+            if std::mem::take(&mut waits) {
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            Poll::Ready(answer.take().expect("it is asked until it has answered"))
+        }))
     }
 
     fn bounds(&self) -> Answer<'_, Result<Bounds, EngineFault>> {
@@ -444,6 +455,24 @@ proptest! {
         }
         world.check();
     }
+}
+
+/// Its task was aborted while it waited for the log.
+#[test]
+fn a_producer_that_is_dropped_in_the_midst_of_an_event_has_abandoned_its_stream() {
+    let log = Arc::new(Shared::default());
+    let node = Node::of(&log);
+    let hub = hub(&node);
+    let mut producer = soon(&node, hub.produce(ANSWER).into_future()).expect("a producer");
+    node.is_slow.store(true, Ordering::Relaxed);
+    {
+        let mut sending = pin!(producer.send(Event::new("one")));
+        assert!(sending.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    }
+    drop(producer);
+    node.tell(usize::MAX);
+    let mut reader = hub.subscribe(ANSWER).after(id("earliest")).bookmarks(false);
+    assert_eq!(ready_data(&mut reader), ["one", "abandoned"]);
 }
 
 /// A producer whose node has not heard of the take-over.

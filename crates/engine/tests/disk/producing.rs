@@ -1,5 +1,6 @@
 //! Streams that outlive their readers and their producer's process.
 
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use fanfare_engine::DiskEngine;
@@ -112,9 +113,13 @@ fn a_producer_that_is_dropped_ends_its_stream_on_the_disk() {
         let hub = hub(DiskEngine::options(folder.path()));
         let mut producer = produce(&hub).expect("a producer");
         send(&mut producer, "one");
+        // In the midst of an event, as when its task is aborted.
+        let mut sending = Box::pin(producer.send(Event::new("two")));
+        let _ = sending.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        drop(sending);
         drop(producer);
-        assert_eq!(next_data(&mut answer(&hub), 2), ["one", "abandoned"]);
+        assert_eq!(next_data(&mut answer(&hub), 3), ["one", "two", "abandoned"]);
     }
     let hub = hub(DiskEngine::options(folder.path()));
-    assert_eq!(next_data(&mut answer(&hub), 2), ["one", "abandoned"]);
+    assert_eq!(next_data(&mut answer(&hub), 3), ["one", "two", "abandoned"]);
 }
