@@ -20,5 +20,7 @@ mod first_stream {}
 mod resume {}
 #[doc = include_str!("../../../docs/guide/rooms.md")]
 mod rooms {}
+#[doc = include_str!("../../../docs/guide/streams.md")]
+mod streams {}
 #[doc = include_str!("../../../docs/guide/testing.md")]
 mod testing {}
