@@ -4,8 +4,8 @@ use fanfare_hub::{Hub, ProduceError, Resume, Stopped};
 use fanfare_wire::Event;
 use futures_util::StreamExt;
 
-use crate::server::Server;
-use crate::support::{hub, next_data, options, soon};
+use crate::server::{Server, options};
+use crate::support::{hub, next_data, soon};
 
 const ANSWER: &str = "answers/7";
 
