@@ -7,10 +7,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, any, get};
 use fanfare_hub::Hub;
+use http::request::Parts;
 use http::{HeaderValue, StatusCode, header};
 use tokio::time::timeout;
 use tower::layer::util::Identity;
@@ -301,11 +303,19 @@ async fn published(mercure: &Mercure, request: Request) -> Result<Response, Refu
 
 async fn subscribed(mercure: &Mercure, request: Request) -> Result<Response, Refusal> {
     let (head, body) = request.into_parts();
+    match open_stream(mercure, &head, body).await {
+        // Whoever would give up for good is asked to come back, whatever cannot be had for now: a stream, or a word about a token.
+        Err(refusal) if refusal.is_for_now() => stream::sent_away(&head.headers).ok_or(refusal),
+        answer => answer,
+    }
+}
+
+async fn open_stream(mercure: &Mercure, head: &Parts, body: Body) -> Result<Response, Refusal> {
     let limits = &mercure.settings.limits;
     let query = head.uri.query().unwrap_or_default().as_bytes();
     let rules = Rules { limits, legacy: mercure.settings.legacy };
     let asking = |form: &[u8]| subscribe::asked(query, form, &head.headers, &rules);
-    let judging = mercure.settings.access.rights(mercure, &head, Role::Subscriber);
+    let judging = mercure.settings.access.rights(mercure, head, Role::Subscriber);
     // Only `QUERY` has parameters in its body (M-004); whatever a `GET` carries there means nothing.
     let (asked, rights) = if head.method.as_str() == "QUERY" {
         publish::check_media_type(&head.headers)?;
@@ -319,5 +329,5 @@ async fn subscribed(mercure: &Mercure, request: Request) -> Result<Response, Ref
         (asking(b"")?, judging.await?)
     };
     // For a `HEAD`, axum takes the body off and with it the subscription; the headers stay those of a `GET` (M-008).
-    stream::open(mercure, asked, &rights, &head).await
+    stream::open(mercure, asked, &rights, head).await
 }

@@ -111,6 +111,11 @@ impl Refusal {
         Self { retry_after: Some(after), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, sentence) }
     }
 
+    /// Whether it may be otherwise soon.
+    pub(crate) fn is_for_now(&self) -> bool {
+        self.status == StatusCode::SERVICE_UNAVAILABLE
+    }
+
     /// 504: what was sent may have had its effect.
     pub(crate) fn in_doubt(sentence: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::GATEWAY_TIMEOUT, sentence)

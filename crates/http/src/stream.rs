@@ -48,7 +48,7 @@ pub(crate) async fn open(
     let patterns = match compiling.matchers(asked.patterns, settings.limits.patterns).await {
         Ok(patterns) => patterns,
         Err(CompileError::Matcher(error)) => return Err(error.into()),
-        Err(CompileError::Busy) => return overloaded(headers, "The hub has too many patterns to compile."),
+        Err(CompileError::Busy) => return overloaded("The hub has too many patterns to compile."),
     };
     let selection: Selection = asked.exact.into_iter().chain(patterns).collect();
     // Of a `HEAD` there will be no stream.
@@ -56,7 +56,7 @@ pub(crate) async fn open(
     let charged = subscriber.as_ref().map(|subscriber| mercure.hub.charge(subscriber.bytes(), &rights.read));
     let charge = match charged.transpose() {
         Ok(charge) => charge,
-        Err(error) => return refuse(error, headers),
+        Err(error) => return refuse(error),
     };
     if let Some(subscriptions) = &settings.subscriptions {
         subscriptions.prepare_soon(&mercure.hub).await;
@@ -67,8 +67,8 @@ pub(crate) async fn open(
         // It has everything, and an `EventSource` that is told so does not come back.
         Ok(Ok(Resume::Over)) => return Ok(over()),
         Ok(Ok(resume)) => asked.last.as_ref().map(|last| begins(resume.last_event_id_header(last))),
-        Ok(Err(error)) => return refuse(error, headers),
-        Err(_) => return overloaded(headers, "The log did not answer in time."),
+        Ok(Err(error)) => return refuse(error),
+        Err(_) => return overloaded("The log did not answer in time."),
     };
     if let (Some(subscriptions), Some(subscriber), Some(charge)) =
         (&settings.subscriptions, subscriber, charge)
@@ -118,38 +118,35 @@ fn begins(id: &str) -> HeaderValue {
     HeaderValue::from_bytes(id.as_bytes()).unwrap_or(HeaderValue::from_static("earliest"))
 }
 
-fn refuse(error: SubscribeError, headers: &HeaderMap) -> Result<Response, Refusal> {
+fn refuse(error: SubscribeError) -> Result<Response, Refusal> {
     match error {
-        SubscribeError::HubFull { .. } => {
-            overloaded(headers, "The hub serves as many subscribers as it may.")
-        }
+        SubscribeError::HubFull { .. } => overloaded("The hub serves as many subscribers as it may."),
         SubscribeError::SelectionsTooLarge { .. } => {
-            overloaded(headers, "What the hub's subscribers ask for takes as much memory as it may.")
+            overloaded("What the hub's subscribers ask for takes as much memory as it may.")
         }
         SubscribeError::TooManyPatterns { .. } => {
-            overloaded(headers, "The hub's subscribers use as many patterns as they may.")
+            overloaded("The hub's subscribers use as many patterns as they may.")
         }
         SubscribeError::PatternsTooLarge { .. } => {
-            overloaded(headers, "The patterns of the hub's subscribers take as much memory as they may.")
+            overloaded("The patterns of the hub's subscribers take as much memory as they may.")
         }
         SubscribeError::PatternsTooAlike { .. } | SubscribeError::PatternsTooCostly => overloaded(
-            headers,
             "The hub's subscribers use as many patterns of this kind as they may; one with more of its path written out may have room.",
         ),
         SubscribeError::Topic(_) => Err(Refusal::bad(crate::refusal::sentence(error))),
         _ => {
             tracing::warn!(%error, "could not open a subscription");
-            overloaded(headers, "The log is not available.")
+            overloaded("The log is not available.")
         }
     }
 }
 
-/// A native `EventSource` gives up for good on any status but 200, so it gets a stream that sends it away for a while.
-fn overloaded(headers: &HeaderMap, sentence: &'static str) -> Result<Response, Refusal> {
-    sent_away(headers).ok_or_else(|| Refusal::unavailable(sentence, jitter::reconnection_time()))
+fn overloaded(sentence: &'static str) -> Result<Response, Refusal> {
+    Err(Refusal::unavailable(sentence, jitter::reconnection_time()))
 }
 
-/// The stream that sends its client away for a while, if the request accepts a stream.
+/// The stream that sends its client away for a while, if the request accepts a stream: a native `EventSource` gives up for good on
+/// any status but 200.
 pub(crate) fn sent_away(headers: &HeaderMap) -> Option<Response> {
     if !accepts_event_stream(headers) {
         return None;

@@ -307,6 +307,23 @@ async fn presenting_tokens(told: &mut Told) {
     told.check(&app, request("POST ", &by, "topic=a"), (503, None, "Tokens cannot be checked now")).await;
 }
 
+/// Goal: a browser that comes while it cannot be known whether its token was revoked comes back; on a 503 its `EventSource` would
+/// give up for good.
+#[tokio::test]
+async fn a_browser_whose_token_cannot_be_checked_yet_is_sent_away_for_a_while() {
+    let hub = hub();
+    let unread = tokens().revocations(Revocations::new(&hub));
+    let app: Router = mercure(hub).access(Access::tokens(unread)).router();
+    let bearer = format!("Bearer {}", token("a"));
+    let by = [("authorization", &*bearer), ("accept", "text/event-stream")];
+    let answer = send(&app, request("GET ?match=a", &by, "")).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.headers["content-type"], "text/event-stream");
+    assert!(answer.text.starts_with("retry: "), "{}", answer.text);
+    let answer = send(&app, request("GET ?match=a", &by[..1], "")).await;
+    assert_eq!(answer.status, 503);
+}
+
 async fn idempotency(told: &mut Told) {
     let app: Router = open(hub()).router();
     let long = "x".repeat(256);
