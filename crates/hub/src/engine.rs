@@ -64,6 +64,14 @@ pub trait Engine: Send + Sync + 'static {
     /// Says which log it is and where its ends are, as the store itself knows it now.
     fn bounds(&self) -> Answer<'_, Result<Bounds, EngineFault>>;
 
+    /// The same, for when a place is to be called lost by it: no part of the store that was cut off, or is behind, may have said
+    /// it, and it may take seconds.
+    ///
+    /// By default there is no such part.
+    fn settled_bounds(&self) -> Answer<'_, Result<Bounds, EngineFault>> {
+        self.bounds()
+    }
+
     /// Reads entries that the hub no longer has in memory.
     ///
     /// Asked a few times at once at most, and for a place once, however many subscribers wait for it. Whoever wakes the
@@ -96,6 +104,10 @@ impl<E: Engine + ?Sized> Engine for Arc<E> {
 
     fn bounds(&self) -> Answer<'_, Result<Bounds, EngineFault>> {
         (**self).bounds()
+    }
+
+    fn settled_bounds(&self) -> Answer<'_, Result<Bounds, EngineFault>> {
+        (**self).settled_bounds()
     }
 
     fn read(&self, request: ReadRequest) -> Answer<'_, Result<Batch, ReadError>> {

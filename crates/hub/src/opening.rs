@@ -1,7 +1,8 @@
 //! Where a subscription begins: a last event ID held against the log.
 //!
 //! No id is called unknown or rewound on the word of the log in memory alone, which may be behind its
-//! engine: the engine is asked for its ends first, and the log in memory has to reach them.
+//! engine: the engine is asked for its ends first, and the log in memory has to reach them. Nor on the first word of an
+//! engine: it is asked once more, for what it is certain of.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -129,20 +130,33 @@ pub(crate) async fn open(shared: Arc<Shared>, request: Request) -> Result<Opened
     if let Some(opened) = in_memory() {
         return Ok(opened);
     }
+    let mut settled: Option<Bounds> = None;
     loop {
-        let bounds = shared.engine.bounds().await.map_err(SubscribeError::Log)?;
+        let bounds = match settled {
+            Some(bounds) => bounds,
+            None => shared.engine.bounds().await.map_err(SubscribeError::Log)?,
+        };
         if let Reached::Not(told) = shared.feed.reached(bounds.epoch, bounds.next).await {
             // Either side may be the one that has not yet heard of the new log. If it is the hub, it waits.
             let asked_again = shared.engine.bounds().await.map_err(SubscribeError::Log)?;
             if asked_again.epoch == bounds.epoch {
                 shared.feed.left(told).await;
             }
+            settled = None;
         } else if let Some(opened) = in_memory() {
             return Ok(opened);
         } else if let Some(opened) =
             place_in_engine(&shared, &request, bounds).await.map_err(SubscribeError::Log)?
         {
-            return Ok(opened);
+            let is_lost =
+                matches!(opened.resume, Resume::Gap { reason: GapReason::Rewound | GapReason::Unknown });
+            if settled.is_some() || !is_lost {
+                return Ok(opened);
+            }
+            // Who said so may not know all that there is.
+            settled = Some(shared.engine.settled_bounds().await.map_err(SubscribeError::Log)?);
+        } else {
+            settled = None;
         }
         // The log is not the one that was asked about, and no other will be told.
         if shared.feed.lock().closed {

@@ -45,6 +45,31 @@ fn a_subscriber_that_leaves_while_it_waits_for_the_engine_leaves_nothing_behind(
     assert_eq!(Arc::strong_count(&bell), 1);
 }
 
+/// Goal (P6): no place is called lost, and no id unknown, on the word of a part of the store that is behind.
+/// Method: the engine says that the log ends before the place, and more when it is asked for what is certain.
+#[test]
+fn a_store_that_is_behind_in_part_makes_nobody_lose_a_place() {
+    for asked in
+        [puppet::id_of(Place { epoch: 1, position: 2, check: puppet::check(2) }), id("a publisher's")]
+    {
+        let puppet = Puppet::with_log();
+        let hub = hub_over(&puppet).build().expect("a hub");
+        puppet.entry(1, "a", 0);
+        puppet.answer_bounds(1, 1, 2);
+        puppet.answer_settled_bounds(1, 1, 4);
+        let mut subscription = hub.subscribe("a").after(asked.clone()).bookmarks(false);
+        assert_waiting(&mut subscription);
+        puppet.entry(2, "a", 0);
+        puppet.entry(3, "a", 0);
+        puppet.answer_bounds(1, 1, 4);
+        if asked.as_str().starts_with('#') {
+            assert_eq!(ready_data(&mut subscription), ["3"]);
+        } else {
+            assert_eq!(next_gap(&mut subscription).reason(), GapReason::Unknown);
+        }
+    }
+}
+
 /// P7.
 #[test]
 fn a_grant_that_is_narrowed_during_a_replay_counts_at_once() {

@@ -57,7 +57,8 @@ use tailing::Tailing;
 pub struct NatsEngine {
     shared: Arc<Shared>,
     runtime: Handle,
-    bounds: mpsc::UnboundedSender<oneshot::Sender<Result<Bounds, NatsFault>>>,
+    bounds: Asking,
+    settled_bounds: Asking,
     tasks: Mutex<Vec<AbortHandle>>,
 }
 
@@ -85,9 +86,11 @@ impl NatsEngine {
         let shared = Arc::new(Shared::new(store, options.warm_events, options.keys));
         let runtime = Handle::current();
         let (bounds, asked) = mpsc::unbounded_channel();
-        let answering = runtime.spawn(answer_bounds(shared.clone(), asked));
-        let tasks = Mutex::new(vec![answering.abort_handle()]);
-        Self { shared, runtime, bounds, tasks }
+        let answering = runtime.spawn(answer_bounds(shared.clone(), asked, Certainty::OfOneAnswer));
+        let (settled_bounds, asked) = mpsc::unbounded_channel();
+        let settling = runtime.spawn(answer_bounds(shared.clone(), asked, Certainty::Settled));
+        let tasks = Mutex::new(vec![answering.abort_handle(), settling.abort_handle()]);
+        Self { shared, runtime, bounds, settled_bounds, tasks }
     }
 
     /// Asks about the stream, and says what its owner should know about it. `None` if there is none yet. It changes nothing.
@@ -124,18 +127,38 @@ impl NatsEngine {
     }
 }
 
+/// Whoever waits for the ends of the log, on the way to who asks for them.
+type Asking = mpsc::UnboundedSender<oneshot::Sender<Result<Bounds, NatsFault>>>;
+
+/// How sure it has to be where the log ends.
+#[derive(Clone, Copy)]
+enum Certainty {
+    OfOneAnswer,
+    Settled,
+}
+
 /// Asks for the ends of the log once for all who asked before it was asked for.
 async fn answer_bounds(
     shared: Arc<Shared>,
     mut asked: mpsc::UnboundedReceiver<oneshot::Sender<Result<Bounds, NatsFault>>>,
+    certainty: Certainty,
 ) {
     let mut waiting = Vec::new();
     while asked.recv_many(&mut waiting, usize::MAX).await > 0 {
-        let bounds = shared.bounds().await;
+        let bounds = match certainty {
+            Certainty::OfOneAnswer => shared.bounds().await,
+            Certainty::Settled => shared.settled_bounds().await,
+        };
         for answer in waiting.drain(..) {
             let _ = answer.send(bounds.clone());
         }
     }
+}
+
+fn ask_bounds(asking: &Asking) -> Answer<'static, Result<Bounds, EngineFault>> {
+    let (answer, answered) = oneshot::channel();
+    let _ = asking.send(answer);
+    Box::pin(async { answered.await.unwrap_or(Err(NatsFault::Gone)).map_err(fault) })
 }
 
 fn fault(fault: NatsFault) -> EngineFault {
@@ -162,9 +185,11 @@ impl Engine for NatsEngine {
     }
 
     fn bounds(&self) -> Answer<'_, Result<Bounds, EngineFault>> {
-        let (answer, answered) = oneshot::channel();
-        let _ = self.bounds.send(answer);
-        Box::pin(async { answered.await.unwrap_or(Err(NatsFault::Gone)).map_err(fault) })
+        ask_bounds(&self.bounds)
+    }
+
+    fn settled_bounds(&self) -> Answer<'_, Result<Bounds, EngineFault>> {
+        ask_bounds(&self.settled_bounds)
     }
 
     fn read(&self, request: ReadRequest) -> Answer<'_, Result<Batch, ReadError>> {

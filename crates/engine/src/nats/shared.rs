@@ -16,6 +16,8 @@ use crate::cluster::ids::Ids;
 
 /// How long a publication with a key waits for what was published before it.
 const CURRENT_WITHIN: Duration = Duration::from_secs(1);
+/// How long one that is stored waits until it is known again which log that is in.
+const VERIFIED_WITHIN: Duration = Duration::from_secs(5);
 const LOOKED_EVERY: Duration = Duration::from_millis(5);
 /// How many entries of one id are looked at.
 const SAME_ID_MAX: usize = 64;
@@ -35,6 +37,8 @@ pub(super) struct State {
     pub(super) log: Option<KnownLog>,
     /// Whether everything is known that was published before a moment ago.
     pub(super) is_current: bool,
+    /// The position behind what was told of the log.
+    pub(super) told: Position,
     /// Counts up whenever it is in doubt whether the stream still is what was told; odd while it is.
     pub(super) doubts: u64,
     pub(super) keys: Keys,
@@ -46,8 +50,15 @@ pub(super) struct State {
 impl Shared {
     pub(super) fn new(store: Arc<Store>, warm_events: u64, key_limits: KeyLimits) -> Self {
         let keys = Keys::new(key_limits);
-        let state =
-            State { log: None, is_current: false, doubts: 1, keys, ids: Ids::default(), unreadable: 0 };
+        let state = State {
+            log: None,
+            is_current: false,
+            told: 0,
+            doubts: 1,
+            keys,
+            ids: Ids::default(),
+            unreadable: 0,
+        };
         Self {
             store,
             warm_events,
@@ -81,6 +92,7 @@ impl Shared {
         let mut state = self.lock();
         state.log = None;
         state.is_current = false;
+        state.told = 0;
         state.keys = Keys::new(self.key_limits);
         state.ids.clear();
     }
@@ -96,7 +108,7 @@ impl Shared {
         if key.is_some() {
             self.is_current_soon().await;
         }
-        let log = {
+        let (log, told) = {
             let mut state = self.lock();
             let state = &mut *state;
             let log = state.log.clone().ok_or_else(|| refused(self.why_none()))?;
@@ -111,7 +123,7 @@ impl Shared {
                     Found::Other => return Err(AppendError::KeyReused),
                 }
             }
-            log
+            (log, state.told)
         };
         let check = self.checks.lock().unwrap_or_else(PoisonError::into_inner).draw();
         let check = check.map_err(|_| refused(NatsFault::NoRandomness))?;
@@ -120,7 +132,10 @@ impl Shared {
             .ok_or_else(|| refused(NatsFault::TooLarge))?;
         let subject = self.store.names.subject(submission.chosen_id.is_some(), key.is_some()).to_owned();
         let ack = self.store.publish(subject, entry, idempotency_key.map(message_id)).await?;
-        if self.lock().log.as_ref().is_none_or(|known| known.epoch != log.epoch) {
+        self.is_still(&log).await.map_err(|fault| AppendError::Unknown(Arc::new(fault)))?;
+        // What is new stands behind what was told before it was sent; or it is in a stream that nobody here has heard of.
+        if !ack.duplicate && ack.sequence < told {
+            self.suspicion.notify_one();
             return Err(AppendError::Unknown(Arc::new(NatsFault::BegunAnew)));
         }
         if let Some((fingerprint, key)) = key
@@ -140,6 +155,26 @@ impl Shared {
             }
         };
         let _ = tokio::time::timeout(CURRENT_WITHIN, current).await;
+    }
+
+    /// Whether the stream still is that log: where it is in doubt, as when the tail is begun again, not before that is known.
+    async fn is_still(&self, log: &KnownLog) -> Result<(), NatsFault> {
+        let give_up = tokio::time::Instant::now() + VERIFIED_WITHIN;
+        loop {
+            {
+                let state = self.lock();
+                if state.log.as_ref().is_none_or(|known| known.epoch != log.epoch) {
+                    return Err(NatsFault::BegunAnew);
+                }
+                if state.doubts.is_multiple_of(2) {
+                    return Ok(());
+                }
+            }
+            if tokio::time::Instant::now() > give_up {
+                return Err(NatsFault::Behind);
+            }
+            tokio::time::sleep(LOOKED_EVERY).await;
+        }
     }
 
     /// The answer to a publication that JetStream itself knew again: that of the first.
@@ -187,6 +222,12 @@ impl Shared {
         if self.lock().log.as_ref().is_some_and(|known| known.epoch != ends.epoch) {
             self.suspicion.notify_one();
         }
+        Ok(Bounds { epoch: ends.epoch, oldest: ends.first, next: ends.next })
+    }
+
+    /// The same, of which it is certain that no server knew more when it was said.
+    pub(super) async fn settled_bounds(&self) -> Result<Bounds, NatsFault> {
+        let ends = self.store.look_surely().await?.ends();
         Ok(Bounds { epoch: ends.epoch, oldest: ends.first, next: ends.next })
     }
 

@@ -55,15 +55,35 @@ pub(super) struct Opened {
     pub(super) identity: Identity,
 }
 
-/// Within what time a leader has heard of those that it leads.
-const HEARD_OF_WITHIN: Duration = Duration::from_secs(5);
+/// Within what time a leader has heard of those that it leads: they answer every second, and elect another one when they have heard
+/// nothing of it for four at least.
+const HEARD_OF_WITHIN: Duration = Duration::from_secs(3);
+
+/// After what time a leader that is not cut off has heard of those that it leads once more.
+const HEARD_OF_AGAIN: Duration = Duration::from_millis(1_500);
 
 impl Opened {
     /// Whether who answered still leads most of the stream's servers: one that was cut off answers for a while.
     pub(super) fn is_of_majority(&self) -> bool {
+        self.is_majority(|peer| peer.active < HEARD_OF_WITHIN)
+    }
+
+    /// Whether who answered has most of the stream's servers behind it since a moment ago, and they have all that it has: one that
+    /// has just been elected does not know what is stored before these have it.
+    fn has_majority_again(&self) -> bool {
+        self.is_majority(|peer| peer.active < HEARD_OF_AGAIN && peer.current && peer.lag.unwrap_or(0) == 0)
+    }
+
+    /// Whether who answered and those of the stream's other servers that are so are most of them.
+    fn is_majority(&self, is_so: impl Fn(&PeerInfo) -> bool) -> bool {
         let others = self.info.cluster.as_ref().map_or(&[][..], |cluster| &cluster.replicas);
-        let heard_of = others.iter().filter(|peer| !peer.offline && peer.active < HEARD_OF_WITHIN).count();
-        2 * (heard_of + 1) > others.len() + 1
+        let count = others.iter().filter(|peer| !peer.offline && is_so(peer)).count();
+        2 * (count + 1) > others.len() + 1
+    }
+
+    /// Who answered, if the stream is on several servers.
+    fn leader(&self) -> Option<&String> {
+        self.info.cluster.as_ref().and_then(|cluster| cluster.leader.as_ref())
     }
 
     /// Whether a consumer is served by a server that has all of the stream.
@@ -156,6 +176,21 @@ impl Store {
     /// As [`look`](Self::look), where there is no reason that the stream should be gone.
     pub(super) async fn look_again(&self) -> Result<Opened, NatsFault> {
         self.look().await?.ok_or_else(|| NatsFault::answered(NoStream(self.names.stream.clone())))
+    }
+
+    /// As [`look_again`](Self::look_again), from a leader that was it all the time: it answered some time before, too, and has heard of
+    /// most of those that it leads since then, so nobody else can have led meanwhile; and these have all that it has.
+    pub(super) async fn look_surely(&self) -> Result<Opened, NatsFault> {
+        let first = self.look_again().await?;
+        if first.info.cluster.as_ref().is_none_or(|cluster| cluster.replicas.is_empty()) {
+            return Ok(first);
+        }
+        tokio::time::sleep(HEARD_OF_AGAIN).await;
+        let second = self.look_again().await?;
+        if second.leader() != first.leader() || !second.has_majority_again() {
+            return Err(NatsFault::CutOff);
+        }
+        Ok(second)
     }
 
     fn no_identity(&self, none: NoIdentity) -> NatsFault {

@@ -356,7 +356,11 @@ impl Tailing {
         }
         self.delivers();
         self.newest_at = self.newest_at.max(info.published.into());
-        let log = self.shared.lock().log.clone();
+        let log = {
+            let mut state = self.shared.lock();
+            state.told = position + 1;
+            state.log.clone()
+        };
         let entry =
             read.as_ref().ok().and_then(|entry| Some((entry, logged(position, self.newest_at, entry)?)));
         match (log, entry) {

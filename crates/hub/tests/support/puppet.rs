@@ -18,6 +18,8 @@ pub struct Puppet(Mutex<State>);
 struct State {
     follower: Option<Arc<dyn Follower>>,
     bounds: Bounds,
+    /// What it is certain of, if that is something else.
+    settled_bounds: Option<Bounds>,
     questions: u32,
     batch: Result<Batch, ReadError>,
 }
@@ -28,6 +30,7 @@ impl Puppet {
         Arc::new(Self(Mutex::new(State {
             follower: None,
             bounds: Bounds { epoch: 1, oldest: 1, next: 1 },
+            settled_bounds: None,
             questions: 0,
             batch: Err(ReadError::Trimmed { oldest: 1 }),
         })))
@@ -59,6 +62,11 @@ impl Puppet {
         locked(&self.0).bounds = Bounds { epoch, oldest, next };
     }
 
+    /// What it says when it is asked for what is certain.
+    pub fn answer_settled_bounds(&self, epoch: u32, oldest: Position, next: Position) {
+        locked(&self.0).settled_bounds = Some(Bounds { epoch, oldest, next });
+    }
+
     pub fn answer_read(&self, batch: Result<Batch, ReadError>) {
         locked(&self.0).batch = batch;
     }
@@ -83,7 +91,8 @@ fn origin(epoch: u32, from: Position) -> Origin {
     Origin { epoch, key: key(), from, next: from, check_before }
 }
 
-fn check(position: Position) -> Check {
+/// The check of the entry at a position.
+pub fn check(position: Position) -> Check {
     Check::from_random(position * 7 + 3)
 }
 
@@ -118,6 +127,13 @@ impl Engine for Puppet {
         state.questions += 1;
         assert!(state.questions < 1_000, "the hub asks again and again and waits for nothing");
         Box::pin(ready(Ok(state.bounds)))
+    }
+
+    fn settled_bounds(&self) -> Answer<'_, Result<Bounds, EngineFault>> {
+        match locked(&self.0).settled_bounds {
+            Some(bounds) => Box::pin(ready(Ok(bounds))),
+            None => self.bounds(),
+        }
     }
 
     fn read(&self, request: ReadRequest) -> Answer<'_, Result<Batch, ReadError>> {
