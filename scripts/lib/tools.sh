@@ -93,6 +93,13 @@ need_redis() {
   [ -n "${FANFARE_REDIS_SERVER:-}" ] || need_apt redis-server redis-server
 }
 
+# What cuts networks into pieces and bends clocks. Without it the tests of several nodes do what is left.
+need_faults() {
+  # Debian keeps them in /usr/sbin, which is not on everybody's path.
+  PATH="$PATH:/usr/sbin:/sbin"
+  need_apt ip iproute2 && need_apt iptables iptables && need_apt faketime faketime
+}
+
 # need_wheels REQUIREMENTS ENVIRONMENT: what the file names, and nothing else, is in that environment of our own below
 # .tools/. A stamp keeps the second run quick.
 need_wheels() {

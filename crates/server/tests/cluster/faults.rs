@@ -1,13 +1,26 @@
 //! What goes wrong in a run, drawn from its seed.
 
+use std::fmt;
 use std::time::Duration;
 
 use crate::dice::Dice;
+use crate::ground::{Cut, MACHINES};
+use crate::plan::{Size, Tokens};
 
-/// How many nodes and how many servers of NATS there are.
-pub(crate) const NODES: usize = 3;
+/// What a run is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Everything is kept: whatever goes wrong, nobody may be told a gap.
+    Kept,
+    /// The log keeps little, so who was away is told what is gone, and nothing else.
+    Tight,
+    /// The stream is deleted and made anew, which everybody is told.
+    Recreated,
+    /// The nodes are restarted one after the other under thousands of subscribers.
+    Crowd,
+}
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Fault {
     /// A node is killed, and started again.
     KillNode(usize),
@@ -15,28 +28,166 @@ pub(crate) enum Fault {
     /// A node does nothing for a while.
     StopNode(usize, Duration),
     /// A server is killed, and started again after a while.
-    KillServer(usize, Duration),
+    KillServer(Who, Duration),
     KillAllServers,
     /// A server does nothing for a while, longer than others wait for it.
-    StopServer(usize, Duration),
+    StopServer(Who, Duration),
+    /// Somebody else has to lead the stream.
+    StepDown,
+    /// The network is cut for a while, and in the middle of it perhaps a node is killed.
+    Cut(Cut, Duration, Option<usize>),
+    /// The disk of a server is full for a while; the server is restarted when it has room again.
+    FullDisk(usize, Duration),
+    /// The wall clock of a node is wrong for a while, by so many seconds.
+    Clock(usize, i64, Duration),
+    /// The nodes are asked to end, one after the other, each when the one before is back.
+    RollingRestart,
+    /// The stream is deleted and made anew.
+    Recreate,
+    /// A token is revoked.
+    Revoke,
 }
 
-/// What happens, and how long nothing does before.
-pub(crate) fn draw(seed: u64, count: usize) -> Vec<(Duration, Fault)> {
-    let mut dice = Dice::new(seed ^ 0x6661_756c_7473);
-    let mut drawn = Vec::new();
-    for _ in 0..count {
-        let pause = dice.micros(50_000, 1_500_000);
-        let which = usize::try_from(dice.below(NODES as u64)).expect("small");
-        let fault = match dice.below(14) {
-            0..=5 => Fault::KillNode(which),
-            6 => Fault::KillAllNodes,
-            7 => Fault::StopNode(which, dice.micros(100_000, 4_000_000)),
-            8..=10 => Fault::KillServer(which, dice.micros(0, 2_000_000)),
-            11 => Fault::KillAllServers,
-            _ => Fault::StopServer(which, dice.micros(500_000, 6_000_000)),
+/// Which server.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Who {
+    /// The one that leads the stream.
+    Leader,
+    /// The one so many after it.
+    Follower(usize),
+}
+
+/// All of a run that its seed decides, but for the players.
+pub(crate) struct Script {
+    pub(crate) kind: Kind,
+    /// What happens, and how long nothing does before.
+    pub(crate) faults: Vec<(Duration, Fault)>,
+    /// How many entries the log keeps, if not all.
+    pub(crate) kept: Option<usize>,
+    pub(crate) size: Size,
+}
+
+/// How many subscribers a crowd is, at most: each of them is a descriptor here, and one on a node.
+const CROWD: usize = 3_000;
+/// So that the log of a run is about as long as a crash test's, whoever reads it.
+const PAUSE_MICROS: u64 = 100_000;
+const PAUSE_MICROS_OF_CROWD: u64 = 2_000_000;
+/// So that a log that keeps little keeps some seconds, whatever the machine does meanwhile.
+const PAUSE_MICROS_OF_TIGHT: u64 = 200_000;
+
+impl Script {
+    pub(crate) fn draw(seed: u64, count: usize, subscribers: usize) -> Self {
+        let mut dice = Dice::new(seed ^ 0x6661_756c_7473);
+        let kind = match dice.below(24) {
+            0 => Kind::Crowd,
+            1..=5 => Kind::Tight,
+            6..=8 => Kind::Recreated,
+            _ => Kind::Kept,
         };
-        drawn.push((pause, fault));
+        let mut faults: Vec<_> = (0..count)
+            .map(|number| {
+                let pause = dice.micros(50_000, 1_500_000);
+                let fault = if kind == Kind::Crowd && number % 2 == 0 {
+                    Fault::RollingRestart
+                } else {
+                    fault(&mut dice)
+                };
+                (pause, fault)
+            })
+            .collect();
+        // In the middle, with something before and behind.
+        let middle = count / 2;
+        if kind == Kind::Recreated {
+            faults.insert(middle, (dice.micros(50_000, 500_000), Fault::Recreate));
+        }
+        let bends_clocks = faults.iter().any(|(_, fault)| matches!(fault, Fault::Clock(..)));
+        let tokens = match kind {
+            Kind::Crowd => Tokens::Nobody,
+            // A node whose clock is wrong may well think that a token has run out, or is not valid yet.
+            _ if bends_clocks => Tokens::Nobody,
+            _ => Tokens::Some,
+        };
+        // A log that is recreated forgets what was revoked, and so may one that keeps little.
+        if kind == Kind::Kept && tokens == Tokens::Some && dice.once_in(4) {
+            faults.insert(middle, (Duration::ZERO, Fault::Revoke));
+        }
+        let kept = (kind == Kind::Tight).then(|| 200 + usize::try_from(dice.below(200)).expect("small"));
+        let (subscribers, pause_micros) = match kind {
+            Kind::Crowd => (CROWD, PAUSE_MICROS_OF_CROWD),
+            Kind::Tight => (subscribers, PAUSE_MICROS_OF_TIGHT),
+            _ => (subscribers, PAUSE_MICROS),
+        };
+        Self {
+            kind,
+            faults,
+            kept,
+            size: Size { subscribers, pause_micros, tokens, naps: kind == Kind::Tight },
+        }
     }
-    drawn
+
+    /// The machines whose disks become full.
+    pub(crate) fn small_disks(&self) -> Vec<usize> {
+        let which = self.faults.iter().filter_map(|(_, fault)| match fault {
+            Fault::FullDisk(which, _) => Some(*which),
+            _ => None,
+        });
+        which.collect()
+    }
+
+    /// The nodes whose clocks are bent.
+    pub(crate) fn bent_clocks(&self) -> Vec<usize> {
+        let which = self.faults.iter().filter_map(|(_, fault)| match fault {
+            Fault::Clock(which, ..) => Some(*which),
+            _ => None,
+        });
+        which.collect()
+    }
+}
+
+fn fault(dice: &mut Dice) -> Fault {
+    let which = usize::try_from(dice.below(MACHINES as u64)).expect("small");
+    let who = match dice.below(3) {
+        0 => Who::Leader,
+        after => Who::Follower(usize::try_from(after).expect("small")),
+    };
+    match dice.below(32) {
+        0..=6 => Fault::KillNode(which),
+        7 => Fault::KillAllNodes,
+        8 => Fault::StopNode(which, pause(dice, 4_000_000)),
+        9 | 10 => Fault::KillServer(Who::Leader, dice.micros(0, 2_000_000)),
+        11 | 12 => Fault::KillServer(who, dice.micros(0, 2_000_000)),
+        13 => Fault::KillAllServers,
+        14..=16 => Fault::StopServer(who, pause(dice, 6_000_000)),
+        17 => Fault::StepDown,
+        18 => Fault::FullDisk(which, dice.micros(500_000, 3_000_000)),
+        19 => Fault::Clock(which, hours(dice), dice.micros(500_000, 3_000_000)),
+        20 => Fault::RollingRestart,
+        _ => {
+            let cut = match dice.below(7) {
+                0 | 1 => Cut::Off(which),
+                2 => Cut::Mute(which),
+                3 => Cut::Deaf(which),
+                4 | 5 => Cut::Engine(which),
+                _ => Cut::Between(which, (which + 1) % MACHINES),
+            };
+            let killed = usize::try_from(dice.below(3 * MACHINES as u64)).expect("small");
+            Fault::Cut(cut, pause(dice, 6_000_000), (killed < MACHINES).then_some(killed))
+        }
+    }
+}
+
+/// Mostly not longer than some seconds, sometimes longer than anybody waits.
+fn pause(dice: &mut Dice, most_micros: u64) -> Duration {
+    if dice.once_in(12) { dice.micros(10_000_000, 20_000_000) } else { dice.micros(200_000, most_micros) }
+}
+
+fn hours(dice: &mut Dice) -> i64 {
+    if dice.once_in(2) { 3_600 } else { -3_600 }
+}
+
+impl fmt::Display for Script {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{:?}, {} subscribers, {:?} entries kept", self.kind, self.size.subscribers, self.kept)?;
+        self.faults.iter().try_for_each(|(pause, fault)| writeln!(f, "  after {pause:?} {fault:?}"))
+    }
 }

@@ -1,63 +1,66 @@
-//! A cluster of NATS of the test's own: each server on its addresses and folder again and again.
+//! A cluster of NATS of the test's own: each server on its machine and folder again and again.
 
 use std::fs::{self, OpenOptions};
 use std::io;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 
-use crate::address::free_address;
+use crate::ground::{Ground, Machine, SmallDisk};
 
 /// What servers are started by. `scripts/test` installs it and puts it on the path.
-fn program() -> PathBuf {
-    std::env::var_os("FANFARE_NATS_SERVER").map_or_else(|| "nats-server".into(), PathBuf::from)
+///
+/// It is looked for here: what starts it in a namespace does not say that it is not there.
+fn program() -> io::Result<PathBuf> {
+    if let Some(named) = std::env::var_os("FANFARE_NATS_SERVER") {
+        return Ok(named.into());
+    }
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    let mut places = std::env::split_paths(&folders).map(|folder| folder.join("nats-server"));
+    let found = places.find(|place| place.is_file());
+    found.ok_or_else(|| io::Error::other("there is no nats-server; `scripts/test cluster` installs it"))
 }
 
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     folder: PathBuf,
     process: Child,
-    /// Say that its addresses are taken.
-    _flags: [UdpSocket; 2],
+    /// What it keeps things on, if that can become full.
+    pub(crate) disk: Option<SmallDisk>,
 }
 
-/// Starts a cluster in a folder.
-pub(crate) fn start(count: usize, folder: &Path) -> io::Result<Vec<Server>> {
-    let places: Vec<_> = (0..count).map(|_| (free_address(), free_address())).collect();
-    let routes: Vec<_> = places.iter().map(|(_, (route, _))| format!("\"nats://{route}\"")).collect();
+/// Starts a cluster in a folder. The disks of some of them can become full.
+pub(crate) fn start(ground: &Ground, folder: &Path, small_disks: &[usize]) -> io::Result<Vec<Server>> {
+    let routes: Vec<_> =
+        ground.machines.iter().map(|machine| format!("\"nats://{}\"", machine.route)).collect();
     let routes = routes.join(", ");
     let mut servers = Vec::new();
-    for (number, ((address, flag), (route, other_flag))) in places.into_iter().enumerate() {
+    for (number, machine) in ground.machines.iter().enumerate() {
         let folder = folder.join(format!("nats-{number}"));
-        fs::create_dir_all(&folder)?;
-        let store = folder.join("store").display().to_string();
+        let store = folder.join("store");
+        fs::create_dir_all(&store)?;
+        let disk = small_disks.contains(&number).then(|| SmallDisk::mount(&store)).transpose()?;
+        let (address, route) = (machine.nats, machine.route);
+        let store = store.display().to_string();
         fs::write(
             folder.join("server.conf"),
             format!(
-                "server_name: n{number}\nlisten: \"{address}\"\njetstream {{ store_dir: {store:?}, sync_interval: always }}\n\
+                "server_name: n{number}\nlisten: \"{address}\"\n\
+                 jetstream {{ store_dir: {store:?}, sync_interval: always, max_file_store: 1GB }}\n\
                  cluster {{ name: c, listen: \"{route}\", routes: [{routes}] }}\n"
             ),
         )?;
-        let process = spawn(&folder)?;
-        servers.push(Server { address, folder, process, _flags: [flag, other_flag] });
+        let process = spawn(machine, &folder)?;
+        servers.push(Server { address, folder, process, disk });
     }
     Ok(servers)
 }
 
-fn spawn(folder: &Path) -> io::Result<Child> {
+fn spawn(machine: &Machine, folder: &Path) -> io::Result<Child> {
     let log = OpenOptions::new().create(true).append(true).open(folder.join("server.log"))?;
-    Command::new(program())
-        .arg("-c")
-        .arg(folder.join("server.conf"))
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(log)
-        .spawn()
-        .map_err(|error| {
-            io::Error::other(format!(
-                "nats-server cannot be started ({error}); `scripts/test nats` installs it"
-            ))
-        })
+    let mut command = machine.within(&program()?);
+    command.arg("-c").arg(folder.join("server.conf"));
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn()
 }
 
 impl Server {
@@ -66,8 +69,8 @@ impl Server {
         self.process.wait().map(drop)
     }
 
-    pub(crate) fn start_again(&mut self) -> io::Result<()> {
-        self.process = spawn(&self.folder)?;
+    pub(crate) fn start_again(&mut self, machine: &Machine) -> io::Result<()> {
+        self.process = spawn(machine, &self.folder)?;
         Ok(())
     }
 

@@ -8,51 +8,80 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::faults::{self, Fault, NODES};
+use crate::faults::{Kind, Script};
+use crate::ground::Ground;
+use crate::happen::{PATIENCE, World};
 use crate::history::{History, LogAfterAKill};
-use crate::nats::{self, Server};
-use crate::nodes::{Node, signal};
+use crate::jetstream::Asker;
+use crate::nats;
+use crate::nodes::{Node, Setup, clock_library};
 use crate::plan::Plan;
 use crate::publisher::{Publisher, Retry, publish};
-use crate::reader::whole_log;
+use crate::reader::{END, whole_log};
 use crate::stage::Stage;
 use crate::subscriber::subscribe;
+use crate::witness::Witness;
 
-/// How long all that follows the faults may take; so long only that a broken hub fails the test instead of hanging it.
-const PATIENCE: Duration = Duration::from_secs(180);
 /// How long nobody has to have caught up before the last event is published once more.
-const ONCE_MORE_AFTER: Duration = Duration::from_millis(50);
-/// How often it is asked whether a node is ready.
-const ASKED_EVERY: Duration = Duration::from_millis(50);
+const ONCE_MORE_AFTER: Duration = Duration::from_millis(200);
 
-pub(crate) fn run(seed: u64, count: usize, folder: &Path) -> History {
+/// Enough for a player, of whom there may be thousands.
+const STACK_BYTES: usize = 512 * 1024;
+
+/// What came of a run.
+pub(crate) struct Ran {
+    pub(crate) history: History,
+    pub(crate) longest_stall: Duration,
+    pub(crate) skipped: Vec<String>,
+}
+
+pub(crate) fn run(seed: u64, script: &Script, ground: &Ground, folder: &Path, says_all: bool) -> Ran {
     if folder.exists() {
         fs::remove_dir_all(folder).expect("removed");
     }
-    let plan = Plan::draw(seed, 0);
-    let faults = faults::draw(seed, count);
-    let mut servers = nats::start(NODES, folder).expect("the servers start");
+    let plan = Plan::draw(seed, 0, script.size);
+    let small_disks = if ground.has_namespaces() { script.small_disks() } else { Vec::new() };
+    let servers = nats::start(ground, folder, &small_disks).expect("the servers start");
     let addresses: Vec<_> = servers.iter().map(|server| server.address).collect();
-    let mut nodes: Vec<_> =
-        (0..NODES).map(|number| Node::start(number, &addresses, folder).expect("a node starts")).collect();
-    wait_until_ready(&nodes);
-    let took: Duration = faults.iter().map(|(pause, _)| *pause + Duration::from_secs(10)).sum();
-    let stage = Stage::new(nodes.iter().map(|node| node.address).collect(), PATIENCE + took * 2);
-    let mut history = History::of(LogAfterAKill::Survives);
+    let (setup, clock) = (Setup::of(ground, script.kept), clock_library());
+    let bent = script.bent_clocks();
+    let nodes = ground.machines.iter().enumerate().map(|(number, machine)| {
+        let clock = clock.clone().filter(|_| bent.contains(&number));
+        Node::start(machine, number, setup.clone().with_clock(clock), folder).expect("a node starts")
+    });
+    let nodes = nodes.collect();
+    let asker = Asker::new(addresses.clone());
+    let mut world = World { ground, nodes, servers, asker, clock, skipped: Vec::new() };
+    world.wait_until_ready();
+
+    let took: Duration = script.faults.iter().map(|(pause, _)| *pause + Duration::from_secs(25)).sum();
+    let stage = Stage::new(world.nodes.iter().map(|node| node.address).collect(), PATIENCE + took * 2);
+    let witness = Witness::new();
+    let mut history = History::of(match script.kind {
+        Kind::Recreated => LogAfterAKill::IsRecreated,
+        _ => LogAfterAKill::Survives,
+    });
+    history.kept = script.kept;
 
     thread::scope(|scope| {
-        let stage = &stage;
-        let subscribers = plan.subscribers.into_iter().map(|s| scope.spawn(move || subscribe(stage, s)));
+        let (stage, witness) = (&stage, &witness);
+        scope.spawn(move || witness.watch(Asker::new(addresses)));
+        let subscribers = plan.subscribers.into_iter().map(|subscribing| {
+            let player = thread::Builder::new().stack_size(STACK_BYTES);
+            player.spawn_scoped(scope, move || subscribe(stage, subscribing)).expect("a thread")
+        });
         let subscribers: Vec<_> = subscribers.collect();
-        let publishers =
-            plan.publishers.into_iter().map(|p| scope.spawn(move || publish(stage, Retry::WithKey, p)));
+        // What is dropped takes its key with it.
+        let retry = if script.kept.is_some() { Retry::Never } else { Retry::WithKey };
+        let publishers = plan.publishers.into_iter().map(|p| scope.spawn(move || publish(stage, retry, p)));
         let publishers: Vec<_> = publishers.collect();
 
-        for (pause, fault) in faults {
-            thread::sleep(pause);
-            println!("{fault:?}");
-            history.unasked_ends.extend(happen(fault, &mut nodes, &mut servers));
-            stage.life.fetch_add(1, SeqCst);
+        for (pause, fault) in &script.faults {
+            thread::sleep(*pause);
+            if says_all {
+                println!("{:6.1} s  {fault:?}", stage.now().as_secs_f64());
+            }
+            world.happen(fault, stage, witness, &mut history);
         }
         stage.is_ending.store(true, SeqCst);
         for publisher in publishers {
@@ -67,70 +96,31 @@ pub(crate) fn run(seed: u64, count: usize, folder: &Path) -> History {
         for subscriber in subscribers {
             history.subscribers.push(subscriber.join().expect("a subscriber"));
         }
+
+        stage.be_patient_for(PATIENCE);
+        world.wait_until_ready();
+        let mut end = Publisher::new(stage, Retry::WithKey, "end");
+        end.send_to_everybody();
+        history.publications.append(&mut end.done);
+        history.read_back = Some(whole_log(stage));
+        let give_up = Instant::now() + PATIENCE;
+        while !witness.has_read(END) && Instant::now() < give_up {
+            thread::sleep(ONCE_MORE_AFTER);
+        }
+        let (logs, missed) = witness.end();
+        history.logs = logs;
+        if let Some(missed) = missed {
+            history.unasked_ends.push(format!("the rig was too slow to read the entry at {missed}"));
+        }
     });
 
-    stage.be_patient_for(PATIENCE);
-    wait_until_ready(&nodes);
-    let mut end = Publisher::new(&stage, Retry::WithKey, "end");
-    end.send_to_everybody();
-    history.publications.append(&mut end.done);
-    history.logs = vec![whole_log(&stage)];
-    for node in &mut nodes {
+    let peak = world.nodes.iter().map(Node::peak_kib).max().unwrap_or(0);
+    history.peak_kib = history.peak_kib.max(peak);
+    for node in &mut world.nodes {
         let status = node.end().expect("a node ends");
         if !status.success() {
             history.unasked_ends.push(format!("{status} after SIGTERM"));
         }
     }
-    history
-}
-
-fn wait_until_ready(nodes: &[Node]) {
-    let give_up = Instant::now() + PATIENCE;
-    while !nodes.iter().all(Node::is_ready) {
-        assert!(Instant::now() < give_up, "the nodes do not become ready");
-        thread::sleep(ASKED_EVERY);
-    }
-}
-
-fn happen(fault: Fault, nodes: &mut [Node], servers: &mut [Server]) -> Vec<String> {
-    let mut unasked = Vec::new();
-    match fault {
-        Fault::KillNode(which) => unasked.extend(restart(&mut nodes[which])),
-        Fault::KillAllNodes => {
-            for node in nodes.iter_mut() {
-                unasked.extend(node.kill().expect("a node is killed"));
-            }
-            for node in nodes {
-                node.start_again().expect("a node starts again");
-            }
-        }
-        Fault::StopNode(which, time) => pause(nodes[which].id(), time),
-        Fault::KillServer(which, time) => {
-            servers[which].kill().expect("a server is killed");
-            thread::sleep(time);
-            servers[which].start_again().expect("a server starts again");
-        }
-        Fault::KillAllServers => {
-            for server in servers.iter_mut() {
-                server.kill().expect("a server is killed");
-            }
-            for server in servers {
-                server.start_again().expect("a server starts again");
-            }
-        }
-        Fault::StopServer(which, time) => pause(servers[which].id(), time),
-    }
-    unasked
-}
-
-fn restart(node: &mut Node) -> Option<String> {
-    let unasked = node.kill().expect("a node is killed");
-    node.start_again().expect("a node starts again");
-    unasked
-}
-
-fn pause(id: u32, time: Duration) {
-    signal(id, "STOP").expect("a signal");
-    thread::sleep(time);
-    signal(id, "CONT").expect("a signal");
+    Ran { history, longest_stall: stage.longest_stall(), skipped: world.skipped }
 }

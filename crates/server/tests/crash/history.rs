@@ -4,6 +4,12 @@
 //! [checker](crate::checker)'s.
 
 use std::fmt;
+use std::time::Duration;
+
+use fanfare_hub::{IdKey, Position};
+use fanfare_wire::EventId;
+
+use crate::plan::{Bearing, GRANTED};
 
 /// A moment. Later ones are larger; two that are compared were never taken at once.
 pub(crate) type Tick = u64;
@@ -18,6 +24,16 @@ pub(crate) struct History {
     pub(crate) subscribers: Vec<Subscriber>,
     /// What was said of each end of the hub that nobody asked for.
     pub(crate) unasked_ends: Vec<String>,
+    /// How many entries the log keeps, if it drops any in such a run.
+    pub(crate) kept: Option<usize>,
+    /// When each log but the first was begun, where the log is recreated under hubs that run.
+    pub(crate) begun: Vec<Tick>,
+    /// The log as a hub reads it at the end, where the logs were read elsewhere.
+    pub(crate) read_back: Option<Log>,
+    /// When a token was revoked, as a hub acknowledged it.
+    pub(crate) revoked_at: Option<Duration>,
+    /// The most memory that a node took, in KiB.
+    pub(crate) peak_kib: u64,
 }
 
 /// What a hub finds that is started again.
@@ -27,6 +43,8 @@ pub(crate) enum LogAfterAKill {
     Survives,
     /// An empty log of another epoch.
     IsNew,
+    /// Its log; but that is recreated once while hubs run, which notice it when they do.
+    IsRecreated,
 }
 
 /// One event that somebody tried to publish.
@@ -37,10 +55,13 @@ pub(crate) struct Publication {
     pub(crate) topics: Vec<&'static str>,
     /// The publisher's own id, if it chose one.
     pub(crate) chosen_id: Option<String>,
+    pub(crate) private: bool,
     /// In which life of the hub it was sent, counted from 0; for one sent again, the last.
     pub(crate) life: usize,
     /// Before the first byte left.
     pub(crate) sent: Tick,
+    /// The same by the clock, since the run began.
+    pub(crate) sent_at: Duration,
     pub(crate) outcome: Outcome,
 }
 
@@ -62,12 +83,16 @@ pub(crate) struct Log {
     pub(crate) entries: Vec<Entry>,
     /// Whether it was read to its end. If not, there were more entries behind when the hub was killed.
     pub(crate) whole: bool,
+    /// What tells the place of an id of the hub's, where it is known: the key, and the log's epoch.
+    pub(crate) key: Option<(IdKey, u32)>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
     pub(crate) id: String,
     pub(crate) data: String,
+    /// 0 where it is not known.
+    pub(crate) position: Position,
 }
 
 /// What one `EventSource` saw over all its connections.
@@ -75,9 +100,12 @@ pub(crate) struct Entry {
 pub(crate) struct Subscriber {
     pub(crate) name: String,
     pub(crate) asks: Asks,
+    pub(crate) bears: Bearing,
     pub(crate) connections: Vec<Connection>,
     /// Whether it received what was published last of all.
     pub(crate) caught_up: bool,
+    /// How long it took, each time that its node was killed, from the next attempt to the first block.
+    pub(crate) back_after: Vec<Duration>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,6 +121,10 @@ pub(crate) struct Connection {
     pub(crate) life: usize,
     /// The `Last-Event-ID` that it sent.
     pub(crate) last_event_id: Option<String>,
+    /// When the token runs out that it sent, by the clock, since the run began.
+    pub(crate) token_until: Option<Duration>,
+    /// When it was answered, by the same.
+    pub(crate) answered_at: Duration,
     /// `None` if it broke before, or if it was sent away because the place could not be known.
     pub(crate) head: Option<Head>,
     pub(crate) received: Vec<Received>,
@@ -136,14 +168,24 @@ impl History {
             logs: Vec::new(),
             subscribers: Vec::new(),
             unasked_ends: Vec::new(),
+            kept: None,
+            begun: Vec::new(),
+            read_back: None,
+            revoked_at: None,
+            peak_kib: 0,
         }
+    }
+
+    /// Whether nobody knows in which of several logs a publication may be: it was sent again, or late, by a hub that gave no answer.
+    pub(crate) fn may_be_of_any_log(&self, publication: &Publication) -> bool {
+        self.log_after_a_kill == LogAfterAKill::IsRecreated && publication.outcome == Outcome::Unknown
     }
 
     /// The number of the log that a life of the hub had.
     pub(crate) fn log_of(&self, life: usize) -> usize {
         match self.log_after_a_kill {
             LogAfterAKill::Survives => 0,
-            LogAfterAKill::IsNew => life,
+            LogAfterAKill::IsNew | LogAfterAKill::IsRecreated => life,
         }
     }
 }
@@ -152,6 +194,27 @@ impl Connection {
     /// Whether the last that came was an event that begins so.
     pub(crate) fn ends_with(&self, beginning: &str) -> bool {
         self.received.last().is_some_and(|received| received.begins_with(beginning))
+    }
+}
+
+impl Log {
+    /// What an id of the hub's is of in this log: the place in the log behind it.
+    pub(crate) fn behind(&self, id: &str) -> Option<usize> {
+        let (key, epoch) = self.key.as_ref()?;
+        let place = key.decipher(&EventId::parse(id).ok()?).filter(|place| place.epoch == *epoch)?;
+        Some(self.entries.partition_point(|entry| entry.position <= place.position))
+    }
+}
+
+impl Subscriber {
+    /// Whether it asked for this, and may read it.
+    pub(crate) fn is_owed(&self, publication: &Publication) -> bool {
+        self.asks.includes(&publication.topics) && self.may_read(publication)
+    }
+
+    /// Whether its token lets it read this as long as it lasts, or nothing has to.
+    pub(crate) fn may_read(&self, publication: &Publication) -> bool {
+        !publication.private || self.bears != Bearing::Nothing && publication.topics.contains(&GRANTED)
     }
 }
 
@@ -187,9 +250,14 @@ impl fmt::Display for History {
             }
         }
         for subscriber in &self.subscribers {
-            writeln!(f, "subscriber {} of {:?}", subscriber.name, subscriber.asks)?;
+            let Subscriber { name, asks, bears, .. } = subscriber;
+            writeln!(f, "subscriber {name} of {asks:?}, bearing {bears:?}")?;
             for c in &subscriber.connections {
-                writeln!(f, "  connection, life {}, after {:?}: {:?}", c.life, c.last_event_id, c.head)?;
+                let Connection { life, answered_at, last_event_id, head, .. } = c;
+                writeln!(
+                    f,
+                    "  connection, life {life}, at {answered_at:?} after {last_event_id:?}: {head:?}"
+                )?;
                 for received in &c.received {
                     writeln!(f, "    {}: {:?}, id {}", received.at, received.block, received.id)?;
                 }

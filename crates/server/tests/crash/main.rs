@@ -17,10 +17,12 @@ mod dice;
 mod history;
 mod hub;
 mod payload;
+#[allow(dead_code)] // The test of a cluster uses the rest.
 mod plan;
 mod publisher;
 mod reader;
 mod run;
+#[allow(dead_code)] // The same.
 mod stage;
 mod subscriber;
 mod tally;

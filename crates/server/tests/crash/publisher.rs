@@ -24,13 +24,18 @@ pub(crate) enum Retry {
 pub(crate) fn publish(stage: &Stage, retry: Retry, mut publishing: Publishing) -> Vec<Publication> {
     let retry = if publishing.insists { retry } else { Retry::Never };
     let mut publisher = Publisher::new(stage, retry, &publishing.name);
+    publisher.has_secrets = publishing.has_secrets;
     let dice = &mut publishing.dice;
     while !stage.is_ending() {
+        if stage.wait_while_held() {
+            // A connection is of the log that it was made in.
+            publisher.connection = None;
+        }
         let count = 1 + dice.below(publishing.in_flight);
         let batch = (0..count).map(|_| publisher.draw(dice)).collect();
         publisher.send(batch);
         // So that a run is about kills and not about load.
-        thread::sleep(dice.micros(0, 16_000 * count));
+        thread::sleep(dice.micros(0, publishing.pause_micros * count));
     }
     publisher.done
 }
@@ -41,6 +46,7 @@ pub(crate) struct Publisher<'s> {
     name: String,
     connection: Option<(Connection<'s>, usize)>,
     drawn: usize,
+    has_secrets: bool,
     pub(crate) done: Vec<Publication>,
 }
 
@@ -50,6 +56,7 @@ pub(crate) struct Draft {
     name: String,
     topics: Vec<&'static str>,
     chosen_id: Option<String>,
+    private: bool,
     tail: usize,
 }
 
@@ -60,7 +67,8 @@ const HUB_IS_AWAY: Duration = Duration::from_millis(5);
 
 impl<'s> Publisher<'s> {
     pub(crate) fn new(stage: &'s Stage, retry: Retry, name: &str) -> Self {
-        Self { stage, retry, name: name.to_owned(), connection: None, drawn: 0, done: Vec::new() }
+        let name = name.to_owned();
+        Self { stage, retry, name, connection: None, drawn: 0, has_secrets: false, done: Vec::new() }
     }
 
     fn draw(&mut self, dice: &mut Dice) -> Draft {
@@ -72,7 +80,8 @@ impl<'s> Publisher<'s> {
             topics = BUSY.to_vec();
         }
         let (own_id, long) = (dice.once_in(4), dice.once_in(50));
-        self.draft(topics, own_id, if long { 8_000 } else { 0 })
+        let private = self.has_secrets && dice.once_in(6);
+        Draft { private, ..self.draft(topics, own_id, if long { 8_000 } else { 0 }) }
     }
 
     /// The next publication.
@@ -80,7 +89,7 @@ impl<'s> Publisher<'s> {
         let name = format!("{}/{}", self.name, self.drawn);
         self.drawn += 1;
         let chosen_id = own_id.then(|| format!("urn:crash:{name}"));
-        Draft { name, topics, chosen_id, tail }
+        Draft { name, topics, chosen_id, private: false, tail }
     }
 
     /// Sends one publication that everybody asks for.
@@ -100,7 +109,7 @@ impl<'s> Publisher<'s> {
                 let Some((_, again)) = self.send_once(vec![draft.clone()]).pop() else { break };
                 // A refusal says that this attempt stored nothing, not that none before it did.
                 if again.outcome != Outcome::Refused {
-                    noted = Publication { sent: noted.sent, ..again };
+                    noted = Publication { sent: noted.sent, sent_at: noted.sent_at, ..again };
                 }
             }
             self.done.push(noted);
@@ -108,7 +117,7 @@ impl<'s> Publisher<'s> {
     }
 
     fn send_once(&mut self, batch: Vec<Draft>) -> Vec<(Draft, Publication)> {
-        let sent = self.stage.tick();
+        let (sent, sent_at) = (self.stage.tick(), self.stage.now());
         let connected = self.connect();
         let life = connected.unwrap_or_else(|| self.stage.life());
         let mut noted: Vec<_> = batch
@@ -117,7 +126,8 @@ impl<'s> Publisher<'s> {
                 let (data, topics, chosen_id) =
                     (draft.name.clone(), draft.topics.clone(), draft.chosen_id.clone());
                 let outcome = if connected.is_some() { Outcome::Unknown } else { Outcome::Refused };
-                (draft, Publication { data, topics, chosen_id, life, sent, outcome })
+                let private = draft.private;
+                (draft, Publication { data, topics, chosen_id, private, life, sent, sent_at, outcome })
             })
             .collect();
         let Some((mut connection, _)) = self.connection.take() else {
@@ -132,7 +142,10 @@ impl<'s> Publisher<'s> {
         for (_, publication) in &mut noted {
             let Ok((head, body)) = answer(&mut connection) else { return noted };
             publication.outcome = match head.status {
-                200 => Outcome::Acknowledged { id: body, at: self.stage.tick() },
+                200 => {
+                    self.stage.acknowledged();
+                    Outcome::Acknowledged { id: body, at: self.stage.tick() }
+                }
                 503 => Outcome::Refused,
                 504 => Outcome::Unknown,
                 status => Outcome::Absurd { answer: format!("{status} {body}") },
@@ -172,6 +185,9 @@ impl Draft {
         if let Some(id) = &self.chosen_id {
             form.push_str("&id=");
             form.push_str(id);
+        }
+        if self.private {
+            form.push_str("&private=on");
         }
         let key = match retry {
             Retry::Never => String::new(),

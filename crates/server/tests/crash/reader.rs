@@ -13,6 +13,9 @@ use crate::subscriber::{EventSource, LAST};
 /// What the very last publication is called, which closes the log. Nobody subscribes any more when it comes.
 pub(crate) const END: &str = "end/";
 
+/// How long to wait for a hub that cannot say anything now.
+const AWAY_FOR: Duration = Duration::from_millis(50);
+
 /// Reads every log in turn until the run ends; gives them by the lives of the hub.
 pub(crate) fn witness(stage: &Stage) -> Vec<Log> {
     let mut logs: Vec<Log> = Vec::new();
@@ -38,10 +41,17 @@ pub(crate) fn witness(stage: &Stage) -> Vec<Log> {
 
 /// Reads the log of the hub that runs, up to [`END`].
 pub(crate) fn whole_log(stage: &Stage) -> Log {
-    match everything(stage, END) {
-        Some(connection) => Log { entries: entries(&connection), whole: connection.ends_with(END) },
-        None => Log::default(),
+    let mut log = Log::default();
+    // A node that cannot read the log for now sends everybody away.
+    while !log.whole && !stage.is_out_of_patience() {
+        if let Some(connection) = everything(stage, END) {
+            log = Log { entries: entries(&connection), whole: connection.ends_with(END), key: None };
+        }
+        if !log.whole {
+            thread::sleep(AWAY_FOR);
+        }
     }
+    log
 }
 
 fn everything(stage: &Stage, until: &'static str) -> Option<Connection> {
@@ -54,7 +64,7 @@ const EARLIEST: &str = "earliest";
 fn entries(connection: &Connection) -> Vec<Entry> {
     let received = connection.received.iter();
     let entry = received.filter_map(|received| match &received.block {
-        Block::Event { data } => Some(Entry { id: received.id.clone(), data: data.clone() }),
+        Block::Event { data } => Some(Entry { id: received.id.clone(), data: data.clone(), position: 0 }),
         // A gap here is as bad as a loss: what it covers is missing from the log then, and found so.
         Block::Bookmark | Block::Gap { .. } => None,
     });

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::history::{History, Log, LogAfterAKill};
 use crate::hub::{Engine, Hub};
-use crate::plan::Plan;
+use crate::plan::{Plan, Size, Tokens};
 use crate::publisher::{Publisher, Retry, publish};
 use crate::reader::{whole_log, witness};
 use crate::stage::Stage;
@@ -21,8 +21,10 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// How long nobody has to have caught up before the last event is published once more.
 const ONCE_MORE_AFTER: Duration = Duration::from_millis(50);
 
+const SIZE: Size = Size { subscribers: 12, pause_micros: 16_000, tokens: Tokens::Nobody, naps: false };
+
 pub(crate) fn run(engine: Engine, seed: u64, kills: usize, folder: &Path) -> History {
-    let plan = Plan::draw(seed, kills);
+    let plan = Plan::draw(seed, kills, SIZE);
     let mut hub = Hub::start(engine, folder.to_owned()).expect("the hub starts");
     let stage = Stage::new(vec![hub.address], PATIENCE + plan.lives.iter().sum::<Duration>() * 2);
     let mut history = History::of(engine.log_after_a_kill);

@@ -77,15 +77,6 @@ impl Tally {
     }
 }
 
-impl Tally {
-    /// For a run in which most is waiting: how many resumes there are of each kind is chance.
-    #[allow(dead_code)] // In the crash test more is asked for.
-    pub(crate) fn assert_that_somebody_went_on(&self) {
-        let resumes = self.resumes.hub + self.resumes.publisher;
-        assert!(self.acknowledged > 0 && self.events.hub > 0 && resumes > 0, "nobody went on: {self}");
-    }
-}
-
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { acknowledged, refused, unknown, entries, connections, events, resumes, bookmarks, gaps } =

@@ -2,11 +2,14 @@
 //!
 //! Nothing here checks anything.
 
+use std::time::Duration;
+
 use super::MadeBy;
 use crate::history::{
     Asks, Block, Connection, Entry, Head, History, Log, LogAfterAKill, Outcome, Publication, Received,
     Subscriber,
 };
+use crate::plan::Bearing;
 
 pub(super) const EVENTS: u64 = 10;
 
@@ -14,7 +17,9 @@ pub(super) const EVENTS: u64 = 10;
 /// and one of a single topic, each with a connection before the kill and one behind it.
 pub(super) fn clean(ids: MadeBy) -> History {
     let publications: Vec<_> = (0..EVENTS).map(|number| publication(ids, number)).collect();
-    let entries = (0..EVENTS).map(|number| Entry { id: id(ids, number), data: data(number) }).collect();
+    let entries = (0..EVENTS)
+        .map(|number| Entry { id: id(ids, number), data: data(number), position: number + 1 })
+        .collect();
     let subscriber = |name: &str, asks: Asks| {
         let numbers = |range: std::ops::Range<u64>| {
             let asked = range.filter(|&number| asks.includes(&[topic(number)]));
@@ -23,16 +28,22 @@ pub(super) fn clean(ids: MadeBy) -> History {
         let first = connection(0, None, None, numbers(0..5));
         let last = first.received.last().expect("an event").id.clone();
         let second = connection(1, Some(&last), Some(&last), numbers(5..EVENTS));
-        Subscriber { name: name.to_owned(), asks, connections: vec![first, second], caught_up: true }
+        Subscriber {
+            name: name.to_owned(),
+            asks,
+            bears: Bearing::Nothing,
+            connections: vec![first, second],
+            caught_up: true,
+            back_after: Vec::new(),
+        }
     };
     let all = subscriber("all", Asks::Everything);
     let odd = subscriber("odd", Asks::Topics(vec!["odd"]));
     History {
-        log_after_a_kill: LogAfterAKill::Survives,
         publications,
-        logs: vec![Log { entries, whole: true }],
+        logs: vec![Log { entries, whole: true, key: None }],
         subscribers: vec![all, odd],
-        unasked_ends: Vec::new(),
+        ..History::of(LogAfterAKill::Survives)
     }
 }
 
@@ -42,8 +53,10 @@ pub(super) fn publication(ids: MadeBy, number: u64) -> Publication {
         data: data(number),
         topics: vec![topic(number)],
         chosen_id: (ids == MadeBy::Publisher).then(|| id(ids, number)),
+        private: false,
         life: usize::from(number >= 5),
         sent: 10 * number + 1,
+        sent_at: Duration::from_secs(number),
         outcome: acknowledged,
     }
 }
@@ -55,7 +68,9 @@ pub(super) fn connection(
     received: Vec<Received>,
 ) -> Connection {
     let head = Head { status: 200, last_event_id: told.map(str::to_owned) };
-    Connection { life, last_event_id: after.map(str::to_owned), head: Some(head), received }
+    let last_event_id = after.map(str::to_owned);
+    let answered_at = Duration::from_secs(5 * life as u64);
+    Connection { life, last_event_id, token_until: None, answered_at, head: Some(head), received }
 }
 
 pub(super) fn topic(number: u64) -> &'static str {
@@ -89,7 +104,7 @@ pub(super) fn clean_with_two_logs(ids: MadeBy) -> History {
     history.log_after_a_kill = LogAfterAKill::IsNew;
     let second = history.logs[0].entries.split_off(5);
     history.logs[0].whole = false;
-    history.logs.push(Log { entries: second, whole: true });
+    history.logs.push(Log { entries: second, whole: true, key: None });
     for subscriber in &mut history.subscribers {
         let connection = &mut subscriber.connections[1];
         let after = connection.last_event_id.clone().expect("one");

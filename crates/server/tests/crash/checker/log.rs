@@ -21,7 +21,10 @@ pub(super) fn check(history: &History, sent: &Sent<'_>, violations: &mut Vec<Vio
     }
     if history.logs.last().is_none_or(|log| !log.whole) {
         let sentence = "the log could not be read to its end when all was over".to_owned();
-        violations.push(Violation { promise: Promise::P4, id: None, sentence });
+        violations.push(Violation::of(Promise::P4, None, sentence));
+    }
+    if let Some(read_back) = &history.read_back {
+        read_as_stored(read_back, history.logs.last(), sent, violations);
     }
     for publication in &history.publications {
         let number = history.log_of(publication.life);
@@ -32,19 +35,40 @@ pub(super) fn check(history: &History, sent: &Sent<'_>, violations: &mut Vec<Vio
 }
 
 fn p4(id: &str, sentence: String) -> Violation {
-    Violation { promise: Promise::P4, id: Some(MadeBy::of(id)), sentence }
+    Violation::of(Promise::P4, Some(MadeBy::of(id)), sentence)
+}
+
+/// What a hub reads is what is stored: all of it, or what retention has left.
+fn read_as_stored(read: &Log, stored: Option<&Log>, sent: &Sent<'_>, violations: &mut Vec<Violation>) {
+    // Nobody reads with a token here.
+    let is_public = |entry: &&Entry| sent.find(&entry.data).is_none_or(|publication| !publication.private);
+    let stored: Vec<_> = stored.iter().flat_map(|log| &log.entries).filter(is_public).collect();
+    let missing = stored.len().checked_sub(read.entries.len());
+    let is_end = missing.is_some_and(|missing| {
+        let mut pairs = stored[missing..].iter().zip(&read.entries);
+        pairs.all(|(stored, read)| stored.id == read.id && stored.data == read.data)
+    });
+    if !read.whole || !is_end {
+        let sentence = format!(
+            "the log was read back otherwise than it is stored: {} entries of {}, {}",
+            read.entries.len(),
+            stored.len(),
+            if read.whole { "to its end" } else { "not to its end" }
+        );
+        violations.push(Violation::of(Promise::P4, None, sentence));
+    }
 }
 
 /// Why an entry may not be in this log at all.
 fn stranger(history: &History, sent: &Sent<'_>, number: usize, entry: &Entry) -> Option<String> {
-    let Entry { id, data } = entry;
+    let Entry { id, data, .. } = entry;
     let Some(publication) = sent.find(data) else {
         return Some(format!("the log holds {data:?} (id {id}), which nobody sent"));
     };
     if publication.outcome == Outcome::Refused {
         return Some(format!("the log holds {data:?} (id {id}), which was refused"));
     }
-    if history.log_of(publication.life) != number {
+    if history.log_of(publication.life) != number && !history.may_be_of_any_log(publication) {
         return Some(format!("log {number} holds {data:?}, which was sent to another"));
     }
     match &publication.chosen_id {
@@ -61,7 +85,7 @@ fn stranger(history: &History, sent: &Sent<'_>, number: usize, entry: &Entry) ->
 /// The ids of a log by what their entries say; reports what stands there twice.
 fn once<'h>(log: &'h Log, violations: &mut Vec<Violation>) -> HashMap<&'h str, &'h str> {
     let (mut held, mut ids) = (HashMap::new(), HashSet::new());
-    for Entry { id, data } in &log.entries {
+    for Entry { id, data, .. } in &log.entries {
         match held.entry(&**data) {
             // The first one stays: it is what the answer was about.
             MapEntry::Occupied(_) => violations.push(p4(id, format!("the log holds {data:?} twice"))),
@@ -80,14 +104,14 @@ fn once<'h>(log: &'h Log, violations: &mut Vec<Violation>) -> HashMap<&'h str, &
 fn in_order_of_time(log: &Log, sent: &Sent<'_>, violations: &mut Vec<Violation>) {
     // From the end: of the entries behind, the one that was acknowledged first.
     let mut first: Option<(Tick, &str)> = None;
-    for Entry { id, data } in log.entries.iter().rev() {
+    for Entry { id, data, .. } in log.entries.iter().rev() {
         let Some(publication) = sent.find(data) else { continue };
         if let Some((at, behind)) = first.filter(|(at, _)| *at < publication.sent) {
             let sentence = format!(
                 "{data:?} stands before {behind:?} in the log, but was sent (at {}) when that one had been acknowledged (at {at})",
                 publication.sent
             );
-            violations.push(Violation { promise: Promise::P1, id: Some(MadeBy::of(id)), sentence });
+            violations.push(Violation::of(Promise::P1, Some(MadeBy::of(id)), sentence));
         }
         match publication.outcome {
             Outcome::Acknowledged { at, .. } if first.is_none_or(|(earliest, _)| at < earliest) => {
@@ -114,7 +138,7 @@ fn unkept(publication: &Publication, log: &Log, held: &HashMap<&str, &str>) -> O
         Outcome::Absurd { answer } => {
             let id = publication.chosen_id.as_deref().map(MadeBy::of);
             let sentence = format!("to {data:?} the hub answered {answer:?}");
-            Some(Violation { promise: Promise::P4, id, sentence })
+            Some(Violation::of(Promise::P4, id, sentence))
         }
         Outcome::Refused | Outcome::Unknown => None,
     }

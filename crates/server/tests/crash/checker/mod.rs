@@ -1,7 +1,7 @@
-//! Decides from a [`History`] whether the hub kept its promises P1 to P4 and P6.
+//! Decides from a [`History`] whether the hub kept its promises P1 to P7.
 //!
-//! It is a pure function: it reads no socket, no clock and no file. P5 (bounded) and P7 (nobody reads what they may not)
-//! cannot be seen in a history; other tests hold those.
+//! It is a pure function: it reads no socket, no clock and no file. Of P5 (bounded) a history shows only that nobody delayed
+//! others for good, and how much memory a node took; other tests hold more of it.
 //!
 //! The measure of everything is the log as it was read from its beginning. [`log`] asks whether it is the log that the
 //! answers to publishers promised; [`walk`] goes with each subscriber over all its connections and asks whether it got
@@ -28,9 +28,14 @@ pub(crate) enum Promise {
     P3,
     /// What was acknowledged is in the log, once and with that id; what was not sent, or was refused, is not.
     P4,
+    /// A node takes a bounded amount of memory.
+    P5,
     /// A stream never goes on in another place than the client's last event ID says without a gap, and no gap is told
     /// where nothing was lost.
     P6,
+    /// Nobody reads what they may not: private publications without a grant, or anything with a token that has run out or was
+    /// revoked.
+    P7,
 }
 
 /// Who made an id. What is promised differs, so it is reported apart.
@@ -55,6 +60,14 @@ pub(crate) struct Violation {
     /// goes on from; `None` if it had none.
     pub(crate) id: Option<MadeBy>,
     pub(crate) sentence: String,
+    /// It is no more than a gap that was told though nothing was missing for that subscriber.
+    pub(crate) is_over_claim: bool,
+}
+
+impl Violation {
+    fn of(promise: Promise, id: Option<MadeBy>, sentence: String) -> Self {
+        Self { promise, id, sentence, is_over_claim: false }
+    }
 }
 
 impl fmt::Display for Violation {
@@ -73,11 +86,18 @@ pub(crate) fn check(history: &History) -> Vec<Violation> {
     let sent = Sent::of(history);
     let mut violations: Vec<_> = history.unasked_ends.iter().map(unasked_end).collect();
     log::check(history, &sent, &mut violations);
+    if history.peak_kib > PEAK_KIB_MAX {
+        let sentence = format!("a node took {} KiB of memory", history.peak_kib);
+        violations.push(Violation::of(Promise::P5, None, sentence));
+    }
     for subscriber in &history.subscribers {
         walk::check(history, &sent, subscriber, &mut violations);
     }
     violations
 }
+
+/// More than any node needs for the few hundred subscribers of a run and as much of the log as it may have in memory.
+const PEAK_KIB_MAX: u64 = 400 * 1024;
 
 /// How often each promise was broken, by who made the ids, with the first examples.
 pub(crate) fn summary(violations: &[Violation]) -> String {
@@ -98,22 +118,32 @@ pub(crate) fn summary(violations: &[Violation]) -> String {
 const EXAMPLES: usize = 6;
 
 fn unasked_end(said: &String) -> Violation {
-    Violation { promise: Promise::P4, id: None, sentence: format!("the hub ended by itself: {said}") }
+    Violation::of(Promise::P4, None, format!("the hub ended by itself: {said}"))
 }
 
-/// The publications by what they say.
-pub(crate) struct Sent<'h>(HashMap<&'h str, &'h Publication>);
+/// The publications by what they say, and in which log each of them is.
+pub(crate) struct Sent<'h> {
+    publications: HashMap<&'h str, &'h Publication>,
+    logs: HashMap<&'h str, usize>,
+}
 
 impl<'h> Sent<'h> {
     fn of(history: &'h History) -> Self {
-        let sent: HashMap<_, _> = history.publications.iter().map(|p| (&*p.data, p)).collect();
-        assert_eq!(sent.len(), history.publications.len(), "two publications say the same");
-        Self(sent)
+        let publications: HashMap<_, _> = history.publications.iter().map(|p| (&*p.data, p)).collect();
+        assert_eq!(publications.len(), history.publications.len(), "two publications say the same");
+        let logs = history.logs.iter().enumerate();
+        let logs = logs.flat_map(|(number, log)| log.entries.iter().map(move |entry| (&*entry.data, number)));
+        Self { publications, logs: logs.collect() }
     }
 
     /// The publication that says `data`, if anybody sent it.
     fn find(&self, data: &str) -> Option<&'h Publication> {
-        self.0.get(data).copied()
+        self.publications.get(data).copied()
+    }
+
+    /// The number of the log that holds it.
+    fn log_of(&self, data: &str) -> Option<usize> {
+        self.logs.get(data).copied()
     }
 }
 

@@ -4,7 +4,12 @@
 
 use super::clean::{clean, clean_with_two_logs, connection, data, event, gap, id, publication};
 use super::{MadeBy, Promise, check};
-use crate::history::{Block, Entry, Head, History, Outcome, Publication, Received};
+use std::time::Duration;
+
+use fanfare_hub::{Check, IdKey, Place};
+
+use crate::history::{Asks, Block, Entry, Head, History, LogAfterAKill, Outcome, Publication, Received};
+use crate::plan::{Bearing, GRANTED};
 
 /// Expects `plant` to break `promise` once, whoever made the ids, and nothing else.
 #[track_caller]
@@ -211,7 +216,7 @@ fn a_delivered_event_that_the_log_lost_is_found_p4() {
 #[test]
 fn an_invented_event_is_found_in_the_log_and_with_the_subscriber_p4() {
     finds(Promise::P4, "which nobody sent", |history, ids| {
-        let entry = Entry { id: id(ids, 77), data: "p/77".to_owned() };
+        let entry = Entry { id: id(ids, 77), data: "p/77".to_owned(), position: 78 };
         history.logs[0].entries.insert(3, entry);
     });
     finds(Promise::P4, "which nobody sent", |history, ids| all(history, 0).insert(3, event(ids, 77)));
@@ -221,7 +226,7 @@ fn an_invented_event_is_found_in_the_log_and_with_the_subscriber_p4() {
 fn a_refused_event_in_the_log_is_found_p4() {
     finds(Promise::P4, "which was refused", |history, ids| {
         history.publications.push(Publication { outcome: Outcome::Refused, ..publication(ids, 77) });
-        history.logs[0].entries.push(Entry { id: id(ids, 77), data: data(77) });
+        history.logs[0].entries.push(Entry { id: id(ids, 77), data: data(77), position: 78 });
     });
 }
 
@@ -230,7 +235,7 @@ fn an_event_that_the_log_holds_twice_is_found_p4() {
     finds(Promise::P4, "holds \"p/9\" twice", |history, ids| {
         // Sent again and stored again: the hub's id is another one, a publisher's the same.
         let again = if ids == MadeBy::Hub { id(ids, 77) } else { id(ids, 9) };
-        history.logs[0].entries.push(Entry { id: again, data: data(9) });
+        history.logs[0].entries.push(Entry { id: again, data: data(9), position: 11 });
     });
 }
 
@@ -354,4 +359,128 @@ fn an_event_of_a_log_that_is_gone_is_found_p4() {
     finds_in(clean_with_two_logs, Promise::P4, "was sent to another log", |history, ids| {
         all(history, 1).insert(2, event(ids, 2));
     });
+}
+
+/// What a broken promise was, and whether it is an over-claim.
+fn found_in(history: &History) -> Vec<(Promise, bool)> {
+    check(history).iter().map(|found| (found.promise, found.is_over_claim)).collect()
+}
+
+/// The clean history of a log that keeps so many entries, in which the second connection is told a gap instead of the sixth to eighth event.
+fn with_a_gap_over_three(kept: usize) -> History {
+    let mut history = clean(MadeBy::Hub);
+    history.kept = Some(kept);
+    history.subscribers.truncate(1);
+    let (before, behind) = (id(MadeBy::Hub, 4), id(MadeBy::Hub, 7));
+    let second = &mut history.subscribers[0].connections[1];
+    second.head = Some(Head { status: 200, last_event_id: Some("earliest".to_owned()) });
+    second.received.drain(..3);
+    second.received.insert(0, Received { at: 1_000, ..gap("trimmed", &before, &behind) });
+    history
+}
+
+#[test]
+fn a_gap_over_what_the_log_had_dropped_is_due_and_one_over_what_it_still_held_is_found_p2() {
+    assert_eq!(found_in(&with_a_gap_over_three(2)), []);
+    assert_eq!(found_in(&with_a_gap_over_three(3)), [(Promise::P2, false)]);
+    let mut early = with_a_gap_over_three(2);
+    // Told before the tenth event was sent, which took the place of the eighth.
+    all(&mut early, 1)[0].at = 90;
+    assert_eq!(found_in(&early), [(Promise::P2, false)]);
+}
+
+#[test]
+fn a_gap_that_covers_nothing_is_an_over_claim() {
+    let mut history = with_a_gap_over_three(2);
+    // Nothing of what it covers was asked for.
+    history.subscribers[0].asks = Asks::Topics(vec!["odd"]);
+    for publication in &mut history.publications[5..8] {
+        publication.topics = vec!["even"];
+    }
+    for connection in &mut history.subscribers[0].connections {
+        connection
+            .received
+            .retain(|received| !["p/0", "p/2", "p/4", "p/8"].iter().any(|data| received.begins_with(data)));
+    }
+    let last = id(MadeBy::Hub, 3);
+    history.subscribers[0].connections[1].last_event_id = Some(last.clone());
+    all(&mut history, 1)[0] = Received { at: 1_000, ..gap("trimmed", &last, &id(MadeBy::Hub, 7)) };
+    assert_eq!(found_in(&history), [(Promise::P6, true)]);
+}
+
+#[test]
+fn what_is_private_is_for_whoever_has_a_grant_p7() {
+    let mut history = clean(MadeBy::Hub);
+    history.publications[3].private = true;
+    assert!(found_in(&history).iter().all(|found| *found == (Promise::P7, false)));
+    assert_eq!(found_in(&history).len(), 2);
+    history.subscribers[0].bears = Bearing::Lasting;
+    history.publications[3].topics = vec![GRANTED];
+    history.subscribers.truncate(1);
+    assert_eq!(found_in(&history), []);
+}
+
+#[test]
+fn an_event_after_the_end_of_a_token_or_its_revocation_is_found_p7() {
+    let mut history = clean(MadeBy::Hub);
+    history.subscribers.truncate(1);
+    let second = &mut history.subscribers[0].connections[1];
+    second.token_until = Some(Duration::from_secs(7));
+    // The tenth was sent two seconds later.
+    assert_eq!(found_in(&history), [(Promise::P7, false)]);
+    history.subscribers[0].connections[1].token_until = None;
+    history.subscribers[0].bears = Bearing::Revoked;
+    history.revoked_at = Some(Duration::from_secs(3));
+    assert_eq!(found_in(&history), [(Promise::P7, false)]);
+    history.revoked_at = Some(Duration::from_secs(4));
+    assert_eq!(found_in(&history), []);
+}
+
+#[test]
+fn a_node_that_grows_is_found_p5() {
+    let history = History { peak_kib: 1 << 20, ..clean(MadeBy::Hub) };
+    assert_eq!(found_in(&history), [(Promise::P5, false)]);
+}
+
+#[test]
+fn a_log_that_a_hub_reads_otherwise_is_found_p4() {
+    let mut history = clean(MadeBy::Hub);
+    history.read_back = Some(history.logs[0].clone());
+    assert_eq!(found_in(&history), []);
+    history.read_back.as_mut().unwrap().entries.remove(3);
+    assert_eq!(found_in(&history), [(Promise::P4, false)]);
+}
+
+/// The clean history with two logs, of which nobody knows by a connection which it is: it is recreated between two events.
+fn recreated(ids: MadeBy) -> History {
+    let mut history = clean_with_two_logs(ids);
+    history.log_after_a_kill = LogAfterAKill::IsRecreated;
+    history.logs[0].whole = true;
+    history.begun = vec![50];
+    // Only a log whose key is known can be told by an id.
+    let key = IdKey::new([7; 16]);
+    let start = key.encipher(Place { epoch: 9, position: 6, check: Check::START });
+    history.logs[1].key = Some((key, 9));
+    for subscriber in &mut history.subscribers {
+        start.as_str().clone_into(&mut subscriber.connections[1].received[0].id);
+    }
+    history
+}
+
+#[test]
+fn a_log_that_is_recreated_has_to_be_told_wherever_it_comes() {
+    for ids in [MadeBy::Hub, MadeBy::Publisher] {
+        let mut history = recreated(ids);
+        assert_eq!(found_in(&history), []);
+        // The same to one who stays connected.
+        for subscriber in &mut history.subscribers {
+            let mut second = subscriber.connections.remove(1).received;
+            let stood_at = subscriber.connections[0].received.last().unwrap().id.clone();
+            second[0] = gap("rewound", &stood_at, &second[0].id);
+            subscriber.connections[0].received.append(&mut second);
+        }
+        assert_eq!(found_in(&history), []);
+        all(&mut history, 0).remove(5);
+        assert_eq!(found_in(&history), [(Promise::P6, false)]);
+    }
 }

@@ -4,18 +4,44 @@
 //! what the subscriber asked for and did not get lies between two of its places.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::Duration;
 
 use super::{MadeBy, Promise, Sent, Violation};
-use crate::history::{Block, Connection, History, Outcome, Received, Subscriber, Tick};
+use crate::history::{
+    Block, Connection, Entry, History, LogAfterAKill, Outcome, Publication, Received, Subscriber, Tick,
+};
+use crate::plan::Bearing;
+
+/// A token says in whole seconds when it runs out, so it may do so this much earlier than was asked for.
+const TOLD_IN_SECONDS: Duration = Duration::from_secs(1);
+/// How long after the end of its token a stream may go on.
+const ENDED_WITHIN: Duration = Duration::from_secs(1);
+/// The same for one that was revoked, on any node.
+const REVOKED_WITHIN: Duration = Duration::from_secs(5);
 
 pub(super) fn check(history: &History, sent: &Sent<'_>, subscriber: &Subscriber, into: &mut Vec<Violation>) {
-    let mut walk =
-        Walk { history, sent, subscriber, at: None, last_event_id: None, violations: Vec::new(), log: None };
+    let mut walk = Walk {
+        history,
+        sent,
+        subscriber,
+        at: None,
+        last_event_id: None,
+        begins_with_gap: false,
+        token_until: None,
+        violations: Vec::new(),
+        log: None,
+    };
     for connection in &subscriber.connections {
         walk.connection(connection);
     }
     walk.leave_log();
-    if !subscriber.caught_up {
+    let is_shut_out = subscriber.bears == Bearing::Revoked
+        && subscriber
+            .connections
+            .last()
+            .and_then(|last| last.head.as_ref())
+            .is_some_and(|head| head.status == 401);
+    if !subscriber.caught_up && !is_shut_out {
         walk.report(Promise::P2, "never received what was published last of all");
     }
     into.append(&mut walk.violations);
@@ -28,6 +54,10 @@ struct Walk<'h> {
     /// When the block came that is looked at.
     at: Option<Tick>,
     last_event_id: Option<&'h str>,
+    /// Whether it is the first of its connection, which was answered so.
+    begins_with_gap: bool,
+    /// Of the connection that is looked at.
+    token_until: Option<Duration>,
     violations: Vec<Violation>,
     /// The log that the last event ID is of; `None` before there was an id.
     log: Option<InLog<'h>>,
@@ -41,6 +71,8 @@ struct InLog<'h> {
     by_id: HashMap<&'h str, usize>,
     cursor: Cursor,
     seen: HashSet<&'h str>,
+    /// It was gone over to a moment ago, which the next block has to tell.
+    is_new: bool,
     /// What was passed over and may yet come, too late.
     skipped: BTreeMap<usize, Skipped>,
 }
@@ -64,9 +96,13 @@ struct Skipped {
 
 impl<'h> Walk<'h> {
     fn connection(&mut self, connection: &'h Connection) {
-        let number = self.history.log_of(connection.life);
         let Some(head) = &connection.head else { return };
         self.at = None;
+        self.begins_with_gap = head.last_event_id.as_deref() == Some("earliest");
+        self.token_until = connection.token_until;
+        if head.status == 401 && self.is_refused_rightly(connection) {
+            return;
+        }
         if head.status != 200 {
             let sentence =
                 format!("was answered {}, and an EventSource gives up on that for good", head.status);
@@ -74,6 +110,22 @@ impl<'h> Walk<'h> {
         }
         self.last_event_id = connection.last_event_id.as_deref();
         let told = head.last_event_id.as_deref();
+        if self.history.log_after_a_kill == LogAfterAKill::IsRecreated || self.history.kept.is_some() {
+            // Whether there is a gap, the hub has to know better.
+            let is_gap =
+                connection.received.first().is_none_or(|first| matches!(first.block, Block::Gap { .. }));
+            let is_right = told == self.last_event_id || told == Some("earliest") && is_gap;
+            if !is_right {
+                let sentence = format!("was answered to go on after {told:?}, not {:?}", self.last_event_id);
+                self.report(Promise::P6, &sentence);
+            }
+            for received in &connection.received {
+                self.follow(received);
+                self.received(received, false);
+            }
+            return;
+        }
+        let number = self.history.log_of(connection.life);
         // `Some` of the reason that the gap must have.
         let must_tell = match (self.last_event_id, &self.log) {
             (Some(id), Some(log)) if log.number != number => Some(reason_of_another_log(id)),
@@ -115,16 +167,75 @@ impl<'h> Walk<'h> {
         }
     }
 
+    /// A token that has run out, or was revoked.
+    fn is_refused_rightly(&self, connection: &Connection) -> bool {
+        match self.subscriber.bears {
+            Bearing::RunningOut => {
+                connection.token_until.is_some_and(|until| until <= connection.answered_at + TOLD_IN_SECONDS)
+            }
+            Bearing::Revoked => self.history.revoked_at.is_some(),
+            Bearing::Nothing | Bearing::Lasting => false,
+        }
+    }
+
+    /// Goes over to the log that a block is of, which has to be told by a gap.
+    fn follow(&mut self, received: &'h Received) {
+        self.at = Some(received.at);
+        let Some(number) = self.log_of(received) else { return };
+        let Some(from) = self.log.as_ref().map(|log| log.number) else {
+            // Who has had nothing yet is told of another log like everybody.
+            let is_new =
+                number > 0 && matches!(&received.block, Block::Gap { reason, .. } if reason == "rewound");
+            self.log = Some(InLog { is_new, ..InLog::new(self.history, number) });
+            return;
+        };
+        if from == number {
+            return;
+        }
+        match &received.block {
+            Block::Gap { reason, after } if number == from + 1 => {
+                // Who is connected when it happens stands nowhere else than everybody.
+                let of_id = after.as_deref().map_or("rewound", reason_of_another_log);
+                if reason != of_id && reason != "rewound" {
+                    self.report(Promise::P6, &format!("was told a gap `{reason}` instead of `{of_id}`"));
+                }
+                if self.history.begun.get(from).is_none_or(|begun| received.at < *begun) {
+                    self.report(Promise::P6, "was told of another log before there was one");
+                }
+            }
+            other => {
+                let sentence =
+                    format!("came from log {from} to log {number}, and got {other:?} instead of a gap");
+                self.report(Promise::P6, &sentence);
+            }
+        }
+        self.leave_log();
+        self.log = Some(InLog { is_new: true, ..InLog::new(self.history, number) });
+    }
+
+    /// The number of the log that a block is of, if it can be told.
+    fn log_of(&self, received: &Received) -> Option<usize> {
+        let logs = &self.history.logs;
+        let by_id = logs.iter().position(|log| log.behind(&received.id).is_some());
+        by_id.or_else(|| match &received.block {
+            Block::Event { data } => self.sent.log_of(data),
+            _ => None,
+        })
+    }
+
     fn received(&mut self, received: &'h Received, gap_is_due: bool) {
         self.at = Some(received.at);
         match &received.block {
             Block::Event { data } => self.event(data, &received.id),
             Block::Bookmark => self.move_to(received),
             Block::Gap { reason, after } => {
-                if !gap_is_due {
-                    self.report(Promise::P6, &format!("was told a gap `{reason}`, but nothing was lost"));
+                let is_of_new_log = self.log.as_mut().is_some_and(|log| std::mem::take(&mut log.is_new));
+                if !gap_is_due && !is_of_new_log {
+                    self.judge_gap(received, reason);
                 }
-                if after.as_deref() != self.last_event_id {
+                // Where the stream began to go on, it may not be known any more where that was.
+                let is_forgotten = after.is_none() && !self.begins_with_gap;
+                if after.as_deref() != self.last_event_id && !is_forgotten {
                     let (sent, told) = (self.last_event_id, after);
                     let sentence = format!("was told a gap after {told:?}, but stood at {sent:?}");
                     self.report(Promise::P6, &sentence);
@@ -137,6 +248,48 @@ impl<'h> Walk<'h> {
             }
         }
         self.last_event_id = Some(&received.id);
+        self.begins_with_gap = false;
+    }
+
+    /// A gap within a log covers what the log had dropped by then, and something that was asked for.
+    fn judge_gap(&mut self, received: &Received, reason: &str) {
+        let Some(log) = &self.log else {
+            return self.over_claim(&format!("was told a gap `{reason}` before there was anything to lose"));
+        };
+        let entries = &self.history.logs[log.number].entries;
+        let behind = log.behind(self.history, &received.id);
+        let (from, since) = match log.cursor {
+            Cursor::Nowhere => (behind.unwrap_or_default(), 0),
+            Cursor::Since(tick) => (0, tick),
+            Cursor::Next(from) => (from, 0),
+        };
+        let is_missing = |entry: &Entry| {
+            let publication = self.sent.find(&entry.data);
+            publication.is_some_and(|p| p.sent > since && self.subscriber.is_owed(p))
+                && !log.seen.contains(&*entry.data)
+        };
+        let passed = entries.get(from..behind.unwrap_or(from)).unwrap_or_default();
+        let Some(last) = passed.iter().rev().find(|entry| is_missing(entry)) else {
+            return self.over_claim(&format!("was told a gap `{reason}`, but nothing was lost"));
+        };
+        // Nobody knows where an id was that is gone; then it goes on with what comes.
+        let last = match (reason, self.last_event_id.and_then(|id| log.by_id.get(id))) {
+            ("unknown", Some(place)) => &entries[*place],
+            _ => last,
+        };
+        if !self.was_dropped(entries, last, received.at) {
+            let sentence =
+                format!("was told a gap `{reason}` that covers {:?}, which the log still held", last.data);
+            self.report(Promise::P2, &sentence);
+        }
+    }
+
+    /// Whether so much had been published by then that the log had dropped this entry.
+    fn was_dropped(&self, entries: &[Entry], entry: &Entry, at: Tick) -> bool {
+        let Some(kept) = self.history.kept else { return false };
+        let successor = entries.partition_point(|other| other.position < entry.position + kept as u64);
+        let successor = entries.get(successor).and_then(|entry| self.sent.find(&entry.data));
+        successor.is_some_and(|publication| publication.sent < at)
     }
 
     fn event(&mut self, data: &'h str, id: &'h str) {
@@ -150,8 +303,10 @@ impl<'h> Walk<'h> {
             let topics = &publication.topics;
             self.report(Promise::P2, &format!("received {data:?} of {topics:?}, which it did not ask for"));
         }
+        self.judge_right(publication);
         let Some(log) = &mut self.log else { return };
-        if self.history.log_of(publication.life) != log.number {
+        let may_be_anywhere = self.history.may_be_of_any_log(publication);
+        if self.history.log_of(publication.life) != log.number && !may_be_anywhere {
             return self.report(Promise::P4, &format!("received {data:?}, which was sent to another log"));
         }
         if !log.seen.insert(data) {
@@ -184,17 +339,38 @@ impl<'h> Walk<'h> {
         }
     }
 
+    /// Nobody reads what they may not.
+    fn judge_right(&mut self, publication: &Publication) {
+        let data = &publication.data;
+        if !self.subscriber.may_read(publication) {
+            self.report(Promise::P7, &format!("received {data:?}, which is private"));
+        }
+        if let Some(until) = self.token_until.filter(|until| publication.sent_at > *until + ENDED_WITHIN) {
+            let sent = publication.sent_at;
+            let sentence =
+                format!("received {data:?}, sent after {sent:?}, with a token that ran out after {until:?}");
+            self.report(Promise::P7, &sentence);
+        }
+        let revoked_at = self.history.revoked_at.filter(|_| self.subscriber.bears == Bearing::Revoked);
+        if let Some(at) = revoked_at.filter(|at| publication.sent_at > *at + REVOKED_WITHIN) {
+            let sent = publication.sent_at;
+            let sentence =
+                format!("received {data:?}, sent after {sent:?}, with a token that was revoked after {at:?}");
+            self.report(Promise::P7, &sentence);
+        }
+    }
+
     /// An id alone says that the client has everything up to it.
     fn move_to(&mut self, received: &'h Received) {
         let Some(log) = &mut self.log else { return };
-        match log.by_id.get(&*received.id) {
-            Some(&place) => {
+        match log.behind(self.history, &received.id) {
+            Some(behind) => {
                 // It may be the place where the client is, never one before.
-                if matches!(log.cursor, Cursor::Next(next) if place + 1 < next) {
+                if matches!(log.cursor, Cursor::Next(next) if behind < next) {
                     let id = &received.id;
                     self.report(Promise::P1, &format!("was sent back to the id {id}"));
                 } else {
-                    self.pass(place + 1, place + 1);
+                    self.pass(behind, behind);
                 }
             }
             // The entry there has a publisher's id, is not known, or there was none yet.
@@ -206,7 +382,7 @@ impl<'h> Walk<'h> {
     /// Moves the cursor to `next`. What was owed before `place` and did not come was skipped.
     fn pass(&mut self, place: usize, next: usize) {
         let stood_at = self.last_event_id.map(MadeBy::of);
-        let (at, sent, asks) = (self.at, self.sent, &self.subscriber.asks);
+        let (at, sent, subscriber) = (self.at, self.sent, self.subscriber);
         let Some(log) = &mut self.log else { return };
         let (from, since) = match log.cursor {
             Cursor::Nowhere => (place, 0),
@@ -216,7 +392,7 @@ impl<'h> Walk<'h> {
         let entries = &self.history.logs[log.number].entries;
         for (passed, entry) in entries.iter().enumerate().take(place).skip(from) {
             let data = &*entry.data;
-            let is_owed = sent.find(data).is_some_and(|p| p.sent > since && asks.includes(&p.topics));
+            let is_owed = sent.find(data).is_some_and(|p| p.sent > since && subscriber.is_owed(p));
             if is_owed && !log.seen.contains(data) {
                 log.skipped.insert(passed, Skipped { stood_at, at });
             }
@@ -241,6 +417,13 @@ impl<'h> Walk<'h> {
         }
     }
 
+    fn over_claim(&mut self, sentence: &str) {
+        self.report(Promise::P6, sentence);
+        if let Some(told) = self.violations.last_mut() {
+            told.is_over_claim = true;
+        }
+    }
+
     fn report(&mut self, promise: Promise, sentence: &str) {
         self.report_at(promise, self.last_event_id.map(MadeBy::of), sentence);
     }
@@ -249,7 +432,7 @@ impl<'h> Walk<'h> {
         let name = &self.subscriber.name;
         let when = self.at.map(|at| format!(" (at {at})")).unwrap_or_default();
         let sentence = format!("{name} {sentence}{when}");
-        self.violations.push(Violation { promise, id, sentence });
+        self.violations.push(Violation::of(promise, id, sentence));
     }
 }
 
@@ -263,7 +446,12 @@ impl<'h> InLog<'h> {
             by_id.entry(&*entry.id).or_insert(place);
         }
         let (seen, skipped) = (HashSet::new(), BTreeMap::new());
-        Self { number, by_data, by_id, cursor: Cursor::Nowhere, seen, skipped }
+        Self { number, by_data, by_id, cursor: Cursor::Nowhere, seen, skipped, is_new: false }
+    }
+
+    /// The place in the log behind what an id is of.
+    fn behind(&self, history: &History, id: &str) -> Option<usize> {
+        history.logs[self.number].behind(id).or_else(|| self.by_id.get(id).map(|place| place + 1))
     }
 }
 
