@@ -17,6 +17,8 @@ const RESUMES_FOR_AN_OVER_CLAIM: u64 = 1_000;
 #[derive(Debug, Default)]
 pub(crate) struct Figures {
     runs: u64,
+    /// Runs on which nothing can be said.
+    unjudged: u64,
     acknowledged: u64,
     delivered: u64,
     resumes: u64,
@@ -34,7 +36,7 @@ pub(crate) struct Figures {
 
 impl Figures {
     pub(crate) fn add(&mut self, kind: Kind, ran: Ran, over_claims: &[Violation]) {
-        let Ran { history, longest_stall, skipped } = ran;
+        let Ran { history, longest_stall, skipped, .. } = ran;
         self.runs += 1;
         let is_acknowledged = |outcome: &Outcome| matches!(outcome, Outcome::Acknowledged { .. });
         self.acknowledged +=
@@ -66,6 +68,10 @@ impl Figures {
         self.skipped.extend(skipped);
     }
 
+    pub(crate) fn count_unjudged(&mut self) {
+        self.unjudged += 1;
+    }
+
     /// Whether too many were told a gap for nothing, where nothing was lost.
     pub(crate) fn claims_too_much(&self) -> bool {
         self.over_claims > 0 && self.over_claims * RESUMES_FOR_AN_OVER_CLAIM >= self.resumes_without_loss
@@ -79,7 +85,7 @@ impl Figures {
 
 impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{:12} runs", self.runs)?;
+        writeln!(f, "{:12} runs, and {} that could not be judged", self.runs, self.unjudged)?;
         writeln!(f, "{:12} publications acknowledged", self.acknowledged)?;
         writeln!(f, "{:12} events delivered", self.delivered)?;
         writeln!(

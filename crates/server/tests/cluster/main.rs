@@ -161,6 +161,13 @@ fn try_one(
         // What a panic says was printed.
         running.join().map_err(|_| format!("the run was broken off; see {}\n{repeat}", folder.display()))
     })?;
+    if let Some(missed) = ran.missed {
+        figures.lock().unwrap().count_unjudged();
+        fs::remove_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+        return Ok(format!(
+            "not judged: the machine was too slow to read entry {missed} before it was dropped"
+        ));
+    }
     let (over_claims, violations): (Vec<Violation>, Vec<_>) =
         checker::check(&ran.history).into_iter().partition(|found| found.is_over_claim);
     let mut said = format!("{} over-claims", over_claims.len());

@@ -8,6 +8,8 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use fanfare_hub::Position;
+
 use crate::faults::{Kind, Script};
 use crate::ground::Ground;
 use crate::happen::{PATIENCE, World};
@@ -33,6 +35,8 @@ pub(crate) struct Ran {
     pub(crate) history: History,
     pub(crate) longest_stall: Duration,
     pub(crate) skipped: Vec<String>,
+    /// What retention dropped before the witness had read it, so that nothing can be held against the log.
+    pub(crate) missed: Option<Position>,
 }
 
 pub(crate) fn run(seed: u64, script: &Script, ground: &Ground, folder: &Path, says_all: bool) -> Ran {
@@ -107,11 +111,7 @@ pub(crate) fn run(seed: u64, script: &Script, ground: &Ground, folder: &Path, sa
         while !witness.has_read(END) && Instant::now() < give_up {
             thread::sleep(ONCE_MORE_AFTER);
         }
-        let (logs, missed) = witness.end();
-        history.logs = logs;
-        if let Some(missed) = missed {
-            history.unasked_ends.push(format!("the rig was too slow to read the entry at {missed}"));
-        }
+        history.logs = witness.end();
     });
 
     let peak = world.nodes.iter().map(Node::peak_kib).max().unwrap_or(0);
@@ -122,5 +122,5 @@ pub(crate) fn run(seed: u64, script: &Script, ground: &Ground, folder: &Path, sa
             history.unasked_ends.push(format!("{status} after SIGTERM"));
         }
     }
-    Ran { history, longest_stall: stage.longest_stall(), skipped: world.skipped }
+    Ran { history, longest_stall: stage.longest_stall(), skipped: world.skipped, missed: witness.missed() }
 }

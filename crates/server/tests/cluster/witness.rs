@@ -36,7 +36,7 @@ pub(crate) struct Witness {
 struct Read {
     logs: Vec<Log>,
     next: Position,
-    /// What was gone before it was read, of the log that is read.
+    /// What was gone before it was read.
     missed: Option<Position>,
 }
 
@@ -81,15 +81,20 @@ impl Witness {
         read.next = 1;
     }
 
-    /// All that it has read, and what it missed.
-    pub(crate) fn end(&self) -> (Vec<Log>, Option<Position>) {
+    /// What was gone before it was read.
+    pub(crate) fn missed(&self) -> Option<Position> {
+        self.read.lock().expect("nobody panics with it").missed
+    }
+
+    /// All that it has read.
+    pub(crate) fn end(&self) -> Vec<Log> {
         self.is_over.store(true, SeqCst);
         let mut read = self.read.lock().expect("nobody panics with it");
         let mut logs = std::mem::take(&mut read.logs);
         if let Some(log) = logs.last_mut() {
             log.whole = true;
         }
-        (logs, read.missed)
+        logs
     }
 
     /// Says whether there was something.
