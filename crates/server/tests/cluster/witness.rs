@@ -64,11 +64,11 @@ impl Witness {
         self.read.lock().expect("nobody panics with it").next
     }
 
-    /// Whether the last entry that it has read begins so.
+    /// Whether it has read an entry that begins so; others may stand behind it, which nobody knew to be stored.
     pub(crate) fn has_read(&self, beginning: &str) -> bool {
         let read = self.read.lock().expect("nobody panics with it");
-        let last = read.logs.last().and_then(|log| log.entries.last());
-        last.is_some_and(|entry| entry.data.starts_with(beginning))
+        let entries = read.logs.last().map_or(&[][..], |log| &log.entries);
+        entries.iter().any(|entry| entry.data.starts_with(beginning))
     }
 
     /// Another log begins, in a stream that was created anew.

@@ -42,7 +42,10 @@ fn p4(id: &str, sentence: String) -> Violation {
 fn read_as_stored(read: &Log, stored: Option<&Log>, sent: &Sent<'_>, violations: &mut Vec<Violation>) {
     // Nobody reads with a token here.
     let is_public = |entry: &&Entry| sent.find(&entry.data).is_none_or(|publication| !publication.private);
-    let stored: Vec<_> = stored.iter().flat_map(|log| &log.entries).filter(is_public).collect();
+    let mut stored: Vec<_> = stored.iter().flat_map(|log| &log.entries).filter(is_public).collect();
+    // What nobody had an answer to may be stored as late as that.
+    let end = read.entries.last().and_then(|last| stored.iter().rposition(|entry| entry.data == last.data));
+    stored.truncate(end.map_or(stored.len(), |end| end + 1));
     let missing = stored.len().checked_sub(read.entries.len());
     let is_end = missing.is_some_and(|missing| {
         let mut pairs = stored[missing..].iter().zip(&read.entries);
