@@ -1,7 +1,6 @@
 //! A log that has lost what it had acknowledged: P6.
 
 use fanfare_hub::GapReason;
-use fanfare_wire::Event;
 
 use crate::server::{Server, options};
 use crate::support::{gap, hub, next_data, publish, publish_until_taken, soon};
