@@ -50,6 +50,20 @@ impl Room {
         }
     }
 
+    /// Notes that it is the turn of those who were called for themselves. To be called behind each [`hear`](Self::hear); `number` is
+    /// that of this room.
+    pub(crate) fn call(&mut self, connections: &mut Slab<Connection>, number: usize) {
+        if self.is_behind {
+            return;
+        }
+        for &key in self.crowd.called() {
+            // Its slot may be another connection's by now.
+            if connections.get(key).is_some_and(|connection| connection.room as usize == number) {
+                self.rounds.ready(connections, key);
+            }
+        }
+    }
+
     /// Whether nobody is due, and the bell will ring when somebody is.
     pub(crate) fn is_idle(&self) -> bool {
         self.rounds.is_idle() && !self.is_behind
@@ -62,7 +76,7 @@ impl Room {
         key: usize,
         subscription: Subscription,
     ) -> Option<Subscription> {
-        match self.crowd.admit(subscription, connections[key].framing) {
+        match self.crowd.admit_as(subscription, connections[key].framing, key) {
             Ok(member) => {
                 self.rounds.join(connections, key, member.group());
                 connections[key].member = Some(member);

@@ -156,8 +156,9 @@ impl Worker {
                 self.obey(command);
             }
             self.call_collectors();
-            for (_, room) in &mut self.rooms {
+            for (number, room) in &mut self.rooms {
                 room.hear();
+                room.call(&mut self.connections, number);
             }
             if ticked {
                 for key in self.sweep.next(self.connections.capacity()) {

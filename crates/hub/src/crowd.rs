@@ -11,6 +11,7 @@ use crate::batch::{Batch, Kind, Share};
 use crate::endings::{self, SubscriptionKey};
 use crate::feed::{Cursor, State};
 use crate::hub::Shared;
+use crate::live::Until;
 use crate::router::{Found, Seat};
 use crate::sync::MutexGuard;
 use crate::{Framing, Hub, Position, Subscription};
@@ -23,6 +24,8 @@ pub struct Crowd {
     id: usize,
     members: usize,
     tally: Tally,
+    /// Room for those that are to be looked at, kept between two looks.
+    called: Vec<usize>,
 }
 
 /// What was handed out and the hub has not counted yet.
@@ -88,7 +91,7 @@ impl Hub {
     #[must_use]
     pub fn crowd(&self, bell: Waker) -> Crowd {
         let id = self.0.feed.lock().router.add_crowd(bell);
-        Crowd { shared: self.0.clone(), id, members: 0, tally: Tally::default() }
+        Crowd { shared: self.0.clone(), id, members: 0, tally: Tally::default(), called: Vec::new() }
     }
 
     /// Whether both are handles of one hub.
@@ -117,23 +120,35 @@ impl Crowd {
     ///
     /// # Errors
     /// The subscription, unchanged: it is not open yet, has a gap to tell, has to read from the engine, was refused, is
-    /// of another hub, or asks for [internal](crate::Topic::internal) topics alone.
+    /// of another hub, asks for [internal](crate::Topic::internal) topics alone, or has yet to come to a change of what it reads.
     #[allow(clippy::result_large_err)] // It is the subscription itself, and it was on the stack before.
-    pub fn admit(
+    pub fn admit(&mut self, subscription: Subscription, framing: Framing) -> Result<Member, Subscription> {
+        self.admit_as(subscription, framing, usize::MAX)
+    }
+
+    /// The same for a member that is to be found by a number, which [`called`](Self::called) gives when somebody has changed by a
+    /// [handle](Subscription::handle) what it reads, or has ended it.
+    ///
+    /// # Errors
+    /// As for [`admit`](Self::admit).
+    #[allow(clippy::result_large_err)] // As above.
+    pub fn admit_as(
         &mut self,
         mut subscription: Subscription,
         framing: Framing,
+        slot: usize,
     ) -> Result<Member, Subscription> {
         let Some(seated) = subscription.seated(&self.shared) else { return Err(subscription) };
         let (seat, Cursor { epoch, next, client_at, bookmark_soon, bookmarks, .. }, ending) = seated;
         let mut state = self.shared.feed.lock();
-        let State { log, router, .. } = &mut *state;
+        let State { log, router, endings, .. } = &mut *state;
         let Some(log) = log.as_ref().filter(|log| epoch == Some(log.epoch())) else {
             drop(state);
             return Err(subscription);
         };
         let from = next.max(log.oldest());
-        let has_to_be_told = next < log.oldest() && router.may_have_missed(log, seat, next)
+        let has_to_be_told = endings.until(ending, log.epoch()) != Until::End
+            || next < log.oldest() && router.may_have_missed(log, seat, next)
             // Until it is past what is missing it has to remember what its client was told.
             || router.may_miss_presence(log, seat, next)
             // What was lost is a gap that the subscription tells, once it has come up to it.
@@ -144,8 +159,9 @@ impl Crowd {
         }
         let epoch = log.epoch();
         let (group, bell) = router.join_crowd(seat, self.id);
+        let noted = endings.joins(ending, self.id, slot);
         drop(state);
-        drop(bell);
+        drop((bell, noted));
         subscription.let_go();
         self.members += 1;
         Ok(Member {
@@ -180,6 +196,7 @@ impl Crowd {
         };
         let mut state = self.shared.feed.lock();
         state.router.leave_crowd(seat, self.id);
+        state.endings.is_released(member.ending);
         self.members -= 1;
         let (selection, grant) = state.router.terms(seat);
         // Its last event ID, while the log still knows it.
@@ -197,10 +214,11 @@ impl Crowd {
     pub fn leave(&mut self, member: Member) {
         let seat = member.seat();
         let mut state = self.shared.feed.lock();
-        state.router.leave_crowd(seat, self.id);
-        let bell = state.router.leave(seat);
-        state.counts.subscribers -= 1;
-        let ending = state.endings.take(member.ending);
+        let State { router, endings, counts, .. } = &mut *state;
+        router.leave_crowd(seat, self.id);
+        let bell = router.leave(seat);
+        counts.subscribers -= 1;
+        let ending = endings.take(member.ending, router);
         drop(state);
         drop(bell);
         self.members -= 1;
@@ -214,6 +232,14 @@ impl Crowd {
         let mut state = self.shared.feed.lock();
         self.tally.count_into(&mut state);
         state.router.take_news(self.id, news);
+        state.router.take_called(self.id, &mut self.called);
+    }
+
+    /// The numbers of the members that are to be looked at for themselves, as of the last call of [`news`](Self::news), each as
+    /// [`admit_as`](Self::admit_as) was given it. One may be of a member that has gone since.
+    #[must_use]
+    pub fn called(&self) -> &[usize] {
+        &self.called
     }
 
     /// Begins to look at the log for some members, one after the other; what they are due is put into `batch`.
@@ -329,29 +355,38 @@ impl Reading<'_> {
 
     /// Finds what a member is due.
     pub fn due(&mut self, member: &mut Member, look: Look) -> Due {
-        let State { log, router, closed, .. } = &mut *self.state;
+        let State { log, router, closed, endings, .. } = &mut *self.state;
         if member.has_end && router.terms(member.seat()).0.one_topic().is_some() {
             return Due::End;
         }
         let Some(log) = log.as_ref().filter(|log| log.epoch() == member.epoch) else { return Due::Elsewhere };
+        let until = endings.until(member.ending, log.epoch());
         if member.next < log.oldest() {
             if router.may_have_missed(log, member.seat(), member.next) {
                 return Due::Elsewhere;
             }
-            member.next = log.oldest();
+            // What is behind a change may have been for whoever reads from there on.
+            member.next = log.oldest().min(until.position().max(member.next));
         }
         // The rest of a frame goes first, if it is still there.
         let is_amid = member.is_mid_frame() && log.get(member.next).is_some();
         if !is_amid && router.may_miss_presence(log, member.seat(), member.next) {
             return Due::Elsewhere;
         }
-        if let Some(share) = self.batch.again(member) {
+        let until = match until {
+            Until::End => Position::MAX,
+            Until::Change(position) if member.next >= position && !is_amid => return Due::Elsewhere,
+            Until::Change(position) => position,
+            Until::Here if is_amid => member.next + 1,
+            Until::Here => return Due::End,
+        };
+        if let Some(share) = self.batch.again(member).filter(|_| until == Position::MAX) {
             return Due::Write(share);
         }
         let (seat, begun) = (member.seat(), self.batch.begin());
         let mut from = member.next;
         let is_walked = router.walk(log, seat, from, &mut self.batch.walked);
-        if is_walked {
+        if is_walked && until == Position::MAX {
             if let Some(share) = self.batch.same(member) {
                 return Due::Write(share);
             }
@@ -367,6 +402,11 @@ impl Reading<'_> {
                 router.find(log, seat, from)
             };
             match found {
+                // What stands there is read by other terms.
+                Found::Entry(entry) if entry.position() >= until => {
+                    from = until;
+                    break;
+                }
                 Found::Entry(entry) if Batch::is_large(&entry) => {
                     if self.batch.is_empty_since(&begun) {
                         return Due::Write(self.batch.piece(member, &entry));
@@ -382,7 +422,11 @@ impl Reading<'_> {
                     }
                 }
                 Found::SearchFrom(position) => {
-                    from = position;
+                    from = position.min(until);
+                    break;
+                }
+                Found::Nothing if until < Position::MAX => {
+                    from = until;
                     break;
                 }
                 Found::Hole(_) if self.batch.is_empty_since(&begun) => return Due::Elsewhere,

@@ -20,6 +20,8 @@ struct Awaited {
     rung: bool,
     /// The groups that have news, each once.
     news: Vec<u32>,
+    /// Members that are to be looked at for another reason, by the numbers that their crowd gave them.
+    called: Vec<usize>,
     /// The readership of each group.
     groups: Slab<usize>,
 }
@@ -38,7 +40,8 @@ pub(crate) struct Station {
 
 impl Crowds {
     pub(crate) fn add(&mut self, bell: Waker) -> usize {
-        self.0.insert(Awaited { bell, rung: false, news: Vec::new(), groups: Slab::new() })
+        let (news, called, groups) = (Vec::new(), Vec::new(), Slab::new());
+        self.0.insert(Awaited { bell, rung: false, news, called, groups })
     }
 
     /// Returns the doorbell, to be dropped outside the lock.
@@ -79,10 +82,21 @@ impl Crowds {
             station.has_news = true;
             let awaited = &mut self.0[station.crowd as usize];
             awaited.news.push(station.group);
-            if !std::mem::replace(&mut awaited.rung, true) {
-                rung.push(awaited.bell.clone());
-            }
+            awaited.ring(rung);
         }
+    }
+
+    /// Has a crowd look at one member.
+    pub(crate) fn call(&mut self, crowd: usize, slot: usize, rung: &mut Vec<Waker>) {
+        let Some(awaited) = self.0.get_mut(crowd) else { return };
+        awaited.called.push(slot);
+        awaited.ring(rung);
+    }
+
+    /// Hands over whom `crowd` is to look at, in exchange for an empty list.
+    pub(crate) fn take_called(&mut self, crowd: usize, called: &mut Vec<usize>) {
+        called.clear();
+        std::mem::swap(&mut self.0[crowd].called, called);
     }
 
     /// Hands over the news of `crowd` in exchange for an empty list, and lets its bell be rung again.
@@ -95,6 +109,14 @@ impl Crowds {
 
     pub(crate) fn readership_of(&self, crowd: usize, group: u32) -> usize {
         self.0[crowd].groups[group as usize]
+    }
+}
+
+impl Awaited {
+    fn ring(&mut self, rung: &mut Vec<Waker>) {
+        if !std::mem::replace(&mut self.rung, true) {
+            rung.push(self.bell.clone());
+        }
     }
 }
 

@@ -16,6 +16,13 @@ pub enum Delivery {
     Bookmark(Bookmark),
     /// Events that the subscriber will not get.
     Gap(Gap),
+    /// How things stood at a place in the log; see [`Subscription::snapshot`](crate::Subscription::snapshot).
+    Snapshot {
+        /// The place.
+        at: Bookmark,
+        /// The snapshot's events, one behind the other.
+        frame: Frame,
+    },
 }
 
 /// A place in the log that a client remembers as its last event ID, without an event.
@@ -57,6 +64,7 @@ impl Delivery {
             Self::Event(entry) => entry.position(),
             Self::Bookmark(bookmark) => bookmark.position(),
             Self::Gap(gap) => gap.position(),
+            Self::Snapshot { at, .. } => at.position(),
         }
     }
 
@@ -67,6 +75,7 @@ impl Delivery {
             Self::Event(entry) => entry.id(),
             Self::Bookmark(bookmark) => bookmark.id(),
             Self::Gap(gap) => gap.id(),
+            Self::Snapshot { at, .. } => at.id(),
         }
     }
 
@@ -77,6 +86,7 @@ impl Delivery {
             Self::Event(entry) => entry.frame().clone(),
             Self::Bookmark(bookmark) => bookmark.frame(),
             Self::Gap(gap) => gap.frame().clone(),
+            Self::Snapshot { frame, .. } => frame.clone(),
         }
     }
 }

@@ -48,8 +48,18 @@ impl Entry {
         let Some(submission) = submission else {
             let (topics, frame) = (Arc::new([]), Frame::KEEP_ALIVE);
             let (id, id_is_chosen, private) = (hubs_id(), false, true);
-            let is_end = false;
-            return Self { position, check, at, id, id_is_chosen, private, kind, is_end, topics, frame };
+            return Self {
+                position,
+                check,
+                at,
+                id,
+                id_is_chosen,
+                private,
+                is_end: false,
+                kind,
+                topics,
+                frame,
+            };
         };
         let id_is_chosen = submission.chosen_id.is_some();
         let id = submission.chosen_id.unwrap_or_else(hubs_id);

@@ -11,11 +11,13 @@ use fanfare_wire::{EventId, EventName};
 
 use crate::arrivals::Arrivals;
 use crate::clock::Clock;
-use crate::endings::Endings;
+use crate::endings::{Endings, SubscriptionKey};
 use crate::engine::{EngineFault, Followed, Follower};
 use crate::id::Place;
+use crate::live::Until;
 use crate::log::{Entry, Log, Retention};
 use crate::router::{Found, Router, Seat};
+use crate::sieve::Sieve;
 use crate::sync::{Mutex, MutexGuard, lock};
 use crate::{Bookmark, Check, Counts, Delivery, Gap, GapReason, IdKey, Position};
 
@@ -40,7 +42,7 @@ pub(crate) struct State {
     pub(crate) arrivals: Arrivals,
     /// What is to be done when subscriptions end.
     pub(crate) endings: Endings,
-    rung: Vec<Waker>,
+    pub(crate) rung: Vec<Waker>,
 }
 
 /// A subscriber's place in the log, and what its client knows.
@@ -81,6 +83,11 @@ impl From<GapReason> for DueGap {
 /// What a look at the log gave.
 pub(crate) enum Step {
     Deliver(Delivery),
+    /// An entry for this subscriber, if its sieve lets it through, and one that stands for it if that does.
+    Sift {
+        entry: Arc<Entry>,
+        newer: Option<Arc<Entry>>,
+    },
     /// The entries at the cursor are not in memory; the log in memory begins at `before`.
     Read {
         before: Position,
@@ -88,6 +95,8 @@ pub(crate) enum Step {
     /// Others have their turn first.
     Yield,
     Wait,
+    /// It sits elsewhere from here on.
+    Changed,
     End,
 }
 
@@ -129,24 +138,45 @@ impl Feed {
             state.closed = true;
             state.ring_everybody();
         }
-        self.ring();
+        self.ring_out();
+    }
+
+    /// Wakes whoever is to be woken, which is not done under the lock.
+    pub(crate) fn ring_out(&self) {
+        let rung = std::mem::take(&mut self.lock().rung);
+        for waker in rung {
+            waker.wake();
+        }
     }
 
     /// Looks what is due at `cursor` and moves it; hangs the doorbell when nothing is.
-    pub(crate) fn step(&self, seat: &mut Seat, cursor: &mut Cursor, waker: &Waker) -> Step {
+    pub(crate) fn step(
+        &self,
+        seat: &mut Seat,
+        cursor: &mut Cursor,
+        key: Option<SubscriptionKey>,
+        sieve: Option<&Sieve>,
+        waker: &Waker,
+    ) -> Step {
         // Declared before the lock, so dropped after it: a doorbell may be all that keeps a task alive, and the task
         // may hold another subscription.
-        let _replaced: Option<Waker>;
+        let (_replaced, _noted): (Option<Waker>, Option<Waker>);
         let now = self.clock.now();
         let mut state = self.lock();
-        let State { log, router, counts, closed, .. } = &mut *state;
+        let State { log, router, counts, closed, endings, .. } = &mut *state;
+        let until = endings.until(key, log.as_ref().map_or(0, Log::epoch));
+        if until == Until::Here {
+            return Step::End;
+        }
         let Some(log) = log else {
             if *closed {
                 return Step::End;
             }
             _replaced = router.hang_bell(seat, waker);
+            _noted = endings.waits(key, waker);
             return Step::Wait;
         };
+        let until = until.position();
         // Age passes without anything being published. Before all else, so that the check of a gap's place is at hand.
         log.trim(now);
         if cursor.epoch != Some(log.epoch()) {
@@ -158,29 +188,47 @@ impl Feed {
         }
         // A gap that is due goes before anything else, even before a second one.
         while cursor.gap.is_none() {
+            if cursor.next >= until {
+                _replaced = endings.change_seat(key, seat, router);
+                cursor.bookmark_soon = true;
+                return Step::Changed;
+            }
             if cursor.next < log.oldest() {
+                let before = log.oldest().min(until);
                 if router.may_have_missed(log, *seat, cursor.next) {
-                    return Step::Read { before: log.oldest() };
+                    return Step::Read { before };
                 }
-                cursor.next = log.oldest();
+                cursor.next = before;
+                continue;
             }
             if cursor.misses_presence(log, router, *seat) {
                 cursor.tell_of_presence(log, None);
                 continue;
             }
             match router.find(log, *seat, cursor.next) {
+                Found::Entry(entry) if entry.position() >= until => cursor.next = until,
                 Found::Entry(entry) => {
                     cursor.next = entry.position() + 1;
-                    return Step::Deliver(deliver(counts, cursor, entry, now));
+                    let Some(sieve) = sieve else {
+                        return Step::Deliver(deliver(counts, cursor, entry, now));
+                    };
+                    let newest = || router.newest_like(log, *seat, &entry, until);
+                    let newer = sieve.conflates().then(newest).flatten();
+                    return Step::Sift { entry, newer };
                 }
                 Found::SearchFrom(position) => {
-                    cursor.next = position;
+                    cursor.next = position.min(until);
                     return Step::Yield;
+                }
+                // What was lost behind a change is for whoever reads from there on.
+                Found::Hole(_) if log.first_hole(cursor.next).is_some_and(|(first, _)| first >= until) => {
+                    cursor.next = until;
                 }
                 Found::Hole(through) => {
                     cursor.next = through + 1;
                     cursor.gap = Some(GapReason::Trimmed.into());
                 }
+                Found::Nothing if until < Position::MAX => cursor.next = until,
                 Found::Nothing => {
                     cursor.next = log.next();
                     if let Some(bookmark) = bookmark_due(log, cursor, now, *closed) {
@@ -191,6 +239,7 @@ impl Feed {
                         return Step::End;
                     }
                     _replaced = router.hang_bell(seat, waker);
+                    _noted = endings.waits(key, waker);
                     return Step::Wait;
                 }
             }
@@ -220,12 +269,33 @@ impl Feed {
         Gap::new(due.reason, after, position, id, &self.gap_event)
     }
 
-    /// Hands out an entry that was read from the engine; `None` if another log has begun since.
-    pub(crate) fn deliver_read(&self, cursor: &mut Cursor, entry: Arc<Entry>) -> Option<Delivery> {
+    /// The newest entry in memory that stands for one that was read from the engine.
+    pub(crate) fn newest_like(
+        &self,
+        seat: Seat,
+        cursor: &Cursor,
+        entry: &Entry,
+        until: Position,
+    ) -> Option<Arc<Entry>> {
+        let state = self.lock();
+        let log = state.log.as_ref().filter(|log| cursor.epoch == Some(log.epoch()))?;
+        state.router.newest_like(log, seat, entry, until)
+    }
+
+    /// Hands out an entry that was read from the engine, or let through by a sieve; `None` if another log has begun since, or it has ended.
+    pub(crate) fn deliver_read(
+        &self,
+        cursor: &mut Cursor,
+        key: Option<SubscriptionKey>,
+        entry: Arc<Entry>,
+    ) -> Option<Delivery> {
         let now = self.clock.now();
         let mut state = self.lock();
-        let State { log, counts, .. } = &mut *state;
-        log.as_ref().filter(|log| cursor.epoch == Some(log.epoch()))?;
+        let State { log, counts, endings, .. } = &mut *state;
+        let log = log.as_ref().filter(|log| cursor.epoch == Some(log.epoch()))?;
+        if endings.until(key, log.epoch()) == Until::Here {
+            return None;
+        }
         cursor.next = entry.position() + 1;
         Some(deliver(counts, cursor, entry, now))
     }
@@ -355,9 +425,6 @@ impl Follower for Feed {
     }
 
     fn ring(&self) {
-        let rung = std::mem::take(&mut self.lock().rung);
-        for waker in rung {
-            waker.wake();
-        }
+        self.ring_out();
     }
 }

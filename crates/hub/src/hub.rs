@@ -328,7 +328,7 @@ impl Shared {
 
 /// How much of a limit there is for somebody with this grant: the rest is for who may read something.
 fn limit_for(grant: &Grant, all: usize) -> usize {
-    if grant.matchers().is_empty() { all - all / 4 } else { all }
+    if grant.is_nothing() { all - all / 4 } else { all }
 }
 
 /// How much what takes long to evaluate may weigh in all, beside what the same literals may find: whoever knows a topic can have

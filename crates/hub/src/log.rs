@@ -332,7 +332,7 @@ impl Log {
         &self,
         topic: &str,
         from: Position,
-    ) -> Option<impl ExactSizeIterator<Item = Position>> {
+    ) -> Option<impl ExactSizeIterator<Item = Position> + DoubleEndedIterator> {
         let chain = self.chains.get(topic)?;
         Some(chain.range(place_in(chain, from)..).copied())
     }

@@ -77,7 +77,8 @@ impl Page {
         grant: &Grant,
         from: Position,
     ) -> Option<&Arc<Entry>> {
-        let may_read = |entry: &Entry| !entry.is_private() || grant.allows(&entry.topics);
+        let may_read =
+            |entry: &Entry| !grant.excepts(entry) && (!entry.is_private() || grant.allows(&entry.topics));
         let mut from = self.entries.partition_point(|entry| entry.position() < from);
         if selection.exact_topics().is_none() {
             let is_wanted = |entry: &&Arc<Entry>| selection.matches(&entry.topics) && may_read(entry);
@@ -91,6 +92,29 @@ impl Page {
             }
             from = at + 1;
         }
+    }
+
+    /// The newest entry of the page that is asked for, may be read, has the same topic in front as `entry`, stands behind it and before
+    /// `until`.
+    pub(crate) fn newest_like(
+        &self,
+        selection: &Selection,
+        grant: &Grant,
+        entry: &Entry,
+        until: Position,
+    ) -> Option<&Arc<Entry>> {
+        let topic = entry.topics.first()?;
+        let places = self.by_topic().get(topic)?.iter().rev();
+        let entries = places.map(|&place| &self.entries[place as usize]);
+        let mut behind = entries
+            .filter(|newer| newer.position() < until)
+            .take_while(|newer| newer.position() > entry.position());
+        behind.find(|newer| {
+            newer.topics.first() == Some(topic)
+                && selection.matches(&newer.topics)
+                && !grant.excepts(newer)
+                && (!newer.is_private() || grant.allows(&newer.topics))
+        })
     }
 
     /// Where the first entry of a topic stands, at `from` or behind it.

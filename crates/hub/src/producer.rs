@@ -350,7 +350,7 @@ impl Links {
                 Delivery::Event(_) => links.was_asked = true,
                 // It is all there, for now.
                 Delivery::Bookmark(_) => break,
-                Delivery::Gap(_) => {}
+                Delivery::Gap(_) | Delivery::Snapshot { .. } => {}
             }
         }
         Ok(links)

@@ -28,6 +28,8 @@ pub struct Publication {
     pub(crate) event: Event,
     pub(crate) private: bool,
     pub(crate) key: Option<IdempotencyKey>,
+    /// Names of those whom it is not for.
+    pub(crate) except: Vec<String>,
 }
 
 /// A publication that still lacks its event: see [`Publication::to`].
@@ -89,11 +91,42 @@ impl Publication {
     }
 }
 
+impl Publication {
+    /// Publishes to everybody but the subscriptions of a [name](crate::Subscription::named), as to all in a room but who said it. With
+    /// several, to none of these.
+    ///
+    /// It stands in the log with the publication: so it holds on every node, and for who comes back. Those whom it leaves out get neither
+    /// the event nor a gap. It is no secret and no right: whoever subscribes without the name gets the event, and what somebody may not read
+    /// is published [privately](Addressed::private). A name takes as much of the log as a topic.
+    ///
+    /// ```
+    /// # use fanfare_hub::{Delivery, Hub, Publication, Topic};
+    /// # use fanfare_wire::Event;
+    /// # use futures_util::StreamExt;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let hub = Hub::builder().build()?;
+    /// let mut ada = hub.subscribe("rooms/7").bookmarks(false).named("ada");
+    ///
+    /// let room = Topic::parse("rooms/7")?;
+    /// hub.publish_all(Publication::to([room]).event(Event::new("hello")).except("ada")).await?;
+    /// hub.publish("rooms/7", Event::new("to all")).await?;
+    ///
+    /// let Some(Ok(Delivery::Event(entry))) = ada.next().await else { panic!("no event") };
+    /// assert!(entry.frame().as_bytes().ends_with(b"data: to all\n\n"));
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn except(mut self, name: impl Into<String>) -> Self {
+        self.except.push(name.into());
+        self
+    }
+}
+
 impl Addressed {
     /// Lets everybody read the event who asks for one of its topics.
     #[must_use]
     pub fn event(self, event: Event) -> Publication {
-        Publication { topics: self.0, event, private: false, key: None }
+        Publication { topics: self.0, event, private: false, key: None, except: Vec::new() }
     }
 
     /// Lets only those read the event whose [`Grant`](crate::Grant) allows one of its topics.
@@ -262,11 +295,14 @@ impl Limits {
         &self,
         publication: Publication,
     ) -> Result<(Submission, Option<IdempotencyKey>), PublishError> {
-        let Publication { mut topics, event, mut private, key } = publication;
-        // `*` routes them, too, so only a grant keeps them from everybody.
-        private |= topics.iter().any(Topic::is_internal);
+        let Publication { mut topics, event, mut private, key, except } = publication;
         if topics.is_empty() {
             return Err(PublishError::NoTopic);
+        }
+        // `*` routes them, too, so only a grant keeps them from everybody.
+        private |= topics.iter().any(Topic::is_internal);
+        for name in except {
+            topics.push(Topic::exception(&name).map_err(PublishError::Topic)?);
         }
         if topics.len() > 1 {
             let mut seen = HashSet::with_capacity(topics.len());

@@ -506,6 +506,16 @@ impl Router {
         }
     }
 
+    /// Has a crowd look at one of its members, by the number that it gave it.
+    pub(crate) fn call(&mut self, crowd: usize, slot: usize, rung: &mut Vec<Waker>) {
+        self.crowds.call(crowd, slot, rung);
+    }
+
+    /// Whom `crowd` is to look at since it last asked.
+    pub(crate) fn take_called(&mut self, crowd: usize, called: &mut Vec<usize>) {
+        self.crowds.take_called(crowd, called);
+    }
+
     /// What who sits here asked for, and may read.
     pub(crate) fn terms(&self, seat: Seat) -> (Selection, Grant) {
         let (selected, granted) = self.readerships[number(seat.readership)].terms;
@@ -608,6 +618,30 @@ impl Router {
         }
     }
 
+    /// The newest entry for a seat that has the same topic in front as `entry`, stands behind it and before `until`. Few are looked at:
+    /// mostly the first is it.
+    pub(crate) fn newest_like(
+        &self,
+        log: &Log,
+        seat: Seat,
+        entry: &Entry,
+        until: Position,
+    ) -> Option<Arc<Entry>> {
+        let topic = entry.topics.first()?;
+        let behind = log.chain(topic.as_str(), entry.position() + 1)?.rev().filter(|&at| at < until);
+        let mut newest = behind.take(Self::NEWEST_MAX).filter_map(|position| log.get(position));
+        let selection = &self.selected(seat).selection;
+        let is_for = |newer: &&Arc<Entry>| {
+            newer.topics.first() == Some(topic)
+                && selection.matches(&newer.topics)
+                && self.may_read(seat, newer)
+        };
+        newest.find(is_for).cloned()
+    }
+
+    /// How many entries of a topic are looked at for one that stands for those before it.
+    const NEWEST_MAX: usize = 8;
+
     fn candidate(&mut self, log: &Log, seat: Seat, from: Position, patience: &mut u64) -> Candidate {
         let selected = &self.selections[self.readerships[number(seat.readership)].terms.0];
         if selected.selection.is_any() {
@@ -649,6 +683,9 @@ impl Router {
     }
 
     fn may_read(&self, seat: Seat, entry: &Entry) -> bool {
+        if self.grant(seat).excepts(entry) {
+            return false;
+        }
         if !entry.is_private() {
             return true;
         }

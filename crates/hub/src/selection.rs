@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::matcher::{Kind, Resolved};
-use crate::topic::is_internal;
-use crate::{Matcher, Topic};
+use crate::topic::{is_exception, is_internal};
+use crate::{Entry, Matcher, Topic};
 
 /// What a subscriber asks for: the events of which a topic is matched by any of these matchers.
 ///
@@ -30,9 +30,18 @@ fn distinct(matchers: impl IntoIterator<Item = Matcher>) -> Arc<[Matcher]> {
 }
 
 /// Whether a matcher lets a private event with this topic through. To route, `*` is every topic; to permit, it is not those
-/// that nobody outside can name.
+/// that nobody outside can name; and what says whom a publication is not for permits nothing.
 fn permits(matcher: &Matcher, topic: &Topic) -> bool {
-    matcher.matches(topic) && !(topic.is_internal() && matches!(matcher.0, Kind::Any))
+    matcher.matches(topic)
+        && !(topic.is_internal() && (matches!(matcher.0, Kind::Any) || topic.is_exception()))
+}
+
+/// What a publication carries that is not for who has this matcher in its grant, if it says that.
+fn exception(matcher: &Matcher) -> Option<&str> {
+    match &matcher.0 {
+        Kind::Exact(text) if is_exception(text) => Some(text),
+        _ => None,
+    }
 }
 
 fn exact_topics(matchers: &[Matcher]) -> Option<impl Iterator<Item = &str>> {
@@ -122,8 +131,32 @@ impl Grant {
         Self::from_iter([Matcher::any()])
     }
 
+    /// All that it holds, which may be what it does not let through.
     pub(crate) fn matchers(&self) -> &[Matcher] {
         &self.0
+    }
+
+    /// Whether it lets nothing private through.
+    pub(crate) fn is_nothing(&self) -> bool {
+        self.0.iter().all(|matcher| exception(matcher).is_some())
+    }
+
+    /// The same for somebody of a name: whatever carries this exception is not for it.
+    pub(crate) fn but_for(&self, excepted: Option<Topic>) -> Self {
+        let kept = self.0.iter().filter(|matcher| exception(matcher).is_none()).cloned();
+        Self(kept.chain(excepted.map(Matcher::from)).collect())
+    }
+
+    /// What an entry carries that is not for who has this grant, public or not.
+    pub(crate) fn excepted(&self) -> Option<Topic> {
+        self.0.iter().find_map(exception).and_then(|text| Topic::parse_stored(text).ok())
+    }
+
+    /// Whether an entry is for others than who has this grant.
+    pub(crate) fn excepts(&self, entry: &Entry) -> bool {
+        let carries = |text| entry.topics.iter().any(|topic| topic.as_str() == text);
+        // It stands behind all others.
+        self.0.last().and_then(exception).is_some_and(carries)
     }
 
     /// An equal one that shares the matchers which `known` has.
@@ -157,7 +190,7 @@ impl Grant {
 
     /// The topics themselves, where every matcher names one.
     pub(crate) fn exact_topics(&self) -> Option<impl Iterator<Item = &str>> {
-        exact_topics(&self.0)
+        Some(exact_topics(&self.0)?.filter(|text| !is_exception(text)))
     }
 }
 

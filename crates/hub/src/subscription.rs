@@ -22,6 +22,8 @@ use crate::opening::{self, Asked, Joined, Opened};
 use crate::page::Page;
 use crate::pages::Place;
 use crate::router::Seat;
+use crate::sieve::Sieve;
+use crate::snapshot::Standing;
 use crate::{Check, Delivery, GapReason, Grant, Hub, Position, Resume, Selection, Topic, UnknownId};
 
 /// A live place in the hub: yields events, bookmarks and gaps, in the hub's order.
@@ -32,39 +34,43 @@ use crate::{Check, Delivery, GapReason, Grant, Hub, Position, Resume, Selection,
 /// A stream that yields an error yields nothing after it.
 #[must_use = "a subscription does nothing unless it is polled"]
 pub struct Subscription {
-    place: Option<Held>,
-    requested: Option<EventId>,
+    pub(crate) place: Option<Held>,
+    pub(crate) requested: Option<EventId>,
     /// Whether it begins with its topic's stream if no last event ID is requested.
     from_start: bool,
     unknown_id: UnknownId,
-    resume: Option<Resume>,
-    stage: Stage,
+    pub(crate) resume: Option<Resume>,
+    pub(crate) stage: Stage,
 }
 
 /// A seat at a readership, given back when dropped.
-struct Held {
-    shared: Arc<Shared>,
+pub(crate) struct Held {
+    pub(crate) shared: Arc<Shared>,
     selection: Selection,
     grant: Grant,
-    seat: Seat,
+    pub(crate) seat: Seat,
     joined: Option<Joined>,
-    cursor: Cursor,
-    /// Where what is to be done when it ends is kept.
-    ending: Option<SubscriptionKey>,
+    pub(crate) cursor: Cursor,
+    /// What goes before everything else.
+    pub(crate) snapshot: Option<Box<Standing>>,
+    /// What it leaves out of what it asks for.
+    pub(crate) sieve: Option<Box<Sieve>>,
+    /// Where what is kept beside it is, if there is anything.
+    pub(crate) ending: Option<SubscriptionKey>,
     /// Whether the seat was handed on, so that it is not ours to give back.
     handed_on: bool,
 }
 
-enum Stage {
+pub(crate) enum Stage {
     Refused(SubscribeError),
     /// The last event ID has not been looked at.
     New,
     Opening(Answer<'static, Result<Opened, SubscribeError>>),
     Open,
-    /// Waiting for entries that are not in memory any more.
-    Reading(Wanted),
-    /// Handing out what was read, from a page that is not kept for this subscriber alone.
-    Replaying(Weak<Page>),
+    /// Waiting for entries that are not in memory any more, up to a position and without it.
+    Reading(Wanted, Position),
+    /// Handing out what was read, up to there, from a page that is not kept for this subscriber alone.
+    Replaying(Weak<Page>, Position),
     /// The stream of its topic has ended, and it was handed the end.
     Over,
     Ended,
@@ -107,6 +113,15 @@ pub enum SubscribeError {
     Topic(crate::TopicError),
     /// The hub was closed.
     Closed,
+    /// It has ended, so nothing about it can be changed.
+    Ended,
+    /// It has not come to any of so many changes of what it reads yet: its client is far behind.
+    TooManyChanges {
+        /// How many a subscriber may have before it.
+        limit: usize,
+    },
+    /// What was given to [`filter`](Subscription::filter) panicked.
+    FilterPanicked,
     /// The log could not be read. The client can come back with its last event ID.
     Log(EngineFault),
 }
@@ -133,6 +148,14 @@ impl fmt::Display for SubscribeError {
             }
             Self::Topic(error) => fmt::Display::fmt(error, f),
             Self::Closed => f.write_str("the hub is closed"),
+            Self::Ended => f.write_str("the subscription has ended"),
+            Self::TooManyChanges { limit } => {
+                write!(
+                    f,
+                    "the subscriber is far behind: it has not come to the last {limit} changes of what it reads"
+                )
+            }
+            Self::FilterPanicked => f.write_str("the subscription's filter panicked"),
             Self::Log(_) => f.write_str("the log could not be read"),
         }
     }
@@ -208,7 +231,18 @@ impl Subscription {
         };
         // The hub's own, so that what the caller brought is not kept beside them.
         let (selection, grant) = terms;
-        let held = Held { shared, selection, grant, seat, joined, cursor, ending: None, handed_on: false };
+        let held = Held {
+            shared,
+            selection,
+            grant,
+            seat,
+            joined,
+            cursor,
+            snapshot: None,
+            sieve: None,
+            ending: None,
+            handed_on: false,
+        };
         Ok(Self { unknown_id, ..Self::at(Some(held)) })
     }
 
@@ -242,7 +276,30 @@ impl Subscription {
     ///
     /// It counts from the next delivery on, whenever it comes. If the hub has no room for it the subscription ends with that
     /// error.
-    pub fn grant(mut self, grant: &Grant) -> Self {
+    pub fn grant(self, grant: &Grant) -> Self {
+        match self.place.as_ref().and_then(|place| place.grant.excepted()) {
+            None => self.granted(grant),
+            named => self.granted(&grant.but_for(named)),
+        }
+    }
+
+    /// Says who reads, so that a publication can be for everybody but it: see [`Publication::except`](crate::Publication::except).
+    ///
+    /// Any number of subscriptions may have one name: all windows of a user, or each its own. It is given anew by the application
+    /// whenever a client comes back, as what it asks for is, and counts as a [grant](Self::grant) does. Those of one name who ask for and may
+    /// read the same are looked up together, as others are.
+    ///
+    /// A name that holds what a topic may not hold makes a subscription whose first item is the error.
+    pub fn named(self, name: impl AsRef<str>) -> Self {
+        let grant = self.place.as_ref().map(|place| place.grant.clone());
+        match (Topic::exception(name.as_ref()), grant) {
+            (Ok(excepted), Some(grant)) => self.granted(&grant.but_for(Some(excepted))),
+            (Ok(_), None) => self,
+            (Err(error), _) => Self::refused(SubscribeError::Topic(error)),
+        }
+    }
+
+    fn granted(mut self, grant: &Grant) -> Self {
         let Some(place) = &mut self.place else { return self };
         let mut state = place.shared.feed.lock();
         if let Err(error) = place.shared.check_room(&mut state, &place.selection, grant) {
@@ -253,11 +310,12 @@ impl Subscription {
         let seat = state.router.join(&place.selection, grant, next);
         let bell = state.router.leave(std::mem::replace(&mut place.seat, seat));
         (place.selection, place.grant) = state.router.terms(seat);
+        state.moved(place.ending, seat, grant);
         drop(state);
         // What is under way was begun with the grant before.
         match self.stage {
             Stage::Opening(_) => self.stage = Stage::New,
-            Stage::Reading(_) | Stage::Replaying(_) => self.stage = Stage::Open,
+            Stage::Reading(..) | Stage::Replaying(..) => self.stage = Stage::Open,
             Stage::Refused(_) | Stage::New | Stage::Open | Stage::Over | Stage::Ended => {}
         }
         // Whoever slept with the grant before may have something to read now.
@@ -311,8 +369,9 @@ impl Subscription {
         self
     }
 
-    /// What tells it from the hub's other subscriptions while it lives, once [`on_end`](Self::on_end) was called: the same in a
-    /// [`Crowd`](crate::Crowd), where [`Member::key`](crate::Member::key) gives it. Without an ending, or a place in a hub, it has none.
+    /// What tells it from the hub's other subscriptions while it lives, once [`on_end`](Self::on_end) or [`handle`](Self::handle) was
+    /// called: the same in a [`Crowd`](crate::Crowd), where [`Member::key`](crate::Member::key) gives it. Without either, or a place in a
+    /// hub, it has none.
     #[must_use]
     pub fn key(&self) -> Option<SubscriptionKey> {
         self.place.as_ref()?.ending
@@ -327,7 +386,18 @@ impl Subscription {
         cursor: Cursor,
         ending: Option<SubscriptionKey>,
     ) -> Self {
-        let held = Held { shared, selection, grant, seat, joined: None, cursor, ending, handed_on: false };
+        let held = Held {
+            shared,
+            selection,
+            grant,
+            seat,
+            joined: None,
+            cursor,
+            snapshot: None,
+            sieve: None,
+            ending,
+            handed_on: false,
+        };
         Self { stage: Stage::Open, ..Self::at(Some(held)) }
     }
 
@@ -341,7 +411,7 @@ impl Subscription {
             self.resume = Some(place.open(Opened::fresh()));
             self.stage = Stage::Open;
         }
-        let is_live = matches!(self.stage, Stage::Open) && place.cursor.gap.is_none();
+        let is_live = matches!(self.stage, Stage::Open) && place.cursor.gap.is_none() && !place.has_its_own();
         is_live.then(|| (place.seat, place.cursor.clone(), place.ending))
     }
 
@@ -363,7 +433,7 @@ impl Subscription {
     /// It keeps its place and loses nothing. Without this, what it waits for is kept a second longer, at the cost of others
     /// who catch up.
     pub fn pause(&mut self) {
-        if let Stage::Reading(wanted) = &mut self.stage {
+        if let Stage::Reading(wanted, _) = &mut self.stage {
             wanted.pause();
         }
     }
@@ -428,6 +498,51 @@ impl Subscription {
         }
     }
 
+    fn poll_step(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Delivery, SubscribeError>>> {
+        let Some(place) = &mut self.place else { return Poll::Ready(None) };
+        for _ in 0..SIFTED_MAX {
+            let Held { shared, seat, cursor, ending, sieve, .. } = &mut *place;
+            match shared.feed.step(seat, cursor, *ending, sieve.as_deref(), context.waker()) {
+                Step::Deliver(delivery) => {
+                    self.note_the_end(&delivery);
+                    return Poll::Ready(Some(Ok(delivery)));
+                }
+                Step::Sift { entry, newer } => {
+                    let lets_through =
+                        sieve.as_ref().map_or(Ok(true), |sieve| sieve.lets_through(&entry, newer.as_deref()));
+                    match lets_through {
+                        Ok(true) => {}
+                        Ok(false) => continue,
+                        Err(error) => return self.fail(error),
+                    }
+                    if let Some(delivery) = shared.feed.deliver_read(cursor, *ending, entry) {
+                        self.note_the_end(&delivery);
+                        return Poll::Ready(Some(Ok(delivery)));
+                    }
+                }
+                Step::Wait => return Poll::Pending,
+                Step::Yield => {}
+                Step::Read { before } => {
+                    // A page may have more, and others may have changed by then what this one reads there.
+                    let until = if ending.is_some() { before } else { Position::MAX };
+                    self.stage = Stage::Reading(place.read(before), until);
+                }
+                Step::Changed => {
+                    let terms = shared.feed.lock().router.terms(*seat);
+                    (place.selection, place.grant) = terms;
+                }
+                Step::End => {
+                    self.place = None;
+                    self.stage = Stage::Ended;
+                    return Poll::Ready(None);
+                }
+            }
+            break;
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    }
+
     fn note_the_end(&mut self, delivery: &Delivery) {
         if matches!(delivery, Delivery::Event(entry) if entry.is_end()) {
             self.is_over();
@@ -441,28 +556,16 @@ impl Subscription {
         }
     }
 
-    fn poll_step(&mut self, context: &mut Context<'_>) -> Poll<Option<Delivery>> {
-        let Some(place) = &mut self.place else { return Poll::Ready(None) };
-        match place.shared.feed.step(&mut place.seat, &mut place.cursor, context.waker()) {
-            Step::Deliver(delivery) => {
-                self.note_the_end(&delivery);
-                return Poll::Ready(Some(delivery));
-            }
-            Step::Wait => {}
-            Step::Yield => context.waker().wake_by_ref(),
-            Step::Read { before } => {
-                self.stage = Stage::Reading(place.read(before));
-                context.waker().wake_by_ref();
-            }
-            Step::End => {
-                self.place = None;
-                self.stage = Stage::Ended;
-                return Poll::Ready(None);
-            }
-        }
-        Poll::Pending
+    /// Yields an error, and nothing after it.
+    fn fail(&mut self, error: SubscribeError) -> Poll<Option<Result<Delivery, SubscribeError>>> {
+        self.place = None;
+        self.stage = Stage::Ended;
+        Poll::Ready(Some(Err(error)))
     }
 }
+
+/// How many entries a sieve is asked about before others have their turn.
+const SIFTED_MAX: usize = 64;
 
 impl Stream for Subscription {
     type Item = Result<Delivery, SubscribeError>;
@@ -476,19 +579,25 @@ impl Stream for Subscription {
         }
         // A page that was found in this poll is there for one entry at least.
         let mut found = None;
+        let mut sifted = 0;
         loop {
             let this = &mut *self;
             let Some(place) = &mut this.place else { return Poll::Ready(None) };
+            if let Some(snapshot) = place.snapshot.take() {
+                let now = place.shared.feed.clock.now();
+                return Poll::Ready(Some(Ok(snapshot.hand_out(&mut place.cursor, now))));
+            }
             match &mut this.stage {
                 Stage::Over => {
                     this.place = None;
                     this.stage = Stage::Ended;
                     return Poll::Ready(None);
                 }
-                Stage::Reading(wanted) => {
+                Stage::Reading(wanted, until) => {
+                    let until = *until;
                     let fault = match ready!(wanted.poll(context.waker())) {
                         Ok(Got::Page(page)) => {
-                            this.stage = Stage::Replaying(Arc::downgrade(&page));
+                            this.stage = Stage::Replaying(Arc::downgrade(&page), until);
                             found = Some(page);
                             continue;
                         }
@@ -499,20 +608,42 @@ impl Stream for Subscription {
                     };
                     this.stage = Stage::Open;
                     if let Some(fault) = fault {
-                        this.place = None;
-                        this.stage = Stage::Ended;
-                        return Poll::Ready(Some(Err(SubscribeError::Log(fault))));
+                        return this.fail(SubscribeError::Log(fault));
                     }
                 }
-                Stage::Replaying(page) => {
+                Stage::Replaying(page, until) => {
+                    let until = *until;
                     let Some(page) = found.take().or_else(|| page.upgrade()) else {
                         this.stage = Stage::Open;
                         continue;
                     };
-                    let Held { selection, grant, cursor, .. } = place;
-                    if let Some(entry) = page.next_for(selection, grant, cursor.next) {
+                    let Held { selection, grant, cursor, sieve, .. } = place;
+                    let entry = page.next_for(selection, grant, cursor.next);
+                    if let Some(entry) = entry.filter(|entry| entry.position() < until) {
                         let entry = entry.clone();
-                        match place.shared.feed.deliver_read(&mut place.cursor, entry) {
+                        if let Some(sieve) = sieve {
+                            let newest = || {
+                                let here = page.newest_like(selection, grant, &entry, until).cloned();
+                                let feed = &place.shared.feed;
+                                here.or_else(|| feed.newest_like(place.seat, cursor, &entry, until))
+                            };
+                            let newer = sieve.conflates().then(newest).flatten();
+                            match sieve.lets_through(&entry, newer.as_deref()) {
+                                Ok(true) => {}
+                                Ok(false) => {
+                                    cursor.next = entry.position() + 1;
+                                    sifted += 1;
+                                    if sifted == SIFTED_MAX {
+                                        context.waker().wake_by_ref();
+                                        return Poll::Pending;
+                                    }
+                                    found = Some(page);
+                                    continue;
+                                }
+                                Err(error) => return this.fail(error),
+                            }
+                        }
+                        match place.shared.feed.deliver_read(&mut place.cursor, place.ending, entry) {
                             Some(delivery) => {
                                 this.note_the_end(&delivery);
                                 return Poll::Ready(Some(Ok(delivery)));
@@ -520,17 +651,22 @@ impl Stream for Subscription {
                             None => this.stage = Stage::Open,
                         }
                     } else {
-                        cursor.next = cursor.next.max(page.through + 1);
+                        cursor.next = cursor.next.max(until.min(page.through + 1));
                         this.stage = Stage::Open;
                     }
                 }
-                _ => return self.poll_step(context).map(|delivery| delivery.map(Ok)),
+                _ => return self.poll_step(context),
             }
         }
     }
 }
 
 impl Held {
+    /// Whether it gets something else than others with its readership.
+    fn has_its_own(&self) -> bool {
+        self.snapshot.is_some() || self.sieve.is_some()
+    }
+
     /// Where it asks to begin, if it does not begin where it came in.
     fn asked(&self, requested: Option<&EventId>, from_start: bool) -> Option<Asked> {
         let topic = self.selection.one_topic().map(Arc::from);
@@ -601,9 +737,10 @@ impl Drop for Held {
             return;
         }
         let mut state = self.shared.feed.lock();
-        let bell = state.router.leave(self.seat);
-        state.counts.subscribers -= u64::from(!self.selection.is_internal());
-        let ending = state.endings.take(self.ending);
+        let State { router, endings, counts, .. } = &mut *state;
+        let bell = router.leave(self.seat);
+        counts.subscribers -= u64::from(!self.selection.is_internal());
+        let ending = endings.take(self.ending, router);
         drop(state);
         drop(bell);
         endings::call(ending);

@@ -26,9 +26,17 @@ pub struct Topic(Arc<str>);
 /// What internal topics begin with: a control character, which no topic from outside holds.
 const INTERNAL: char = '\u{0}';
 
+/// What those of them begin with that say whom a publication is not for.
+const EXCEPTION: &str = "\u{0}except/";
+
 /// Whether a text is that of an internal topic.
 pub(crate) fn is_internal(topic: &str) -> bool {
     topic.starts_with(INTERNAL)
+}
+
+/// Whether a text is that of a topic that says whom a publication is not for.
+pub(crate) fn is_exception(topic: &str) -> bool {
+    topic.starts_with(EXCEPTION)
 }
 
 /// Why a text is not a topic.
@@ -109,11 +117,25 @@ impl Topic {
     /// ```
     ///
     /// # Panics
-    /// `name` is no topic itself.
+    /// `name` is no topic itself, or begins with `except/`.
     #[must_use]
     pub fn internal(name: &'static str) -> Self {
         assert!(Self::parse(name).is_ok() && name.len() < Self::BYTES_MAX, "{name:?} is no name for a topic");
-        Self(format!("{INTERNAL}{name}").into())
+        let internal = Self(format!("{INTERNAL}{name}").into());
+        assert!(!internal.is_exception(), "{name:?} says whom a publication is not for");
+        internal
+    }
+
+    /// What a publication carries among its topics that is for everybody but those of this name.
+    pub(crate) fn exception(name: &str) -> Result<Self, TopicError> {
+        let text = format!("{EXCEPTION}{name}");
+        Self::parse(name)?;
+        Self::parse_stored(&text)
+    }
+
+    /// Whether it says whom a publication is not for.
+    pub(crate) fn is_exception(&self) -> bool {
+        is_exception(&self.0)
     }
 
     /// The internal topic for what the hub tells itself about `topic`.

@@ -15,7 +15,7 @@ use std::task::{Context, Poll, Waker};
 
 use fanfare_hub::{
     Batch, Crowd, Due, Framing, Grant, Hub, Look, Matcher, Member, Publication, Selection, Share,
-    Subscription,
+    Subscription, SubscriptionHandle,
 };
 use fanfare_wire::{Decoder, Event, EventId, Item};
 use futures_core::Stream;
@@ -43,6 +43,11 @@ enum Op {
     Leave {
         client: usize,
     },
+    /// Asks for something else from then on.
+    Change {
+        client: usize,
+        asks: u8,
+    },
     /// Each of these clients in one look, and how many bytes of its share its socket takes.
     Round {
         takes: Vec<(usize, usize)>,
@@ -63,6 +68,7 @@ fn op() -> impl Strategy<Value = Op> {
         3 => (client.clone(), 1..16u8, prop_oneof![Just(0), Just(15), 0..16u8], any::<bool>(), any::<bool>())
             .prop_map(|(client, asks, grants, bookmarks, chunked)| Op::Come { client, asks, grants, bookmarks, chunked }),
         1 => client.clone().prop_map(|client| Op::Leave { client }),
+        2 => (client.clone(), 0..16u8).prop_map(|(client, asks)| Op::Change { client, asks }),
         8 => (prop::collection::vec((client.clone(), takes), 1..CLIENTS), prop::bool::weighted(0.2))
             .prop_map(|(takes, quiet)| Op::Round { takes, quiet }),
         1 => client.prop_map(|client| Op::Release { client }),
@@ -70,7 +76,9 @@ fn op() -> impl Strategy<Value = Op> {
 }
 
 struct Client {
-    asks: u8,
+    handle: SubscriptionHandle,
+    /// What it asks for, from which position on.
+    asked: Vec<(u64, u8)>,
     grants: u8,
     member: Option<Member>,
     /// The rest of a bookmark that was cut short.
@@ -79,6 +87,11 @@ struct Client {
     chunks: Chunks,
     decoder: Decoder,
     frontier: u64,
+}
+
+/// What is asked for at a position.
+fn asks_at(asked: &[(u64, u8)], position: u64) -> u8 {
+    asked.iter().rev().find(|(from, _)| *from <= position).map_or(0, |&(_, asks)| asks)
 }
 
 /// What was published: on which topics, and whether privately. The entry at position `n` is at `n - 1`.
@@ -115,11 +128,12 @@ impl World {
             Op::Come { client, asks, grants, bookmarks, chunked } => {
                 self.leave(client);
                 let selection: Selection = matchers(asks).collect();
-                let subscription =
+                let mut subscription =
                     self.hub.subscribe(selection).grant(&matchers(grants).collect()).bookmarks(bookmarks);
                 let framing = if chunked { Framing::Chunked } else { Framing::Bare };
                 self.clients[client] = Some(Client {
-                    asks,
+                    handle: subscription.handle(),
+                    asked: vec![(0, asks)],
                     grants,
                     member: None,
                     owed: Vec::new(),
@@ -131,6 +145,12 @@ impl World {
                 self.settle(client, subscription);
             }
             Op::Leave { client } => self.leave(client),
+            Op::Change { client, asks } => {
+                let Some(each) = &mut self.clients[client] else { return };
+                if each.handle.select(matchers(asks).collect::<Selection>()).is_ok() {
+                    each.asked.push((self.log.len() as u64 + 1, asks));
+                }
+            }
             Op::Round { takes, quiet } => {
                 self.round(&takes, if quiet { Look::Quiet } else { Look::News });
             }
@@ -254,7 +274,7 @@ impl World {
 
     fn take_in(&mut self, client: usize, bytes: &[u8]) {
         let Self { clients, positions, log, history, .. } = self;
-        let Client { asks, grants, decoder, frontier, framing, chunks, .. } =
+        let Client { asked, grants, decoder, frontier, framing, chunks, .. } =
             clients[client].as_mut().expect("a client");
         let bytes = match framing {
             Framing::Bare => bytes.to_vec(),
@@ -263,7 +283,7 @@ impl World {
         let mut bytes = &bytes[..];
         let wants = |position: u64| {
             let (topics, private) = log[position as usize - 1];
-            *asks & topics != 0 && (!private || *grants & topics != 0)
+            asks_at(asked, position) & topics != 0 && (!private || *grants & topics != 0)
         };
         while let Some(item) = decoder.next(&mut bytes).expect("a stream") {
             match item {
@@ -272,9 +292,10 @@ impl World {
                     let oldest = (log.len() as u64 + 1).saturating_sub(*history);
                     assert!(upto < oldest, "a gap up to {upto}, which is still there");
                     // Of what has left memory the hub remembers topics, not entries: it may tell of one that was asked
-                    // for and was for others.
-                    let asked = |position: u64| *asks & log[position as usize - 1].0 != 0;
-                    assert!((*frontier + 1..=upto).any(asked), "a gap without a loss");
+                    // for and was for others, or that was asked for before or after it was there.
+                    let terms = asked.iter().fold(0, |all, (_, asks)| all | asks);
+                    let was_asked = |position: u64| terms & log[position as usize - 1].0 != 0;
+                    assert!((*frontier + 1..=upto).any(was_asked), "a gap without a loss");
                     *frontier = upto;
                 }
                 Item::Event(event) => {
@@ -305,10 +326,10 @@ impl World {
         let all: Vec<_> = (0..CLIENTS).map(|client| (client, usize::MAX)).collect();
         while !self.round(&all, Look::News) {}
         for client in 0..CLIENTS {
-            let Some(Client { asks, grants, frontier, .. }) = &self.clients[client] else { continue };
+            let Some(Client { asked, grants, frontier, .. }) = &self.clients[client] else { continue };
             for position in *frontier + 1..=self.log.len() as u64 {
                 let (topics, private) = self.log[position as usize - 1];
-                let wanted = asks & topics != 0 && (!private || grants & topics != 0);
+                let wanted = asks_at(asked, position) & topics != 0 && (!private || grants & topics != 0);
                 assert!(!wanted, "{client} never got {position}");
             }
             self.leave(client);

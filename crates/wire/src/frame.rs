@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use crate::lines::lines;
 
-/// An encoded event or comment, complete: what is written to a socket as it is.
+/// An encoded event or comment, or several, complete: what is written to a socket as it is.
 ///
 /// Only the encoder makes frames, so a frame never holds half an event. Cheap to clone and share;
 /// comparable with byte slices.
@@ -39,6 +39,21 @@ impl Frame {
 
     pub(crate) fn encoded(bytes: Bytes) -> Self {
         Self(bytes)
+    }
+
+    /// Puts frames one behind the other, as one that is written whole.
+    ///
+    /// ```
+    /// use fanfare_wire::{Event, Frame};
+    ///
+    /// let both = Frame::join([Event::new("a").to_frame(), Event::new("b").to_frame()]);
+    /// assert_eq!(both, b"data: a\n\ndata: b\n\n");
+    /// ```
+    #[must_use]
+    pub fn join(frames: impl IntoIterator<Item = Self>) -> Self {
+        let mut bytes = Vec::new();
+        frames.into_iter().for_each(|frame| bytes.extend_from_slice(&frame.0));
+        Self(bytes.into())
     }
 
     /// The bytes to write.

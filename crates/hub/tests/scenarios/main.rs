@@ -10,6 +10,7 @@
 mod support;
 use support::polled as reader;
 
+mod changes;
 mod internal;
 mod limits;
 mod model;
@@ -19,6 +20,8 @@ mod presence;
 mod producing;
 mod resume;
 mod seams;
+mod sieves;
+mod snapshots;
 mod world;
 
 /// How many histories the model plays over each engine.

@@ -131,8 +131,8 @@ impl Got {
 impl From<Delivery> for Got {
     fn from(delivery: Delivery) -> Self {
         let what = match &delivery {
-            Delivery::Event(entry) => {
-                let text = String::from_utf8(entry.frame().as_bytes().to_vec()).expect("UTF-8");
+            Delivery::Event(_) | Delivery::Snapshot { .. } => {
+                let text = String::from_utf8(delivery.frame().as_bytes().to_vec()).expect("UTF-8");
                 let data = text.lines().find_map(|line| line.strip_prefix("data: ")).expect("a data line");
                 What::Event { data: data.to_owned() }
             }

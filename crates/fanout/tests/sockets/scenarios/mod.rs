@@ -15,6 +15,8 @@ mod reader;
 #[path = "../../../../hub/tests/support/mod.rs"]
 pub(super) mod support;
 
+#[path = "../../../../hub/tests/scenarios/changes.rs"]
+mod changes;
 #[path = "../../../../hub/tests/scenarios/internal.rs"]
 mod internal;
 #[path = "../../../../hub/tests/scenarios/limits.rs"]
@@ -31,6 +33,10 @@ mod producing;
 mod resume;
 #[path = "../../../../hub/tests/scenarios/seams.rs"]
 mod seams;
+#[path = "../../../../hub/tests/scenarios/sieves.rs"]
+mod sieves;
+#[path = "../../../../hub/tests/scenarios/snapshots.rs"]
+mod snapshots;
 #[path = "../../../../hub/tests/scenarios/world/mod.rs"]
 mod world;
 

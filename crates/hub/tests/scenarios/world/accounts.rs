@@ -3,16 +3,20 @@
 
 use std::sync::Arc;
 
-use fanfare_hub::{GapReason, Position};
+use fanfare_hub::{GapReason, Position, SubscriptionHandle};
 use fanfare_wire::EventId;
 
 use super::publishing::Accepted;
-use super::steps::ClientPlan;
+use super::steps::{ClientPlan, is_even};
 use super::{Bell, Got, Reader, What, World, index};
 
 pub struct Client {
     pub plan: ClientPlan,
     pub reader: Option<Reader>,
+    /// By which what it asks for is changed while it reads.
+    pub handle: Option<SubscriptionHandle>,
+    /// What it asked for since it came: in which log, from which position on. The newest is its plan's.
+    pub asked: Vec<(u32, Position, u8)>,
     pub last_event_id: Option<EventId>,
     /// Everything up to here, in the log of that epoch, is accounted for.
     pub frontier: Option<(u32, Position)>,
@@ -29,9 +33,23 @@ pub struct Client {
 }
 
 impl Client {
-    pub fn wants(&self, accepted: &Accepted) -> bool {
-        let asked = self.plan.asks == 15 || self.plan.asks & accepted.topics != 0;
-        asked && self.may_read(accepted)
+    /// Whether it is to get what stands at `position` of log `epoch`.
+    pub fn wants(&self, accepted: &Accepted, epoch: u32, position: Position) -> bool {
+        let counts = |&&(of, from, _): &&(u32, Position, u8)| of != epoch || from <= position;
+        let asks = self.asked.iter().rev().find(counts).map_or(self.plan.asks, |&(_, _, asks)| asks);
+        let passes = self.plan.sieve.as_ref().is_none_or(|sieve| {
+            let is_excepted = sieve.name.is_some_and(|name| accepted.except & (1 << name) != 0);
+            !is_excepted && (!sieve.is_picky || is_even(accepted.data.as_bytes()))
+        });
+        (asks == 15 || asks & accepted.topics != 0) && self.may_read(accepted) && passes
+    }
+
+    /// Whether something newer stands for it, of those at these positions.
+    pub fn has_newer(&self, log: &[Accepted], epoch: u32, position: Position, told: Position) -> bool {
+        let key = |at: Position| log[index(at)].topics.trailing_zeros();
+        self.plan.sieve.as_ref().is_some_and(|sieve| sieve.conflates)
+            && (position + 1..told)
+                .any(|newer| key(newer) == key(position) && self.wants(&log[index(newer)], epoch, newer))
     }
 
     pub fn may_read(&self, accepted: &Accepted) -> bool {
@@ -54,7 +72,7 @@ impl World {
         if self.certain_gap(client).is_some() {
             return true;
         }
-        let known = &self.clients[client];
+        let (known, epoch) = (&self.clients[client], self.epoch);
         let from = match known.frontier {
             Some((of, frontier)) if of == self.epoch => frontier + 1,
             // It has seen another log, and is told so if what it saw last can still be looked up.
@@ -63,7 +81,8 @@ impl World {
             None if known.asked_earliest => 1,
             _ => return false,
         };
-        (from.max(self.oldest())..self.told()).any(|position| known.wants(&self.log[index(position)]))
+        (from.max(self.oldest())..self.told())
+            .any(|position| known.wants(&self.log[index(position)], epoch, position))
     }
 
     pub fn account(&mut self, client: usize, got: &Got) {
@@ -77,13 +96,18 @@ impl World {
         let known = &self.clients[client];
         let to = self.position(got);
         let same_log = known.frontier.filter(|(of, _)| *of == epoch).map(|(_, position)| position);
+        let told = self.told();
         let wanted = |from: Position, to: Position| {
-            (from..to).filter(|&position| known.wants(&self.log[index(position)])).collect::<Vec<_>>()
+            let wants = |&position: &Position| {
+                known.wants(&self.log[index(position)], epoch, position)
+                    && !known.has_newer(&self.log, epoch, position, told)
+            };
+            (from..to).filter(wants).collect::<Vec<_>>()
         };
         match &got.what {
             What::Event { data } => {
                 let accepted = &self.log[index(to)];
-                assert!(known.wants(accepted), "P7: {to} was not asked for, or may not be read");
+                assert!(known.wants(accepted, epoch, to), "P7: {to} was not asked for, or may not be read");
                 if let Some(id) = accepted.id.as_ref().or(accepted.chosen.as_ref()) {
                     assert_eq!(&got.id, id, "{to} has another id than its publisher was told");
                 }

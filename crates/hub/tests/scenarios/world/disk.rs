@@ -57,7 +57,13 @@ impl World {
         disk.note_end();
         let acknowledged = self.log.len();
         for topics in 0..under_way {
-            self.run(Op::Publish { topics: topics + 1, private: false, chosen: None, with_key: true });
+            self.run(Op::Publish {
+                topics: topics + 1,
+                private: false,
+                chosen: None,
+                with_key: true,
+                except: 0,
+            });
         }
         if let Some(disk) = &mut self.disk {
             disk.tear(cut);

@@ -18,7 +18,10 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use fanfare_hub::engine::Engine;
-use fanfare_hub::{GapReason, Grant, Hub, IdempotencyKey, Matcher, Position, Selection, UnknownId};
+use fanfare_hub::{
+    GapReason, Grant, Hub, IdempotencyKey, Matcher, Position, Selection, SubscribeError, Subscription,
+    UnknownId,
+};
 use fanfare_wire::{Event, EventId};
 
 use super::reader::{Reader, read, rest};
@@ -28,7 +31,7 @@ use accounts::Client;
 #[allow(unused_imports)] // The tests of one engine do not run over another.
 pub use disk::Disk;
 use publishing::{Accepted, Attempt};
-use steps::{ClientPlan, EngineOp, Op, With};
+use steps::{ClientPlan, EngineOp, Op, SievePlan, With, is_even};
 pub use steps::{client_plan, op};
 
 const TOPICS: [&str; 4] = ["a", "b", "c", "d"];
@@ -77,6 +80,22 @@ fn mask(topics: u8) -> impl Iterator<Item = Matcher> {
         .map(|(_, text)| topic(text).into())
 }
 
+/// What a mask asks for.
+fn selection(asks: u8) -> Selection {
+    if asks == 15 { Matcher::any().into() } else { mask(asks).collect() }
+}
+
+/// A subscription that leaves something out.
+fn sieved(mut subscription: Subscription, plan: &SievePlan) -> Subscription {
+    if let Some(name) = plan.name {
+        subscription = subscription.named(name.to_string());
+    }
+    if plan.is_picky {
+        subscription = subscription.filter(|entry| is_even(entry.frame().as_bytes()));
+    }
+    if plan.conflates { subscription.conflate() } else { subscription }
+}
+
 /// How long an answer may take until it counts as one that never comes.
 const NEVER: Duration = Duration::from_secs(20);
 
@@ -117,6 +136,8 @@ impl World {
         let clients = plans.into_iter().map(|plan| Client {
             plan,
             reader: None,
+            handle: None,
+            asked: Vec::new(),
             last_event_id: None,
             frontier: None,
             seen: Vec::new(),
@@ -169,11 +190,18 @@ impl World {
 
     fn run(&mut self, op: Op) {
         match op {
-            Op::Publish { topics, private, chosen, with_key } => {
+            Op::Publish { topics, private, chosen, with_key, except } => {
                 self.attempts += 1;
                 let chosen = chosen.map(|n| id(&format!("chosen {n}")));
                 self.publish(Attempt {
-                    what: Accepted { topics, private, chosen, data: self.attempts.to_string(), id: None },
+                    what: Accepted {
+                        topics,
+                        private,
+                        chosen,
+                        data: self.attempts.to_string(),
+                        except,
+                        id: None,
+                    },
                     key: with_key.then(|| IdempotencyKey::new(self.attempts.to_string())),
                     stored: None,
                 });
@@ -197,6 +225,7 @@ impl World {
                     }
                 }
             }
+            Op::Change { client, asks } => self.change(client, asks),
             Op::Disconnect { client } => {
                 self.clients[client].reader = None;
                 self.clients[client].waiting = false;
@@ -293,20 +322,40 @@ impl World {
                 }
             }
         }
-        let mut matchers: Vec<Matcher> = mask(known.plan.asks).collect();
-        if known.plan.asks == 15 {
-            matchers = vec![Matcher::any()];
-        }
         let grant: Grant = mask(known.plan.grants).collect();
         let unknown = if known.plan.unknown_is_oldest { UnknownId::Oldest } else { UnknownId::Live };
-        let subscription = self.hub.subscribe(matchers.into_iter().collect::<Selection>());
+        let mut subscription = self.hub.subscribe(selection(known.plan.asks));
+        known.handle = Some(subscription.handle());
+        known.asked = vec![(self.epoch, 0, known.plan.asks)];
         let subscription = subscription.grant(&grant).bookmarks(known.plan.bookmarks).unknown_id(unknown);
+        let subscription = match &known.plan.sieve {
+            None => subscription,
+            Some(sieve) => sieved(subscription, sieve),
+        };
         known.reader = Some(read(subscription.after(last.clone())));
         known.last_event_id = last;
         known.waiting = false;
         known.is_new = true;
         known.came_to = (self.epoch, told - 1);
         known.bell.was_rung();
+    }
+
+    /// Has a client ask for something else while it reads.
+    fn change(&mut self, client: usize, asks: u8) {
+        let (epoch, from) = (self.epoch, self.told());
+        let known = &mut self.clients[client];
+        if known.reader.is_none() {
+            return;
+        }
+        let Some(handle) = &known.handle else { return };
+        match handle.select(selection(asks)) {
+            Ok(()) => {
+                known.asked.push((epoch, from, asks));
+                known.plan.asks = asks;
+            }
+            Err(SubscribeError::TooManyChanges { .. }) => {}
+            Err(error) => panic!("it reads and cannot be changed: {error}"),
+        }
     }
 
     /// Where something that comes now stands.
@@ -382,7 +431,7 @@ impl World {
                 }
                 let from = if of == epoch { frontier + 1 } else { oldest };
                 let missing: Vec<_> = (from..=self.log.len() as Position)
-                    .filter(|&at| known.wants(&self.log[index(at)]))
+                    .filter(|&at| known.wants(&self.log[index(at)], epoch, at))
                     .collect();
                 assert!(missing.is_empty(), "P2: client {client} never got {missing:?}");
             }

@@ -12,6 +12,8 @@ pub struct Accepted {
     pub private: bool,
     pub chosen: Option<EventId>,
     pub data: String,
+    /// A mask of the names whom it is not for.
+    pub except: u8,
     /// What its publisher was answered, if it was.
     pub id: Option<EventId>,
 }
@@ -28,7 +30,7 @@ pub struct Attempt {
 impl World {
     pub fn publish(&mut self, mut attempt: Attempt) {
         let before = self.told();
-        let Accepted { topics, private, chosen, data, .. } = attempt.what.clone();
+        let Accepted { topics, private, chosen, data, except, .. } = attempt.what.clone();
         let mut event = Event::new(data.clone());
         if let Some(chosen) = &chosen {
             event = event.id(chosen.clone());
@@ -36,6 +38,9 @@ impl World {
         let named = mask(topics).filter_map(|matcher| fanfare_hub::Topic::parse(matcher.as_str()).ok());
         let addressed = Publication::to(named);
         let mut publication = if private { addressed.private(event) } else { addressed.event(event) };
+        for name in (0..2).filter(|name| except & (1 << name) != 0) {
+            publication = publication.except(name.to_string());
+        }
         if let Some(key) = &attempt.key {
             publication = publication.idempotency_key(key.clone());
         }
@@ -98,9 +103,10 @@ impl World {
         if self.disk.is_some() {
             return;
         }
-        let told = self.told();
+        let (told, epoch) = (self.told(), self.epoch);
         for client in &mut self.clients {
-            let wanted = (before..told).any(|position| client.wants(&self.log[index(position)]));
+            let wants = |position| client.wants(&self.log[index(position)], epoch, position);
+            let wanted = (before..told).any(wants);
             if client.waiting && wanted {
                 assert!(client.bell.was_rung(), "a doorbell was not rung");
                 client.waiting = false;

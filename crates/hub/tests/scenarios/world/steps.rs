@@ -12,6 +12,8 @@ pub enum Op {
         private: bool,
         chosen: Option<u8>,
         with_key: bool,
+        /// A mask of the names whom it is not for.
+        except: u8,
     },
     /// The newest attempt with a key once more, or another publication under that key.
     Retry {
@@ -24,6 +26,11 @@ pub enum Op {
     Read {
         client: usize,
         count: usize,
+    },
+    /// Has a client that reads ask for something else from then on.
+    Change {
+        client: usize,
+        asks: u8,
     },
     Disconnect {
         client: usize,
@@ -76,6 +83,17 @@ pub struct ClientPlan {
     pub grants: u8,
     pub bookmarks: bool,
     pub unknown_is_oldest: bool,
+    pub sieve: Option<SievePlan>,
+}
+
+/// What a client leaves out.
+#[derive(Clone, Debug)]
+pub struct SievePlan {
+    /// The number of its name, if it has one.
+    pub name: Option<u8>,
+    /// Whether it reads only what ends with an even number.
+    pub is_picky: bool,
+    pub conflates: bool,
 }
 
 pub fn op() -> impl Strategy<Value = Op> {
@@ -91,11 +109,24 @@ pub fn op() -> impl Strategy<Value = Op> {
     ];
     prop_oneof![
         // Mostly the one topic, so that the others are rare, and are looked up.
-        8 => (prop_oneof![Just(1u8), 1..16u8], any::<bool>(), prop::option::weighted(0.3, 0..5u8), any::<bool>())
-            .prop_map(|(topics, private, chosen, with_key)| Op::Publish { topics, private, chosen, with_key }),
+        8 => (
+            prop_oneof![Just(1u8), 1..16u8],
+            any::<bool>(),
+            prop::option::weighted(0.3, 0..5u8),
+            any::<bool>(),
+            prop_oneof![3 => Just(0u8), 1 => 0..4u8],
+        )
+            .prop_map(|(topics, private, chosen, with_key, except)| Op::Publish {
+                topics,
+                private,
+                chosen,
+                with_key,
+                except,
+            }),
         2 => prop::bool::weighted(0.2).prop_map(|changed| Op::Retry { changed }),
         4 => (client.clone(), with).prop_map(|(client, cursor)| Op::Connect { client, cursor }),
         6 => (client.clone(), 1..6usize).prop_map(|(client, count)| Op::Read { client, count }),
+        2 => (client.clone(), 0..16u8).prop_map(|(client, asks)| Op::Change { client, asks }),
         2 => client.prop_map(|client| Op::Disconnect { client }),
         1 => (1..20u64).prop_map(|seconds| Op::Advance { seconds }),
         6 => engine_op().prop_map(Op::Engine),
@@ -123,12 +154,21 @@ fn engine_op() -> impl Strategy<Value = EngineOp> {
 }
 
 pub fn client_plan() -> impl Strategy<Value = ClientPlan> {
-    (1..16u8, prop_oneof![Just(0), Just(15), 0..16u8], any::<bool>(), any::<bool>()).prop_map(
-        |(asks, grants, bookmarks, unknown_is_oldest)| ClientPlan {
+    let sieve = (prop::option::of(0..2u8), any::<bool>(), any::<bool>())
+        .prop_map(|(name, is_picky, conflates)| SievePlan { name, is_picky, conflates });
+    let sieve = prop::option::weighted(0.4, sieve);
+    (1..16u8, prop_oneof![Just(0), Just(15), 0..16u8], any::<bool>(), any::<bool>(), sieve).prop_map(
+        |(asks, grants, bookmarks, unknown_is_oldest, sieve)| ClientPlan {
             asks,
             grants,
             bookmarks,
             unknown_is_oldest,
+            sieve,
         },
     )
+}
+
+/// Whether one who is picky reads it.
+pub fn is_even(text: &[u8]) -> bool {
+    text.trim_ascii_end().last().is_none_or(|last| last % 2 == 0)
 }
