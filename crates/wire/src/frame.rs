@@ -3,22 +3,41 @@
 //! A frame never holds half an event, half a comment or a line that a caller wrote by hand: it is made
 //! by the encoder of this crate alone.
 
+#[cfg(any(feature = "gzip", feature = "zstd"))]
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use bytes::Bytes;
+use core::hash::{Hash, Hasher};
+#[cfg(any(feature = "gzip", feature = "zstd"))]
+use std::sync::OnceLock;
 
 use crate::lines::lines;
+use crate::{Coded, CodedForms, Coding, Sum};
 
 /// An encoded event or comment, or several, complete: what is written to a socket as it is.
 ///
 /// Only the encoder makes frames, so a frame never holds half an event. Cheap to clone and share;
 /// comparable with byte slices.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Frame(Bytes);
+#[derive(Clone, Debug)]
+pub struct Frame {
+    bytes: Bytes,
+    /// Its coded forms, shared by all clones.
+    #[cfg(any(feature = "gzip", feature = "zstd"))]
+    forms: Option<Arc<Forms>>,
+}
+
+/// The coded forms of a frame, each made once.
+#[cfg(any(feature = "gzip", feature = "zstd"))]
+#[derive(Debug)]
+struct Forms {
+    made: [OnceLock<Coded>; Coding::COUNT - 1],
+    all: Arc<CodedForms>,
+}
 
 impl Frame {
     /// The keep-alive comment: `:` and LF, without a blank line after it, which some client libraries
     /// would report as an event.
-    pub const KEEP_ALIVE: Self = Self(Bytes::from_static(b":\n"));
+    pub const KEEP_ALIVE: Self = Self::of(Bytes::from_static(b":\n"));
 
     /// Encodes a comment alone, each of its lines as `: text`, an empty one as a lone `:`.
     ///
@@ -34,11 +53,19 @@ impl Frame {
     pub fn comment(text: &str) -> Self {
         let mut bytes = Vec::with_capacity(comment_bytes(text));
         write_comment(&mut bytes, text);
-        Self(bytes.into())
+        Self::of(bytes.into())
     }
 
     pub(crate) fn encoded(bytes: Bytes) -> Self {
-        Self(bytes)
+        Self::of(bytes)
+    }
+
+    const fn of(bytes: Bytes) -> Self {
+        Self {
+            bytes,
+            #[cfg(any(feature = "gzip", feature = "zstd"))]
+            forms: None,
+        }
     }
 
     /// Puts frames one behind the other, as one that is written whole.
@@ -59,13 +86,79 @@ impl Frame {
     /// The bytes to write.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
-        &self.0
+        &self.bytes
     }
 
     /// The bytes to write, shared.
     #[must_use]
     pub fn into_bytes(self) -> Bytes {
-        self.0
+        self.bytes
+    }
+
+    /// Has each coded form of it made only once, and shared by all clones from now on; what they take is counted in `all`.
+    #[must_use]
+    #[cfg_attr(not(any(feature = "gzip", feature = "zstd")), allow(unused_variables, clippy::unused_self))]
+    pub fn kept_in(self, all: &alloc::sync::Arc<CodedForms>) -> Self {
+        #[cfg(any(feature = "gzip", feature = "zstd"))]
+        return Self { forms: Some(Arc::new(Forms { made: Default::default(), all: all.clone() })), ..self };
+        #[cfg(not(any(feature = "gzip", feature = "zstd")))]
+        self
+    }
+
+    /// The frame as it stands in a body of this coding: from `min_bytes` on compressed, where that makes it smaller. The same frame always
+    /// gives the same bytes. One that is [kept](Self::kept_in) goes by the limit that was given there.
+    ///
+    /// Compressing takes some microseconds for each kilobyte, and a thread that does it keeps room for it, some 300 kB for gzip and about
+    /// 1 MB for zstd.
+    #[must_use]
+    #[cfg_attr(not(any(feature = "gzip", feature = "zstd")), allow(unused_variables))]
+    pub fn coded(&self, coding: Coding, min_bytes: usize) -> Coded {
+        #[cfg(any(feature = "gzip", feature = "zstd"))]
+        if coding != Coding::Identity {
+            let Some(forms) = &self.forms else { return coding.code(&self.bytes, min_bytes) };
+            let made = forms.made[coding.number() - 1].get_or_init(|| {
+                let coded = coding.code(&self.bytes, forms.all.min_bytes());
+                forms.all.add(coded.bytes.len());
+                coded
+            });
+            return made.clone();
+        }
+        Coded { bytes: self.bytes.clone(), sum: Sum::default() }
+    }
+
+    /// The frame as it stands in a body of this coding, if that costs nothing: because it is plain, or was [made](Self::coded) before.
+    #[must_use]
+    pub fn ready(&self, coding: Coding) -> Option<(&[u8], Sum)> {
+        match coding {
+            Coding::Identity => Some((&self.bytes, Sum::default())),
+            #[cfg(any(feature = "gzip", feature = "zstd"))]
+            coding => {
+                let made = self.forms.as_ref()?.made[coding.number() - 1].get()?;
+                Some((&made.bytes, made.sum))
+            }
+        }
+    }
+}
+
+#[cfg(any(feature = "gzip", feature = "zstd"))]
+impl Drop for Forms {
+    fn drop(&mut self) {
+        let bytes = self.made.iter().filter_map(OnceLock::get).map(|coded| coded.bytes.len()).sum();
+        self.all.subtract(bytes);
+    }
+}
+
+impl PartialEq for Frame {
+    fn eq(&self, other: &Self) -> bool {
+        self.bytes == other.bytes
+    }
+}
+
+impl Eq for Frame {}
+
+impl Hash for Frame {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.bytes.hash(state);
     }
 }
 
@@ -87,34 +180,34 @@ pub(crate) fn write_comment(out: &mut Vec<u8>, text: &str) {
 
 impl AsRef<[u8]> for Frame {
     fn as_ref(&self) -> &[u8] {
-        &self.0
+        &self.bytes
     }
 }
 
 impl From<Frame> for Bytes {
     fn from(frame: Frame) -> Self {
-        frame.0
+        frame.bytes
     }
 }
 
 impl PartialEq<[u8]> for Frame {
     fn eq(&self, other: &[u8]) -> bool {
-        self.0 == other
+        self.bytes == other
     }
 }
 impl PartialEq<&[u8]> for Frame {
     fn eq(&self, other: &&[u8]) -> bool {
-        self.0 == *other
+        self.bytes == *other
     }
 }
 impl<const N: usize> PartialEq<[u8; N]> for Frame {
     fn eq(&self, other: &[u8; N]) -> bool {
-        self.0 == other[..]
+        self.bytes == other[..]
     }
 }
 impl<const N: usize> PartialEq<&[u8; N]> for Frame {
     fn eq(&self, other: &&[u8; N]) -> bool {
-        self.0 == other[..]
+        self.bytes == other[..]
     }
 }
 

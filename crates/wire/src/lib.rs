@@ -5,7 +5,8 @@
 //! in any cut and reads them as a browser does. This crate opens no socket, reads no clock and knows no HTTP.
 //! The rules come from [WHATWG HTML § 9.2][spec].
 //!
-//! Without the default feature `std` the crate needs `alloc` alone. Feature `json` adds `Event::json`.
+//! Without the default feature `std` the crate needs `alloc` alone. Feature `json` adds `Event::json`; `gzip` and `zstd`
+//! add the [`Coding`]s of these names.
 //!
 //! [spec]: https://html.spec.whatwg.org/multipage/server-sent-events.html
 
@@ -16,6 +17,7 @@ extern crate alloc;
 extern crate std;
 
 mod block;
+mod coding;
 mod decoder;
 mod draft;
 mod event;
@@ -25,7 +27,9 @@ mod item;
 mod limits;
 mod lines;
 mod name;
+mod sum;
 
+pub use coding::{COMPRESSED_FROM_BYTES, Coded, CodedForms, Coding};
 pub use decoder::Decoder;
 pub use draft::Draft;
 pub use event::Event;
@@ -33,3 +37,4 @@ pub use frame::Frame;
 pub use item::{Item, Received};
 pub use limits::{DecodeError, Limits};
 pub use name::{EventId, EventName, NameError};
+pub use sum::{Shift, Sum};

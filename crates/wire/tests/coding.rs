@@ -1,0 +1,220 @@
+//! Frames in a coding: what a client decodes is what was sent, each event as soon as its bytes are there.
+#![cfg(all(feature = "gzip", feature = "zstd"))]
+#![allow(clippy::unwrap_used)]
+
+use std::io::Read;
+use std::sync::Arc;
+
+use fanfare_wire::{COMPRESSED_FROM_BYTES, CodedForms, Coding, Event, Frame, Shift, Sum};
+use flate2::{Decompress, FlushDecompress, Status};
+use proptest::prelude::*;
+use zstd::stream::raw::{Decoder, Operation};
+
+/// A client's decoder, which is given bytes and gives all that can be told from them.
+enum Client {
+    /// The decoder, and how much of the header it still lacks.
+    Gzip(Box<Decompress>, usize),
+    Zstd(Decoder<'static>),
+}
+
+impl Client {
+    fn of(coding: Coding) -> Self {
+        match coding {
+            Coding::Gzip => Self::Gzip(Box::new(Decompress::new(false)), coding.head().len()),
+            _ => Self::Zstd(Decoder::new().unwrap()),
+        }
+    }
+
+    fn take(&mut self, mut bytes: &[u8], said: &mut Vec<u8>) {
+        match self {
+            Self::Gzip(inflate, header) => {
+                let skipped = bytes.len().min(*header);
+                *header -= skipped;
+                bytes = &bytes[skipped..];
+                loop {
+                    said.reserve(4_096);
+                    let (read, wrote) = (inflate.total_in(), inflate.total_out());
+                    let status = inflate.decompress_vec(bytes, said, FlushDecompress::None).unwrap();
+                    bytes = &bytes[usize::try_from(inflate.total_in() - read).unwrap()..];
+                    if status == Status::StreamEnd || inflate.total_out() == wrote && bytes.is_empty() {
+                        return;
+                    }
+                }
+            }
+            Self::Zstd(decoder) => {
+                let mut out = vec![0; 4_096];
+                loop {
+                    let status = decoder.run_on_buffers(bytes, &mut out).unwrap();
+                    bytes = &bytes[status.bytes_read..];
+                    said.extend_from_slice(&out[..status.bytes_written]);
+                    if status.bytes_written < out.len() && bytes.is_empty() {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What others make of a whole body; they check the sums too.
+fn decoded(coding: Coding, body: &[u8]) -> Vec<u8> {
+    let mut said = Vec::new();
+    match coding {
+        Coding::Gzip => drop(flate2::read::GzDecoder::new(body).read_to_end(&mut said).unwrap()),
+        _ => drop(zstd::stream::read::Decoder::new(body).unwrap().read_to_end(&mut said).unwrap()),
+    }
+    said
+}
+
+fn body(coding: Coding, frames: &[Frame], min_bytes: usize) -> Vec<u8> {
+    let (mut body, mut sum, mut shift) = (coding.head().to_vec(), Sum::default(), Shift::default());
+    for frame in frames {
+        let coded = frame.coded(coding, min_bytes);
+        body.extend_from_slice(&coded.bytes);
+        sum.add(coded.sum, &mut shift);
+    }
+    body.extend_from_slice(&coding.end(sum));
+    body
+}
+
+fn plain(frames: &[Frame]) -> Vec<u8> {
+    frames.iter().flat_map(|frame| frame.as_bytes().to_vec()).collect()
+}
+
+fn a_frame() -> impl Strategy<Value = Frame> {
+    let text = prop_oneof![
+        "\\PC{0,300}",
+        Just("{\"price\": 12}".repeat(700)),
+        // More than one block of either coding, and nothing to gain in it.
+        proptest::collection::vec(any::<char>(), 50_000).prop_map(|chars| chars.into_iter().collect()),
+    ];
+    prop_oneof![
+        8 => text.prop_map(|text: String| Event::new(text).to_frame()),
+        1 => "\\PC{0,30}".prop_map(|text| Frame::comment(&text)),
+        1 => Just(Frame::KEEP_ALIVE),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn a_body_is_valid_and_says_what_its_frames_say(
+        frames in proptest::collection::vec(a_frame(), 0..12),
+        min_bytes in prop_oneof![Just(0), Just(COMPRESSED_FROM_BYTES), Just(usize::MAX)],
+    ) {
+        for &coding in Coding::COMPRESSING {
+            prop_assert_eq!(decoded(coding, &body(coding, &frames, min_bytes)), plain(&frames));
+        }
+    }
+
+    /// Goal: nothing is held back: with an event's last byte the client has all of it, without the next.
+    /// Method: a decoder is handed frame by frame, each cut anywhere.
+    #[test]
+    fn an_event_is_there_with_its_own_last_byte(
+        frames in proptest::collection::vec(a_frame(), 1..8),
+        min_bytes in prop_oneof![Just(0), Just(COMPRESSED_FROM_BYTES), Just(usize::MAX)],
+        cut in any::<prop::sample::Index>(),
+    ) {
+        for &coding in Coding::COMPRESSING {
+            let (mut client, mut said) = (Client::of(coding), Vec::new());
+            client.take(coding.head(), &mut said);
+            for (number, frame) in frames.iter().enumerate() {
+                let bytes = frame.coded(coding, min_bytes).bytes;
+                let (first, rest) = bytes.split_at(cut.index(bytes.len()));
+                client.take(first, &mut said);
+                client.take(rest, &mut said);
+                prop_assert_eq!(&said, &plain(&frames[..=number]), "{:?}", coding);
+            }
+        }
+    }
+
+    /// Goal: what is decoded up to a cut is where a client resumes, and never more than was said.
+    #[test]
+    fn a_body_cut_anywhere_gives_a_beginning_of_what_was_said(
+        frames in proptest::collection::vec(a_frame(), 0..5),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        for &coding in Coding::COMPRESSING {
+            let whole = body(coding, &frames, 0);
+            let (mut client, mut said) = (Client::of(coding), Vec::new());
+            client.take(&whole[..cut.index(whole.len() + 1)], &mut said);
+            prop_assert!(plain(&frames).starts_with(&said));
+        }
+    }
+
+    /// Goal: no window spans two events. Method: what stands before a frame changes nothing of its bytes, and it can be decoded alone.
+    #[test]
+    fn a_frame_is_coded_without_a_look_at_another(before in a_frame(), frame in a_frame()) {
+        for &coding in Coding::COMPRESSING {
+            let alone = std::thread::scope(|scope| scope.spawn(|| frame.coded(coding, 0)).join().unwrap());
+            let _ = before.coded(coding, 0);
+            prop_assert_eq!(frame.coded(coding, 0), alone);
+            prop_assert_eq!(decoded(coding, &body(coding, std::slice::from_ref(&frame), 0)), plain(std::slice::from_ref(&frame)));
+        }
+    }
+}
+
+#[test]
+fn a_frame_never_takes_much_more_room_than_it_is_long() {
+    let noise: String =
+        (0..300_000_u32).filter_map(|n| char::from_u32(n.wrapping_mul(2_654_435_761) >> 12)).collect();
+    for frame in [Frame::KEEP_ALIVE, Event::new("x").to_frame(), Event::new(noise).to_frame()] {
+        for &coding in Coding::COMPRESSING {
+            let more = frame.coded(coding, 0).bytes.len().saturating_sub(frame.as_bytes().len());
+            assert!(
+                more <= 12 + frame.as_bytes().len() / 8_192,
+                "{coding:?}: {more} of {}",
+                frame.as_bytes().len()
+            );
+        }
+    }
+}
+
+#[test]
+fn a_kept_form_is_made_once_counted_and_given_back() {
+    let all = Arc::new(CodedForms::new(0));
+    let frame = Event::new("{\"price\": 12}".repeat(50)).to_frame().kept_in(&all);
+    for &coding in Coding::COMPRESSING {
+        assert_eq!(frame.ready(coding), None);
+        let before = all.bytes();
+        let coded = frame.clone().coded(coding, usize::MAX);
+        assert!(coded.bytes.len() < frame.as_bytes().len() / 2, "the limit of those who keep it counts");
+        assert_eq!(all.bytes(), before + coded.bytes.len());
+        assert_eq!(frame.ready(coding), Some((&coded.bytes[..], coded.sum)));
+        assert_eq!(frame.coded(coding, 0).bytes.as_ptr(), coded.bytes.as_ptr());
+    }
+    drop(frame);
+    assert_eq!(all.bytes(), 0);
+}
+
+#[test]
+fn json_of_a_kilobyte_becomes_half_of_it() {
+    let record = |n: usize| {
+        format!(
+            "{{\"id\":{n},\"symbol\":\"AB{n}\",\"price\":{}.{},\"volume\":{}}}",
+            n * 37 % 900,
+            n % 100,
+            n * 7_919 % 100_000
+        )
+    };
+    for (bytes, factor) in [(1_024, 2), (8_192, 3)] {
+        let mut text = String::from("[");
+        for n in 0.. {
+            if text.len() >= bytes {
+                break;
+            }
+            text.push_str(&record(n));
+            text.push(',');
+        }
+        let frame = Event::new(text).to_frame();
+        for &coding in Coding::COMPRESSING {
+            let coded = frame.coded(coding, 0).bytes.len();
+            assert!(
+                coded * factor < frame.as_bytes().len(),
+                "{coding:?}: {coded} of {}",
+                frame.as_bytes().len()
+            );
+        }
+    }
+}
