@@ -164,7 +164,7 @@ impl Range {
 }
 
 /// A weight in thousandths: `0` or `1` with up to three decimals, and none above 1.
-fn parse_weight(text: &str) -> Option<u16> {
+pub(crate) fn parse_weight(text: &str) -> Option<u16> {
     let (whole, decimals) = text.split_once('.').unwrap_or((text, ""));
     if decimals.len() > 3 || !decimals.bytes().all(|digit| digit.is_ascii_digit()) {
         return None;
@@ -188,7 +188,7 @@ fn unquoted_split(text: &str, separator: char) -> impl Iterator<Item = &str> {
     })
 }
 
-fn is_token(text: &str) -> bool {
+pub(crate) fn is_token(text: &str) -> bool {
     !text.is_empty()
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
 }

@@ -1,4 +1,4 @@
-//! actix-web 4: [`Sse`] and [`Negotiated`] as responders, [`LastEventId`] and [`Accept`] as extractors. No logic of its own.
+//! actix-web 4: [`Sse`] and [`Negotiated`] as responders, [`LastEventId`], [`Accept`] and [`AcceptEncoding`] as extractors. No logic of its own.
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -8,14 +8,14 @@ use std::task::{Context, Poll};
 
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::Payload;
-use actix_web::http::header::{ACCEPT, HeaderValue, VARY};
+use actix_web::http::header::{ACCEPT, ACCEPT_ENCODING, HeaderValue, VARY};
 use actix_web::http::{Method, StatusCode};
 use actix_web::{FromRequest, HttpRequest, HttpResponse, Responder};
 use bytes::Bytes;
 use http_body::Body;
 
 use crate::negotiated::is_said_by;
-use crate::{Accept, LastEventId, Negotiated, NotAcceptable, Sse, SseBody};
+use crate::{Accept, AcceptEncoding, LastEventId, Negotiated, NotAcceptable, Sse, SseBody};
 
 /// Status and headers of your own are set by `sse.customize()`.
 impl Responder for Sse {
@@ -101,5 +101,15 @@ impl FromRequest for Accept {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         ready(Ok(Self::from_values(request.headers().get_all(ACCEPT).map(HeaderValue::as_bytes))))
+    }
+}
+
+/// Never rejects: without a wish a stream is not compressed.
+impl FromRequest for AcceptEncoding {
+    type Error = Infallible;
+    type Future = Ready<Result<Self, Infallible>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Ok(Self::from_values(request.headers().get_all(ACCEPT_ENCODING).map(HeaderValue::as_bytes))))
     }
 }

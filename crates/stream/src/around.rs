@@ -10,12 +10,13 @@ use std::task::{Context, Poll, ready};
 use bytes::{Bytes, BytesMut};
 use fanfare_wire::Frame;
 
+use crate::compressed::Compressed;
 use crate::source::Source;
 #[cfg(feature = "tokio")]
 use crate::timer::Timer;
 use crate::{BoxError, Closed, KeepAlive};
 
-/// How many bytes go into one piece of the body at the most, unless a single frame is longer.
+/// How many bytes go into one piece of the body at the most, before they are compressed, unless a single frame is longer.
 const PIECE_BYTES: usize = 64 * 1024;
 
 /// Hears of the error that ends a stream.
@@ -26,6 +27,7 @@ pub(crate) struct Around {
     pub(crate) opening: Option<Frame>,
     pub(crate) keep_alive: KeepAlive,
     pub(crate) on_error: Option<Report>,
+    pub(crate) compressed: Compressed,
     pub(crate) until: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     #[cfg(feature = "tokio")]
     timer: Timer,
@@ -52,17 +54,21 @@ impl Around {
         cx: &mut Context<'_>,
     ) -> Poll<(Option<Bytes>, Option<End>)> {
         let first = match ready!(self.poll_next(source, cx)) {
-            Ok(frame) => frame.into_bytes(),
+            Ok(frame) => frame,
             Err(end) => return Poll::Ready((None, Some(end))),
         };
+        // Of what is compressed that, too, is much work.
+        let mut plain_bytes = first.as_bytes().len();
+        let first = self.compressed.code(first);
         let (mut piece, mut end) = (BytesMut::new(), None);
-        while first.len().max(piece.len()) < PIECE_BYTES {
+        while plain_bytes < PIECE_BYTES {
             match self.poll_next(source, cx) {
                 Poll::Ready(Ok(frame)) => {
                     if piece.is_empty() {
                         piece.extend_from_slice(&first);
                     }
-                    piece.extend_from_slice(frame.as_bytes());
+                    plain_bytes += frame.as_bytes().len();
+                    piece.extend_from_slice(&self.compressed.code(frame));
                 }
                 Poll::Ready(Err(over)) => {
                     end = Some(over);

@@ -1,4 +1,4 @@
-//! axum 0.8: [`Sse`] and [`Negotiated`] as responses, [`LastEventId`] and [`Accept`] as extractors. No logic of its own.
+//! axum 0.8: [`Sse`] and [`Negotiated`] as responses, [`LastEventId`], [`Accept`] and [`AcceptEncoding`] as extractors. No logic of its own.
 
 use std::convert::Infallible;
 
@@ -8,7 +8,7 @@ use axum_core::response::{IntoResponse, Response};
 use http::request::Parts;
 
 use crate::negotiated::vary;
-use crate::{Accept, LastEventId, Negotiated, NotAcceptable, Sse};
+use crate::{Accept, AcceptEncoding, LastEventId, Negotiated, NotAcceptable, Sse};
 
 impl IntoResponse for Sse {
     fn into_response(self) -> Response {
@@ -45,6 +45,15 @@ impl<S: Sync> FromRequestParts<S> for LastEventId {
 
 /// Never rejects: what is refused is the handler's to say.
 impl<S: Sync> FromRequestParts<S> for Accept {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self::from_headers(&parts.headers))
+    }
+}
+
+/// Never rejects: without a wish a stream is not compressed.
+impl<S: Sync> FromRequestParts<S> for AcceptEncoding {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {

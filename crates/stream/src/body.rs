@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
+use crate::around::End;
 use crate::{BoxError, Closed, Sse};
 
 /// How far the server has been told of the end.
@@ -45,13 +46,24 @@ impl Body for Sse {
         if !life.serve(cx) {
             let cut = this.cut();
             this.ending.is_told = true;
-            return Poll::Ready(cut.map(|why| Err(why.into())));
+            return Poll::Ready(match cut {
+                Some(why) => {
+                    this.around.compressed.break_off();
+                    Some(Err(why.into()))
+                }
+                None => this.around.compressed.end(None).map(|end| Ok(Frame::data(end))),
+            });
         }
         #[cfg(feature = "tokio")]
         if let Some(farewell) = this.limits.asked(life) {
             life.end_because(Closed::Shutdown);
             this.ending.is_told = true; // It ends in order.
-            return Poll::Ready(Some(Ok(Frame::data(farewell))));
+            let compressed = &mut this.around.compressed;
+            let frames: Vec<Bytes> =
+                farewell.into_iter().flatten().map(|frame| compressed.code(frame)).collect();
+            return Poll::Ready(
+                compressed.end(Some(frames.concat().into())).map(|last| Ok(Frame::data(last))),
+            );
         }
         let mut source = life.source();
         let (polled, end) = match this.around.poll_piece(&mut source, cx) {
@@ -63,6 +75,14 @@ impl Body for Sse {
         if polled.is_ready() {
             this.limits.handed_out();
         }
+        let polled = match &end {
+            Some(End { error: None, .. }) => polled.map(|piece| this.around.compressed.end(piece)),
+            Some(_) => {
+                this.around.compressed.break_off();
+                polled
+            }
+            None => polled,
+        };
         let polled = polled.map(|piece| piece.map(|piece| Ok(Frame::data(piece))));
         let Some(end) = end else { return polled };
         life.end_because(end.why);
@@ -78,7 +98,10 @@ impl Body for Sse {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.life.0.is_over() && self.ending.failed.is_none() && self.cut().is_none()
+        self.life.0.is_over()
+            && self.ending.failed.is_none()
+            && self.cut().is_none()
+            && !self.around.compressed.owes_end()
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -2,7 +2,7 @@
 //!
 //! [`Sse`] turns any `Stream` of events into a response body with the right head, keeps it alive while
 //! nothing happens, and ends it cleanly. [`channel`] is the same for those who push, [`LastEventId`] says
-//! where a client that comes back left off, [`Accept`] whether it wants a stream at all, and `blocking` serves a bare connection from a thread. How a stream ended,
+//! where a client that comes back left off, [`Accept`] whether it wants a stream at all, [`AcceptEncoding`] in which coding, and `blocking` serves a bare connection from a thread. How a stream ended,
 //! [`Closed`] says, to whoever wants to hear it.
 //! This crate knows no topics and keeps no history: that is the hub's, whose subscriptions are streams like
 //! any other here.
@@ -18,6 +18,8 @@
 //! | `tcp` | `tcp::cut_stalled`: the kernel cuts a connection whose peer takes nothing (Linux) | `socket2` |
 //! | `blocking` | `blocking::Connection` on a `TcpStream` or anything that writes | nothing |
 //! | `testing` | [`testing`]: a kit for your tests, without sockets and with a clock that can be stopped; implies `tokio` | tokio's `test-util` |
+//! | `gzip` | [`Sse::compress`] in gzip | `flate2`, in Rust |
+//! | `zstd` | [`Sse::compress`] in zstd | the C library |
 //!
 //! Without `tokio` an [`Sse`] sends no keep-alive by itself: give it a stream that now and then yields
 //! [`KeepAliveStyle::to_frame`], timed by a [`KeepAliveState`].
@@ -26,6 +28,7 @@
 #![cfg_attr(not(all(feature = "tokio", feature = "testing")), allow(rustdoc::broken_intra_doc_links))]
 
 mod accept;
+mod accept_encoding;
 #[cfg(feature = "actix-4")]
 mod actix_4;
 mod around;
@@ -41,6 +44,7 @@ mod channel;
 mod closed;
 #[cfg(any(feature = "tokio", feature = "blocking"))]
 mod closing;
+mod compressed;
 #[cfg(feature = "blocking")]
 mod date;
 mod head;
@@ -73,6 +77,7 @@ mod timer;
 mod write_deadline;
 
 pub use accept::Accept;
+pub use accept_encoding::AcceptEncoding;
 #[cfg(feature = "tokio")]
 pub use capacity::Capacity;
 #[cfg(feature = "tokio")]

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
-use bytes::Bytes;
+use fanfare_wire::Frame;
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep_until};
@@ -59,9 +59,9 @@ impl Limits {
         self.are_own
     }
 
-    /// Notes that the server asks for more; the first time is the stream's beginning. If it is time to leave, there is a last piece
-    /// for it.
-    pub(crate) fn asked(&mut self, life: &Life) -> Option<Bytes> {
+    /// Notes that the server asks for more; the first time is the stream's beginning. If it is time to leave, there are last
+    /// frames for it.
+    pub(crate) fn asked(&mut self, life: &Life) -> Option<[Option<Frame>; 2]> {
         let is_leaving = {
             let mut serving = self.serving.state();
             serving.unasked_since = None;
@@ -71,7 +71,7 @@ impl Limits {
             self.watch = self.begin(life);
         }
         let leave = self.leave.as_ref().filter(|_| is_leaving)?;
-        Some(leave.shutdown.farewell().into())
+        Some(leave.shutdown.farewell())
     }
 
     /// Notes that the server has got something.

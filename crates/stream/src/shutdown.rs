@@ -187,12 +187,10 @@ impl Shutdown {
     }
 
     /// The last that a stream sends, with a reconnection time of its own.
-    pub(crate) fn farewell(&self) -> Vec<u8> {
+    pub(crate) fn farewell(&self) -> [Option<Frame>; 2] {
         let settings = &self.0.settings;
-        let mut last =
-            Event::without_data().retry(jitter::within(&settings.retry)).to_frame().as_bytes().to_vec();
-        last.extend_from_slice(settings.farewell.as_ref().map_or(&[], Frame::as_bytes));
-        last
+        let come_back = Event::without_data().retry(jitter::within(&settings.retry)).to_frame();
+        [Some(come_back), settings.farewell.clone()]
     }
 
     fn finish_within(&self) -> Duration {

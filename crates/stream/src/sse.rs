@@ -7,7 +7,7 @@ use std::fmt;
 #[cfg(feature = "tokio")]
 use std::time::Duration;
 
-use fanfare_wire::Frame;
+use fanfare_wire::{COMPRESSED_FROM_BYTES, Coding, Frame};
 use futures_core::Stream;
 use http::{Method, Response};
 
@@ -15,11 +15,12 @@ use http::{Method, Response};
 use crate::Shutdown;
 use crate::around::{Around, Report};
 use crate::body::Ending;
+use crate::compressed::Compressed;
 use crate::life::{Life, Owned};
 #[cfg(feature = "tokio")]
 use crate::limits::Limits;
 use crate::source::Source;
-use crate::{BoxError, Closed, Closing, IntoFrame, KeepAlive, Offer, SseBody, head};
+use crate::{AcceptEncoding, BoxError, Closed, Closing, IntoFrame, KeepAlive, Offer, SseBody, head};
 
 /// A response that is an event stream: body, head and keep-alive.
 ///
@@ -96,6 +97,49 @@ impl Sse {
     pub fn opening(mut self, frame: impl Into<Frame>) -> Self {
         self.around.opening = Some(frame.into());
         self
+    }
+
+    /// Compresses the stream if its client takes gzip or zstd, as far as these features are there; gzip if it likes both.
+    ///
+    /// Nothing is held back: each event is compressed by itself and leaves at once, so the last one is there with its last byte, whatever comes
+    /// next. And no window spans two events, so the length of one tells nothing about what is in another. An event that
+    /// holds both a secret and what an attacker chose can still be guessed at by its length, as with any compression; do not publish such.
+    /// From 128 bytes on a frame is compressed; below that it is only put into a form that says that it is not.
+    /// What several streams share, as a hub's events, is compressed once for all of them.
+    ///
+    /// The response says `Content-Encoding` and `Vary: Accept-Encoding`. One whose head names a coding already is left alone; middleware that compresses
+    /// leaves this one alone. A stream that ends in order ends as its coding wants it; one that is cut does not, and its client can tell.
+    ///
+    /// ```
+    /// use fanfare_stream::{AcceptEncoding, Sse};
+    /// use fanfare_wire::Event;
+    /// # use futures_util::stream;
+    ///
+    /// # let request = http::Request::get("/events").header("accept-encoding", "br").body(())?;
+    /// let accepted = AcceptEncoding::from_headers(request.headers());
+    /// let sse = Sse::new(stream::iter([Event::new("one")])).compress(&accepted);
+    /// # assert!(!sse.response().headers().contains_key("content-encoding"));
+    /// # Ok::<(), http::Error>(())
+    /// ```
+    #[must_use]
+    pub fn compress(self, accepted: &AcceptEncoding) -> Self {
+        self.in_coding(accepted.preferred(Coding::COMPRESSING), COMPRESSED_FROM_BYTES)
+    }
+
+    /// Codes the stream in this coding, which its client has to take; frames of fewer than `min_bytes` are not compressed. See
+    /// [`compress`](Self::compress).
+    ///
+    /// Also with [`Coding::Identity`] the response says that it depends on what its client takes.
+    #[must_use]
+    pub fn in_coding(mut self, coding: Coding, min_bytes: usize) -> Self {
+        self.around.compressed = Compressed::by(coding, min_bytes);
+        self
+    }
+
+    /// In which coding the body is.
+    #[must_use]
+    pub fn coding(&self) -> Coding {
+        self.around.compressed.coding()
     }
 
     /// Hands the error that ends the stream to `report`, after which the response ends cleanly.
@@ -262,8 +306,9 @@ impl Sse {
             return Err(self);
         }
         let Some(source) = self.life.0.source().take() else { return Err(self) };
-        let Around { opening, keep_alive, on_error, .. } = self.around;
-        Ok((source, SseParts { opening, keep_alive, on_error }))
+        let Around { opening, keep_alive, on_error, compressed, .. } = self.around;
+        let coding = compressed.is_negotiated().then(|| (compressed.coding(), compressed.min_bytes()));
+        Ok((source, SseParts { opening, keep_alive, on_error, coding }))
     }
 
     #[cfg(feature = "tokio")]
@@ -308,9 +353,10 @@ impl Sse {
     /// and `Content-Type: text/event-stream` unless it says that already. `Content-Length` and
     /// `Transfer-Encoding` are taken out. Mind that an `EventSource` accepts status 200 alone.
     #[must_use]
-    pub fn response_with(self, head: Response<()>) -> Response<SseBody> {
+    pub fn response_with(mut self, head: Response<()>) -> Response<SseBody> {
         let (mut parts, ()) = head.into_parts();
         head::complete(&mut parts.headers);
+        self.around.compressed.complete(&mut parts.headers);
         if self.keep_on_http {
             return Response::from_parts(parts, SseBody::of(self));
         }
@@ -331,6 +377,7 @@ impl fmt::Debug for Sse {
         f.debug_struct("Sse")
             .field("keep_alive", &self.around.keep_alive)
             .field("opening", &self.around.opening)
+            .field("coding", &self.coding())
             .field("over", &self.life.0.why())
             .finish_non_exhaustive()
     }
@@ -345,6 +392,8 @@ pub struct SseParts {
     pub keep_alive: KeepAlive,
     /// Who wants to hear of the error that ends the stream.
     pub on_error: Option<Report>,
+    /// What was said by [`compress`](Sse::compress) or [`in_coding`](Sse::in_coding): the coding, and from how many bytes on a frame is compressed.
+    pub coding: Option<(Coding, usize)>,
 }
 
 impl fmt::Debug for SseParts {

@@ -1,0 +1,98 @@
+//! The coding of one stream's body: what is put before its first frame and behind its last, and the sum that the end tells.
+//!
+//! It keeps no bytes: frames are coded one by one, so none waits for another. Which coding it is was decided [elsewhere](crate::AcceptEncoding).
+
+use bytes::{Bytes, BytesMut};
+use fanfare_wire::{Coding, Frame, Shift, Sum};
+use http::header::{CONTENT_ENCODING, VARY};
+use http::{HeaderMap, HeaderValue};
+
+#[derive(Default)]
+pub(crate) struct Compressed {
+    coding: Coding,
+    /// From what size on a frame is compressed, in bytes.
+    min_bytes: usize,
+    /// Whether the head says that the response depends on what its client takes.
+    is_negotiated: bool,
+    has_begun: bool,
+    has_ended: bool,
+    sum: Sum,
+    shift: Shift,
+}
+
+impl Compressed {
+    pub(crate) fn by(coding: Coding, min_bytes: usize) -> Self {
+        Self { coding, min_bytes, is_negotiated: true, ..Self::default() }
+    }
+
+    pub(crate) fn coding(&self) -> Coding {
+        self.coding
+    }
+
+    pub(crate) fn min_bytes(&self) -> usize {
+        self.min_bytes
+    }
+
+    pub(crate) fn is_negotiated(&self) -> bool {
+        self.is_negotiated
+    }
+
+    /// Completes the head. A body that is in a coding already, as the head says, is left as it is.
+    pub(crate) fn complete(&mut self, headers: &mut HeaderMap) {
+        if self.is_negotiated {
+            vary(headers);
+        }
+        if headers.contains_key(CONTENT_ENCODING) {
+            self.coding = Coding::Identity;
+        } else if let Some(name) = self.coding.name() {
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static(name));
+        }
+    }
+
+    /// A frame as it stands in the body, with what goes before if it is the first.
+    pub(crate) fn code(&mut self, frame: Frame) -> Bytes {
+        if self.coding == Coding::Identity {
+            return frame.into_bytes();
+        }
+        let coded = frame.coded(self.coding, self.min_bytes);
+        self.sum.add(coded.sum, &mut self.shift);
+        let head = self.begin();
+        if head.is_empty() { coded.bytes } else { [head, &coded.bytes].concat().into() }
+    }
+
+    fn begin(&mut self) -> &'static [u8] {
+        if std::mem::replace(&mut self.has_begun, true) { b"" } else { self.coding.head() }
+    }
+
+    /// Whether the body still lacks its end.
+    pub(crate) fn owes_end(&self) -> bool {
+        self.coding != Coding::Identity && !self.has_ended
+    }
+
+    /// What a body that ends in order ends with, behind what goes out with it; nothing the second time.
+    pub(crate) fn end(&mut self, piece: Option<Bytes>) -> Option<Bytes> {
+        if !self.owes_end() {
+            return piece;
+        }
+        let mut last = BytesMut::from(piece.unwrap_or_default());
+        last.extend_from_slice(self.begin());
+        last.extend_from_slice(&self.coding.end(self.sum));
+        self.has_ended = true;
+        Some(last.freeze())
+    }
+
+    /// The body breaks off, and must not look as if it were whole.
+    pub(crate) fn break_off(&mut self) {
+        self.has_ended = true;
+    }
+}
+
+/// Says that the response depends on `Accept-Encoding`, unless it does already.
+fn vary(headers: &mut HeaderMap) {
+    let names =
+        headers.get_all(VARY).into_iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    let is_said = |name: &[u8]| name == b"*" || name.eq_ignore_ascii_case(b"accept-encoding");
+    if !names.map(<[u8]>::trim_ascii).any(is_said) {
+        headers.append(VARY, HeaderValue::from_static("Accept-Encoding"));
+    }
+}
