@@ -5,15 +5,15 @@ use std::fmt;
 use std::net::{IpAddr, TcpStream};
 use std::time::{Duration, Instant, SystemTime};
 
-use fanfare_hub::{Framing, Subscription};
-use fanfare_wire::Frame;
+use fanfare_hub::{Form, Framing, Subscription};
+use fanfare_wire::{Coding, Frame};
 
 /// A connection whose request was answered with a stream, and what is to be written to it.
 #[derive(Debug)]
 pub struct Adoption {
     /// The connection, not blocking.
     pub socket: TcpStream,
-    /// The response's head, and whatever goes before the first event, as it is to stand on the connection.
+    /// The response's head, as it is to stand on the connection.
     pub head: Vec<u8>,
     /// Where in the hub it is.
     pub subscription: Subscription,
@@ -53,12 +53,29 @@ pub struct Terms {
     /// How frames follow each other, which the response's head has told the client. Default: one behind the other, and the
     /// end is that of the connection.
     pub framing: Framing,
+    /// What the body is compressed in, which the response's head has told the client. Default: nothing.
+    pub coding: Coding,
+    /// What goes before the first event. Default: nothing.
+    pub opening: Option<Frame>,
+}
+
+impl Terms {
+    pub(crate) fn form(&self) -> Form {
+        Form { framing: self.framing, coding: self.coding }
+    }
 }
 
 impl Default for Terms {
     fn default() -> Self {
         let keep_alive = Some((Duration::from_secs(15), Frame::KEEP_ALIVE));
-        Self { keep_alive, ends_at: None, expires_at: None, framing: Framing::default() }
+        Self {
+            keep_alive,
+            ends_at: None,
+            expires_at: None,
+            framing: Framing::default(),
+            coding: Coding::Identity,
+            opening: None,
+        }
     }
 }
 
@@ -69,6 +86,8 @@ impl fmt::Debug for Terms {
             .field("ends_at", &self.ends_at)
             .field("expires_at", &self.expires_at)
             .field("framing", &self.framing)
+            .field("coding", &self.coding)
+            .field("opening", &self.opening)
             .finish()
     }
 }

@@ -5,8 +5,8 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use fanfare_hub::{Framing, Member, Subscription, SubscriptionKey};
-use fanfare_wire::Frame;
+use fanfare_hub::{Form, Member, Subscription, SubscriptionKey};
+use fanfare_wire::{Frame, Sum};
 use mio::net::TcpStream;
 
 use crate::clock::{Clock, Tick, WallSecond};
@@ -34,7 +34,9 @@ pub(crate) struct Connection {
     pub(crate) expires_at: WallSecond,
     /// How many bytes the client has sent.
     pub(crate) input: u32,
-    pub(crate) framing: Framing,
+    pub(crate) form: Form,
+    /// What was put into its body so far, and is owed or was written.
+    pub(crate) sum: Sum,
     pub(crate) state: State,
 }
 
@@ -129,10 +131,10 @@ impl Aside {
     }
 
     /// Puts a frame behind what is owed already; gives how many bytes it takes there.
-    pub(crate) fn owe_frame(&mut self, frame: &Frame, framing: Framing) -> usize {
+    pub(crate) fn owe_frame(&mut self, frame: &Frame, form: Form, sum: &mut Sum) -> usize {
         self.forget_written();
         let before = self.owed.len();
-        framing.put(frame.as_bytes(), &mut self.owed);
+        form.put(frame, sum, &mut self.owed);
         self.owed.len() - before
     }
 
@@ -144,8 +146,9 @@ impl Aside {
     }
 
     /// Ends the body behind what is owed; with it written, the connection ends.
-    pub(crate) fn owe_end(&mut self, framing: Framing) {
-        self.owe(framing.end());
+    pub(crate) fn owe_end(&mut self, form: Form, sum: Sum) {
+        self.forget_written();
+        form.end(sum, &mut self.owed);
         self.last_words = true;
     }
 
@@ -168,6 +171,6 @@ mod tests {
 
     #[test]
     fn an_idle_connection_is_small() {
-        assert!(size_of::<Connection>() <= 128, "{} bytes", size_of::<Connection>());
+        assert!(size_of::<Connection>() <= 136, "{} bytes", size_of::<Connection>());
     }
 }

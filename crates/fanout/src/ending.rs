@@ -68,7 +68,7 @@ impl Worker {
         self.leave_hub(key);
         let connection = &mut self.connections[key];
         connection.state.by_hub = true;
-        connection.aside.get_or_insert_default().owe_end(connection.framing);
+        connection.aside.get_or_insert_default().owe_end(connection.form, connection.sum);
         self.tend(key);
     }
 

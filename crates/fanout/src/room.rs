@@ -76,7 +76,7 @@ impl Room {
         key: usize,
         subscription: Subscription,
     ) -> Option<Subscription> {
-        match self.crowd.admit_as(subscription, connections[key].framing, key) {
+        match self.crowd.admit_as(subscription, connections[key].form, key) {
             Ok(member) => {
                 self.rounds.join(connections, key, member.group());
                 connections[key].member = Some(member);

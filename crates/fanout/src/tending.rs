@@ -95,7 +95,6 @@ impl Worker {
             self.make_ready(key);
             return Tended::Rest;
         };
-        let framing = connection.framing;
         let waker = bell::of_subscription(&self.inbox, key);
         let mut context = Context::from_waker(&waker);
         loop {
@@ -122,10 +121,11 @@ impl Worker {
                 }
             }
             let polled = Pin::new(&mut subscription).poll_next(&mut context);
-            let Some(aside) = &mut self.connections[key].aside else { return Tended::Rest };
+            let connection = &mut self.connections[key];
+            let Some(aside) = &mut connection.aside else { return Tended::Rest };
             match polled {
                 Poll::Ready(Some(Ok(delivery))) => {
-                    let bytes = aside.owe_frame(&delivery.frame(), framing);
+                    let bytes = aside.owe_frame(&delivery.frame(), connection.form, &mut connection.sum);
                     self.collected.charge(&mut aside.charge, bytes, self.clock.now());
                     if aside.rest().len() >= COLLECTED_BYTES || !self.collected.has_room() {
                         aside.subscription = Some(subscription);
@@ -179,8 +179,8 @@ impl Worker {
         self.leave_hub(key);
         let connection = &mut self.connections[key];
         let mut aside = Aside::default();
-        aside.owe_frame(&crate::jitter::come_back(), connection.framing);
-        aside.owe_end(connection.framing);
+        aside.owe_frame(&crate::jitter::come_back(), connection.form, &mut connection.sum);
+        aside.owe_end(connection.form, connection.sum);
         connection.aside = Some(Box::new(aside));
         self.tend(key);
     }

@@ -12,6 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use fanfare_hub::{Batch, Subscription};
+use fanfare_wire::Sum;
 use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
@@ -265,14 +266,19 @@ impl Worker {
         socket::set_up(&socket, &self.settings);
         let room = self.room_of(&subscription);
         let ends_at = terms.ends_at.map_or(NEVER, |at| self.clock.sweep_before(at));
+        let (form, mut sum) = (terms.form(), Sum::default());
         let keep_alive = terms.keep_alive.map(|(after, frame)| self.agreed(KeepAlive { after, frame }));
         // Who has no hub any more gets the head, and the end.
         let mut aside = Aside { owed: head, ..Aside::default() };
+        form.begin(&mut aside.owed);
+        if let Some(opening) = &terms.opening {
+            aside.owe_frame(opening, form, &mut sum);
+        }
         let has_hub = room != NO_ROOM;
         if has_hub {
             aside.subscription = Some(subscription);
         } else {
-            aside.owe_end(terms.framing);
+            aside.owe_end(form, sum);
         }
         if self.connections.len() == self.connections.capacity() {
             // Left alone it would double, and most of what an idle subscriber costs would be room for others.
@@ -291,7 +297,8 @@ impl Worker {
             ends_at,
             expires_at: terms.expires_at.map_or(WallSecond::NEVER, WallSecond::of),
             input: 0,
-            framing: terms.framing,
+            form,
+            sum,
             state: State { by_hub: !has_hub, ..State::default() },
         });
         let interest = Interest::READABLE | Interest::WRITABLE;

@@ -109,6 +109,8 @@ impl Worker {
             picks.push((key, pick));
         }
         drop(reading);
+        // Those who wait for it look again.
+        batch.compress_wanted();
         for key in searching {
             room.rounds.ready(connections, key);
         }
@@ -140,7 +142,7 @@ impl Worker {
         let bytes = batch.bytes(share);
         match wrote {
             Wrote::Bytes(written) => {
-                rooms[room].crowd.wrote(batch, member, share, written);
+                rooms[room].crowd.wrote(batch, member, share, written, &mut connection.sum);
                 connection.progress_at = self.clock.now();
                 connection.state.asked_again = false;
                 if written < bytes.len() {
@@ -166,7 +168,7 @@ impl Worker {
         let stalled =
             self.rooms.get(connection.room as usize).and_then(|room| room.crowd.hub().stall_comment());
         let frame = stalled.as_ref().unwrap_or(&keep_alive.frame);
-        connection.aside.get_or_insert_default().owe_frame(frame, connection.framing);
+        connection.aside.get_or_insert_default().owe_frame(frame, connection.form, &mut connection.sum);
         self.tend(key);
     }
 

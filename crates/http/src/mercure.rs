@@ -12,6 +12,7 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, any, get};
 use fanfare_hub::Hub;
+use fanfare_wire::Coding;
 use http::request::Parts;
 use http::{HeaderValue, StatusCode, header};
 use tokio::time::timeout;
@@ -78,6 +79,8 @@ pub(crate) struct Settings {
     pub(crate) token_patterns: Patterns,
     pub(crate) bookmarks: Bookmarks,
     pub(crate) keep_alive: Option<Duration>,
+    /// Those that a stream may be in, the preferred first.
+    pub(crate) codings: Vec<Coding>,
     pub(crate) legacy: bool,
     pub(crate) limits: RequestLimits,
     pub(crate) drain: Drain,
@@ -104,6 +107,7 @@ impl Mercure {
             hub_url,
             bookmarks: Bookmarks::default(),
             keep_alive: Some(Duration::from_secs(15)),
+            codings: Coding::COMPRESSING.to_vec(),
             legacy: true,
             limits: RequestLimits::default(),
             drain: Drain::new(),
@@ -144,6 +148,19 @@ impl Mercure {
     #[must_use]
     pub fn keep_alive(mut self, after: impl Into<Option<Duration>>) -> Self {
         Arc::make_mut(&mut self.settings).keep_alive = after.into();
+        self
+    }
+
+    /// Says in which codings streams may be, for clients that take them (`Accept-Encoding`); what is named first is preferred among those that
+    /// a client likes equally. None of them: streams are never compressed. Default: all that were compiled in, by features `gzip` and
+    /// `zstd`.
+    ///
+    /// An event is compressed once for all who get it so, when the first of them does, by itself, and leaves at once. Those of
+    /// fewer than [`compressed_from_bytes`](fanfare_hub::HubBuilder::compressed_from_bytes) are not. What an attacker chose and a
+    /// secret, in one event, can be guessed at by its length; between events nothing can. See [`Sse::compress`](fanfare_stream::Sse::compress).
+    #[must_use]
+    pub fn compression(mut self, codings: impl IntoIterator<Item = Coding>) -> Self {
+        Arc::make_mut(&mut self.settings).codings = codings.into_iter().collect();
         self
     }
 

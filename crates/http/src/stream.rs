@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use axum::response::{IntoResponse, Response};
 use fanfare_fanout::jitter;
 use fanfare_hub::{Resume, Selection, SubscribeError};
-use fanfare_stream::{KeepAlive, Sse};
+use fanfare_stream::{AcceptEncoding, KeepAlive, Sse};
 use fanfare_wire::Frame;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
@@ -87,13 +87,17 @@ pub(crate) async fn open(
     let frames = UntilDrained::new(subscription, deadline, settings.drain.clone()).telling_of_stalls(stall);
     let leased = Leased::of(frames.lease());
     let keep_alive = settings.keep_alive.map_or_else(KeepAlive::off, KeepAlive::every);
-    let mut response = Sse::new(frames)
+    let mut sse = Sse::new(frames)
         // Some clients and proxies hold everything back until the first byte of a body (M-053).
         .opening(Frame::KEEP_ALIVE)
         .keep_alive(keep_alive)
         // The client finds a clean end and comes back with its last event ID, whatever went wrong here.
-        .on_error(|error| tracing::warn!(%error, "a stream ended early"))
-        .into_response();
+        .on_error(|error| tracing::warn!(%error, "a stream ended early"));
+    if !settings.codings.is_empty() {
+        // Only what the hub keeps is worth compressing: that is for many.
+        sse = sse.in_coding(AcceptEncoding::from_headers(headers).preferred(&settings.codings), usize::MAX);
+    }
+    let mut response = sse.into_response();
     response.extensions_mut().insert(leased);
     let response_headers = response.headers_mut();
     response_headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(NEVER_KEPT));

@@ -146,13 +146,6 @@ async fn the_head_says_that_it_is_a_stream_that_nobody_may_keep_m051_m052_m053()
 }
 
 #[tokio::test]
-async fn a_stream_is_not_compressed_whatever_its_client_takes_m064() {
-    let request = subscription("match=a").header("accept-encoding", "gzip, deflate, br, zstd");
-    let stream = Stream::of(&app(&hub()), request.body(Body::empty()).unwrap()).await;
-    assert!(!stream.headers.contains_key("content-encoding"));
-}
-
-#[tokio::test]
 async fn an_accept_header_is_not_asked_for_m037() {
     let hub = hub();
     let request = subscription("match=a").header("accept", "application/json").body(Body::empty()).unwrap();

@@ -5,10 +5,12 @@
 
 use std::ops::Range;
 
-use fanfare_wire::EventId;
+use std::sync::Arc;
+
+use fanfare_wire::{Coding, EventId, Shift, Sum};
 
 use crate::crowd::Member;
-use crate::{Bookmark, Entry, Framing, Position};
+use crate::{Bookmark, Entry, Form, Position};
 
 /// What a [`Reading`](crate::Reading) has made ready, for a few hundred members at once. Kept and used again.
 #[derive(Debug, Default)]
@@ -16,10 +18,13 @@ pub struct Batch {
     bytes: Vec<u8>,
     /// The frames in `bytes`, in the order in which they stand there.
     marks: Vec<Mark>,
-    /// The last run in each framing.
-    runs: [Option<Run>; 2],
-    /// The last bookmark in each framing.
-    bookmarks: [Option<(Position, Range<usize>)>; 2],
+    /// The last run in each form.
+    runs: [Option<Run>; Form::COUNT],
+    /// The last bookmark in each form.
+    bookmarks: [Option<(Position, Range<usize>, Sum)>; Form::COUNT],
+    /// What has to be compressed before it can be made ready.
+    wanted: Vec<(Arc<Entry>, Coding)>,
+    shift: Shift,
     /// Room for what is found for one member.
     pub(crate) walked: Vec<Position>,
 }
@@ -34,6 +39,8 @@ struct Mark {
     frames_bytes: usize,
     /// Whether it ends the stream of its topic.
     is_end: bool,
+    /// What these sum up to, as far as somebody's end has to tell.
+    sum: Sum,
 }
 
 /// What was made last: all of `readership`'s frames from position `from` up to `until`, without it.
@@ -70,7 +77,7 @@ pub(crate) enum Kind {
     /// These marks; with all of them written, the member goes on at `until`.
     Frames { marks: Range<usize>, until: Position },
     /// A bookmark of this position.
-    Bookmark { position: Position },
+    Bookmark { position: Position, sum: Sum },
 }
 
 impl Share {
@@ -105,8 +112,8 @@ impl Batch {
         // One large batch is no reason to keep its memory.
         self.bytes.shrink_to(KEPT_BYTES_MAX);
         self.marks.clear();
-        self.runs = [None, None];
-        self.bookmarks = [None, None];
+        self.runs = Default::default();
+        self.bookmarks = Default::default();
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -115,7 +122,7 @@ impl Batch {
 
     /// A share of the run that was made last, if that is what this member is due.
     pub(crate) fn again(&self, member: &Member) -> Option<Share> {
-        let run = self.runs[member.framing as usize].as_ref()?;
+        let run = self.runs[member.form.number()].as_ref()?;
         if run.readership != member.readership() {
             return None;
         }
@@ -129,7 +136,7 @@ impl Batch {
     /// A share of the run that was made last, if a member of whatever readership is due just these entries, up to the end
     /// of the log: those who each ask for topics of their own mostly get the same nevertheless.
     pub(crate) fn same(&self, member: &Member) -> Option<Share> {
-        let run = self.runs[member.framing as usize].as_ref().filter(|run| run.all)?;
+        let run = self.runs[member.form.number()].as_ref().filter(|run| run.all)?;
         let marks = self.marks_from(run, *self.walked.first()?);
         let positions = self.marks[marks.clone()].iter().map(|mark| mark.position);
         positions.eq(self.walked.iter().copied()).then(|| self.share_of(run, member, marks))
@@ -153,18 +160,41 @@ impl Batch {
     }
 
     /// Whether a frame is too large to be made ready whole.
-    pub(crate) fn is_large(entry: &Entry) -> bool {
-        entry.frame().as_bytes().len() > PIECE_BYTES_MAX
+    pub(crate) fn is_large(frame: &[u8]) -> bool {
+        frame.len() > PIECE_BYTES_MAX
     }
 
-    pub(crate) fn push(&mut self, entry: &Entry, framing: Framing) {
-        framing.put(entry.frame().as_bytes(), &mut self.bytes);
-        self.mark(entry, self.bytes.len());
+    /// Notes that somebody is due an entry in a coding that nobody had it in before.
+    pub(crate) fn want(&mut self, entry: Arc<Entry>, coding: Coding) {
+        if !self.wanted.iter().any(|(other, of)| *of == coding && Arc::ptr_eq(other, &entry)) {
+            self.wanted.push((entry, coding));
+        }
     }
 
-    fn mark(&mut self, entry: &Entry, end: usize) {
+    /// Compresses what was found missing by the last [`Reading`](crate::Reading), which has ended: it takes long, and needs no lock. Whoever was
+    /// told to look again finds it then.
+    pub fn compress_wanted(&mut self) {
+        for (entry, coding) in self.wanted.drain(..) {
+            let _ = entry.frame().coded(coding, usize::MAX);
+        }
+    }
+
+    pub(crate) fn push(&mut self, entry: &Entry, frame: &[u8], sum: Sum, form: Form) {
+        form.framing.put(frame, &mut self.bytes);
+        self.mark(entry, self.bytes.len(), sum);
+    }
+
+    fn mark(&mut self, entry: &Entry, end: usize, sum: Sum) {
         let frames_bytes = self.frames_bytes(self.marks.len()) + entry.frame().as_bytes().len();
-        self.marks.push(Mark { position: entry.position(), end, frames_bytes, is_end: entry.is_end() });
+        let mut all = self.sum(self.marks.len());
+        all.add(sum, &mut self.shift);
+        let (position, is_end) = (entry.position(), entry.is_end());
+        self.marks.push(Mark { position, end, frames_bytes, is_end, sum: all });
+    }
+
+    /// What the frames of the first `marks` marks sum up to.
+    fn sum(&self, marks: usize) -> Sum {
+        marks.checked_sub(1).map_or(Sum::default(), |last| self.marks[last].sum)
     }
 
     /// How many bytes the frames of the first `marks` marks have.
@@ -173,11 +203,11 @@ impl Batch {
     }
 
     /// Puts in only the next piece of the large frame that `member` is in, or about to begin; for nobody else.
-    pub(crate) fn piece(&mut self, member: &Member, entry: &Entry) -> Share {
+    pub(crate) fn piece(&mut self, member: &Member, entry: &Entry, frame: &[u8], sum: Sum) -> Share {
         let (start, first) = (self.bytes.len(), self.marks.len());
-        let (frame, from) = (entry.frame().as_bytes(), member.offset as usize);
-        let is_rest = member.framing.put_part(frame, from, PIECE_BYTES_MAX, &mut self.bytes);
-        self.mark(entry, if is_rest { self.bytes.len() } else { usize::MAX });
+        let from = member.offset as usize;
+        let is_rest = member.form.framing.put_part(frame, from, PIECE_BYTES_MAX, &mut self.bytes);
+        self.mark(entry, if is_rest { self.bytes.len() } else { usize::MAX }, sum);
         let until = entry.position() + 1;
         Share {
             bytes: start..self.bytes.len(),
@@ -205,21 +235,22 @@ impl Batch {
         let share = self.share(member, begun.bytes, marks.clone(), (until, all));
         let from = member.next;
         let run = Run { readership: member.readership(), from, until, all, start: begun.bytes, marks };
-        self.runs[member.framing as usize] = Some(run);
+        self.runs[member.form.number()] = Some(run);
         Some(share)
     }
 
-    pub(crate) fn bookmark(&mut self, position: Position, id: &EventId, framing: Framing) -> Share {
-        let bytes = match &self.bookmarks[framing as usize] {
-            Some((made, bytes)) if *made == position => bytes.clone(),
+    pub(crate) fn bookmark(&mut self, position: Position, id: &EventId, form: Form) -> Share {
+        let (bytes, sum) = match &self.bookmarks[form.number()] {
+            Some((made, bytes, sum)) if *made == position => (bytes.clone(), *sum),
             _ => {
-                let start = self.bytes.len();
-                framing.put(Bookmark::new(position, id.clone()).frame().as_bytes(), &mut self.bytes);
-                self.bookmarks[framing as usize] = Some((position, start..self.bytes.len()));
-                start..self.bytes.len()
+                let (start, mut sum) = (self.bytes.len(), Sum::default());
+                form.put(&Bookmark::new(position, id.clone()).frame(), &mut sum, &mut self.bytes);
+                let bytes = start..self.bytes.len();
+                self.bookmarks[form.number()] = Some((position, bytes.clone(), sum));
+                (bytes, sum)
             }
         };
-        Share { bytes, all: true, kind: Kind::Bookmark { position } }
+        Share { bytes, all: true, kind: Kind::Bookmark { position, sum } }
     }
 
     fn share(
@@ -235,8 +266,16 @@ impl Batch {
         Share { bytes: start + member.offset as usize..end, all, kind: Kind::Frames { marks, until } }
     }
 
-    /// Moves a member behind what was written; gives how many events it has now in full, and the bytes of their frames.
-    pub(crate) fn advance(&self, member: &mut Member, share: &Share, written: usize) -> (u64, u64) {
+    /// Moves a member behind what was written, and adds the frames that it has now in full to what its body sums up to; gives how many they
+    /// are, and their bytes.
+    pub(crate) fn advance(
+        &self,
+        member: &mut Member,
+        share: &Share,
+        written: usize,
+        sum: &mut Sum,
+        shift: &mut Shift,
+    ) -> (u64, u64) {
         let Kind::Frames { marks, until } = &share.kind else { return (0, 0) };
         // Counted from where the first frame begins, which may be in an earlier batch.
         let reached = member.offset as usize + written;
@@ -261,6 +300,7 @@ impl Batch {
                 member.offset = 0;
             }
         }
+        sum.add_between(self.sum(marks.start), self.sum(marks.start + whole), shift);
         let frames_bytes = self.frames_bytes(marks.start + whole) - self.frames_bytes(marks.start);
         (whole as u64, frames_bytes as u64)
     }

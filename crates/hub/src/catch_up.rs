@@ -26,6 +26,8 @@ use std::fmt;
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 
+use fanfare_wire::CodedForms;
+
 use crate::engine::{Batch, Engine, EngineFault, ReadError};
 use crate::feed::Feed;
 use crate::load::{After, Job, LoadNumber, Outcome, WaiterNumber, Work};
@@ -44,12 +46,24 @@ pub(crate) struct CatchUp {
     engine: Arc<dyn Engine>,
     feed: Arc<Feed>,
     loads: Mutex<Loads>,
+    /// What the coded forms of what is read take.
+    forms: Arc<CodedForms>,
 }
 
 impl CatchUp {
     /// `bytes_max` is what all pages may cost together.
-    pub(crate) fn new(engine: Arc<dyn Engine>, feed: Arc<Feed>, bytes_max: usize) -> Arc<Self> {
-        Arc::new(Self { engine, feed, loads: Mutex::new(Loads::new(bytes_max)) })
+    pub(crate) fn new(
+        engine: Arc<dyn Engine>,
+        feed: Arc<Feed>,
+        bytes_max: usize,
+        forms: Arc<CodedForms>,
+    ) -> Arc<Self> {
+        let loads = Mutex::new(Loads::new(bytes_max, forms.clone()));
+        Arc::new(Self { engine, feed, loads, forms })
+    }
+
+    pub(crate) fn forms(&self) -> &Arc<CodedForms> {
+        &self.forms
     }
 
     fn lock(&self) -> MutexGuard<'_, Loads> {
@@ -130,7 +144,7 @@ impl CatchUp {
         if batch.through < job.first {
             return (Outcome::Failed(ReadError::Fault(NothingRead::fault())), None);
         }
-        let page = Page::encode(batch, job.first, job.topics.clone(), job.epoch, &key);
+        let page = Page::encode(batch, job.first, job.topics.clone(), job.epoch, &key, &self.forms);
         (Outcome::LookAgain, Some(Arc::new(page)))
     }
 }

@@ -20,7 +20,7 @@ pub struct Counts {
     pub publications_duplicate: u64,
     /// Events handed to subscribers.
     pub deliveries: u64,
-    /// Their bytes.
+    /// Their bytes, before they are compressed.
     pub delivered_bytes: u64,
     /// Bookmarks handed to subscribers.
     pub bookmarks: u64,
@@ -62,7 +62,7 @@ pub struct Counts {
     pub log_next: u64,
     /// Entries kept in memory.
     pub log_entries: u64,
-    /// What they cost, in bytes.
+    /// What they cost, in bytes, with what was compressed of them.
     pub log_bytes: u64,
     /// Entries of presence that are kept in memory besides.
     pub log_presence_entries: u64,

@@ -7,6 +7,8 @@
 use std::sync::Arc;
 use std::task::Waker;
 
+use fanfare_wire::{Shift, Sum};
+
 use crate::batch::{Batch, Kind, Share};
 use crate::endings::{self, SubscriptionKey};
 use crate::feed::{Cursor, State};
@@ -14,7 +16,7 @@ use crate::hub::Shared;
 use crate::live::Until;
 use crate::router::{Found, Seat};
 use crate::sync::MutexGuard;
-use crate::{Framing, Hub, Position, Subscription};
+use crate::{Form, Hub, Position, Subscription};
 
 /// The subscribers of one hub that one thread reads for.
 ///
@@ -34,6 +36,7 @@ struct Tally {
     deliveries: u64,
     bytes: u64,
     bookmarks: u64,
+    shift: Shift,
 }
 
 /// A subscriber's place in a [`Crowd`]: a cursor of a few words. Give it back with [`Crowd::leave`].
@@ -43,7 +46,7 @@ pub struct Member {
     readership: u32,
     group: u32,
     epoch: u32,
-    pub(crate) framing: Framing,
+    pub(crate) form: Form,
     /// How many bytes of the first frame that is due were written already, with those of what stands around it.
     pub(crate) offset: u32,
     /// INVARIANT: where `offset` is not 0, the position of the entry that it counts in.
@@ -65,7 +68,7 @@ pub enum Due {
     Write(Share),
     /// Nothing yet; its group will have news.
     Nothing,
-    /// Others have their turn first; look again.
+    /// Others have their turn first, or something has to be [compressed](Batch::compress_wanted); look again.
     Later,
     /// Memory alone cannot serve it: the log has left it behind, lost something, or is another one. It goes on as a
     /// [`Subscription`], from [`Crowd::release`], if it is not in the middle of a frame.
@@ -116,14 +119,14 @@ impl Crowd {
 
     /// Takes a subscription in if it is live or can go on from what is in memory; otherwise gives it back, to be polled.
     ///
-    /// A new member may have something to read at once. What it is due is made ready in `framing`.
+    /// A new member may have something to read at once. What it is due is made ready in `form`.
     ///
     /// # Errors
     /// The subscription, unchanged: it is not open yet, has a gap to tell, has to read from the engine, was refused, is
     /// of another hub, asks for [internal](crate::Topic::internal) topics alone, or has yet to come to a change of what it reads.
     #[allow(clippy::result_large_err)] // It is the subscription itself, and it was on the stack before.
-    pub fn admit(&mut self, subscription: Subscription, framing: Framing) -> Result<Member, Subscription> {
-        self.admit_as(subscription, framing, usize::MAX)
+    pub fn admit(&mut self, subscription: Subscription, form: impl Into<Form>) -> Result<Member, Subscription> {
+        self.admit_as(subscription, form, usize::MAX)
     }
 
     /// The same for a member that is to be found by a number, which [`called`](Self::called) gives when somebody has changed by a
@@ -135,7 +138,7 @@ impl Crowd {
     pub fn admit_as(
         &mut self,
         mut subscription: Subscription,
-        framing: Framing,
+        form: impl Into<Form>,
         slot: usize,
     ) -> Result<Member, Subscription> {
         let Some(seated) = subscription.seated(&self.shared) else { return Err(subscription) };
@@ -171,7 +174,7 @@ impl Crowd {
             offset: 0,
             next,
             client_at: client_at.unwrap_or(Position::MAX),
-            framing,
+            form: form.into(),
             bookmarks,
             bookmark_soon,
             has_end: false,
@@ -257,16 +260,25 @@ impl Crowd {
 
     /// Notes that the first `written` bytes of a share were written to its member's connection.
     ///
-    /// Of a bookmark the rest has to be written before anything else; of events, what was not written is due again.
-    pub fn wrote(&mut self, batch: &Batch, member: &mut Member, share: &Share, written: usize) {
+    /// Of a bookmark the rest has to be written before anything else; of events, what was not written is due again. What the member's body
+    /// [ends with](Form::end) has to know is added to `sum`.
+    pub fn wrote(
+        &mut self,
+        batch: &Batch,
+        member: &mut Member,
+        share: &Share,
+        written: usize,
+        sum: &mut Sum,
+    ) {
         match share.kind {
-            Kind::Bookmark { position } => {
+            Kind::Bookmark { position, sum: own } => {
                 self.tally.bookmarks += 1;
+                sum.add(own, &mut self.tally.shift);
                 member.client_at = position;
                 member.bookmark_soon = false;
             }
             Kind::Frames { .. } => {
-                let (deliveries, bytes) = batch.advance(member, share, written);
+                let (deliveries, bytes) = batch.advance(member, share, written, sum, &mut self.tally.shift);
                 self.tally.deliveries += deliveries;
                 self.tally.bytes += bytes;
             }
@@ -287,7 +299,8 @@ impl Drop for Crowd {
 
 impl Tally {
     fn count_into(&mut self, state: &mut State) {
-        let Self { deliveries, bytes, bookmarks } = std::mem::take(self);
+        let Self { deliveries, bytes, bookmarks, .. } =
+            std::mem::replace(self, Self { shift: self.shift, ..Self::default() });
         state.counts.deliveries += deliveries;
         state.counts.delivered_bytes += bytes;
         state.counts.bookmarks += bookmarks;
@@ -407,20 +420,26 @@ impl Reading<'_> {
                     from = until;
                     break;
                 }
-                Found::Entry(entry) if Batch::is_large(&entry) => {
-                    if self.batch.is_empty_since(&begun) {
-                        return Due::Write(self.batch.piece(member, &entry));
-                    }
-                    break;
-                }
-                Found::Entry(entry) => {
-                    from = entry.position() + 1;
-                    self.batch.push(&entry, member.framing);
-                    // It may be the last that this member gets, so it is to be looked at once more.
-                    if entry.is_end() {
+                Found::Entry(entry) => match entry.frame().ready(member.form.coding) {
+                    None => {
+                        self.batch.want(entry, member.form.coding);
                         break;
                     }
-                }
+                    Some((frame, sum)) if Batch::is_large(frame) => {
+                        if self.batch.is_empty_since(&begun) {
+                            return Due::Write(self.batch.piece(member, &entry, frame, sum));
+                        }
+                        break;
+                    }
+                    Some((frame, sum)) => {
+                        from = entry.position() + 1;
+                        self.batch.push(&entry, frame, sum, member.form);
+                        // It may be the last that this member gets, so it is to be looked at once more.
+                        if entry.is_end() {
+                            break;
+                        }
+                    }
+                },
                 Found::SearchFrom(position) => {
                     from = position.min(until);
                     break;
@@ -449,7 +468,7 @@ impl Reading<'_> {
         let wanted = member.bookmark_soon || look == Look::Quiet || *closed;
         if wanted && member.bookmarks && member.client_at != position {
             if let Some(id) = log.id_at(position) {
-                return Due::Write(self.batch.bookmark(position, &id, member.framing));
+                return Due::Write(self.batch.bookmark(position, &id, member.form));
             }
         }
         member.bookmark_soon = false;

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use fanfare_wire::{EventId, Frame};
+use fanfare_wire::{CodedForms, EventId, Frame};
 
 use crate::engine::{Content, Logged};
 use crate::id::Place;
@@ -36,8 +36,8 @@ enum Kind {
 }
 
 impl Entry {
-    /// Encodes what an engine tells. The same entry always gives the same bytes.
-    pub(crate) fn encode(logged: Logged, epoch: u32, key: &IdKey) -> Self {
+    /// Encodes what an engine tells. The same entry always gives the same bytes. `forms` counts what its coded forms take.
+    pub(crate) fn encode(logged: Logged, epoch: u32, key: &IdKey, forms: &Arc<CodedForms>) -> Self {
         let Logged { position, check, at, content } = logged;
         let (kind, submission) = match content {
             Content::Publication(submission) => (Kind::Publication, Some(submission)),
@@ -63,7 +63,7 @@ impl Entry {
         };
         let id_is_chosen = submission.chosen_id.is_some();
         let id = submission.chosen_id.unwrap_or_else(hubs_id);
-        let frame = submission.draft.stamp(&id);
+        let frame = submission.draft.stamp(&id).kept_in(forms);
         Self {
             position,
             check,
@@ -138,7 +138,7 @@ impl Entry {
         &self.frame
     }
 
-    /// What it costs to keep: its frame, its id, its topics, and round numbers for the entry and for each topic's index.
+    /// What it costs to keep, besides its coded forms: its frame, its id, its topics, and round numbers for the entry and for each topic's index.
     pub(crate) fn cost(&self) -> usize {
         const ENTRY: usize = 128;
         const TOPIC: usize = 160;

@@ -12,7 +12,7 @@ use fanfare_wire::{EventId, EventName};
 use crate::arrivals::Arrivals;
 use crate::clock::Clock;
 use crate::endings::{Endings, SubscriptionKey};
-use crate::engine::{EngineFault, Followed, Follower};
+use crate::engine::{Content, EngineFault, Followed, Follower};
 use crate::id::Place;
 use crate::live::Until;
 use crate::log::{Entry, Log, Retention};
@@ -401,7 +401,9 @@ impl Follower for Feed {
             debug_assert!(false, "an entry was told before its log");
             return;
         };
-        let entry = Arc::new(Entry::encode(logged, epoch, &key));
+        let Retention { forms, presence_forms, .. } = &self.retention;
+        let forms = if matches!(logged.content, Content::Publication(_)) { forms } else { presence_forms };
+        let entry = Arc::new(Entry::encode(logged, epoch, &key, forms));
         let is_of_presence = entry.is_of_presence();
         let now = self.clock.now();
 

@@ -6,6 +6,8 @@
 
 use std::io::Write;
 
+use fanfare_wire::{Coding, Frame, Shift, Sum};
+
 /// How frames follow each other on a connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Framing {
@@ -14,6 +16,15 @@ pub enum Framing {
     Bare,
     /// Each as a chunk of its own; the body ends with the last chunk, an empty one.
     Chunked,
+}
+
+/// What a body looks like on a connection: its frames in a coding, and what stands around each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Form {
+    /// How frames follow each other.
+    pub framing: Framing,
+    /// What they are compressed in.
+    pub coding: Coding,
 }
 
 /// The longest line in front of a chunk: sixteen digits and the end of the line.
@@ -62,6 +73,51 @@ impl Framing {
             most -= taken.len();
         }
         true
+    }
+}
+
+impl From<Framing> for Form {
+    fn from(framing: Framing) -> Self {
+        Self { framing, coding: Coding::Identity }
+    }
+}
+
+impl Form {
+    pub(crate) const COUNT: usize = 2 * Coding::COUNT;
+
+    /// A small number of its own, for tables.
+    pub(crate) fn number(self) -> usize {
+        self.framing as usize * Coding::COUNT + self.coding.number()
+    }
+
+    /// Appends what goes before the first frame.
+    pub fn begin(self, out: &mut Vec<u8>) {
+        self.framing.put(self.coding.head(), out);
+    }
+
+    /// Appends a frame, and adds it to the sum of those before. One that is not [kept](Frame::kept_in) is not compressed: such are short, and
+    /// sent to one client alone.
+    pub fn put(self, frame: &Frame, sum: &mut Sum, out: &mut Vec<u8>) {
+        let coded = frame.coded(self.coding, usize::MAX);
+        sum.add(coded.sum, &mut Shift::default());
+        self.framing.put(&coded.bytes, out);
+    }
+
+    /// Appends what the body ends with, behind frames of this sum.
+    ///
+    /// ```
+    /// use fanfare_hub::{Form, Framing};
+    /// use fanfare_wire::{Event, Sum};
+    ///
+    /// let (form, mut sum, mut body) = (Form::from(Framing::Chunked), Sum::default(), Vec::new());
+    /// form.begin(&mut body);
+    /// form.put(&Event::new("hi").to_frame(), &mut sum, &mut body);
+    /// form.end(sum, &mut body);
+    /// assert_eq!(body, b"a\r\ndata: hi\n\n\r\n0\r\n\r\n");
+    /// ```
+    pub fn end(self, sum: Sum, out: &mut Vec<u8>) {
+        self.framing.put(&self.coding.end(sum), out);
+        out.extend_from_slice(self.framing.end());
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fanfare_wire::{Event, EventId, EventName, Frame};
+use fanfare_wire::{COMPRESSED_FROM_BYTES, CodedForms, Event, EventId, EventName, Frame};
 
 use crate::catch_up::CatchUp;
 use crate::clock::{Clock, SystemClock};
@@ -388,8 +388,11 @@ impl IntoSelection for String {
 /// Configures a [`Hub`].
 #[must_use = "a builder does nothing until `build`"]
 pub struct HubBuilder {
-    retention: Retention,
+    history_events: usize,
+    history_bytes: usize,
+    history_age: Option<Duration>,
     catch_up_bytes: usize,
+    compressed_from_bytes: usize,
     event_bytes_max: usize,
     subscribers_max: usize,
     selections_bytes_max: usize,
@@ -450,8 +453,11 @@ fn event_name(name: &str) -> Result<EventName, BuildError> {
 impl Default for HubBuilder {
     fn default() -> Self {
         Self {
-            retention: Retention { events: 10_000, bytes: 64 * 1024 * 1024, age: None },
+            history_events: 10_000,
+            history_bytes: 64 * 1024 * 1024,
+            history_age: None,
             catch_up_bytes: 32 * 1024 * 1024,
+            compressed_from_bytes: COMPRESSED_FROM_BYTES,
             event_bytes_max: 256 * 1024,
             subscribers_max: usize::MAX,
             selections_bytes_max: 256 * 1024 * 1024,
@@ -471,21 +477,21 @@ impl Default for HubBuilder {
 impl HubBuilder {
     /// How many events are kept in memory, for replay and for subscribers that lag. Default 10,000.
     pub fn history_events(mut self, events: usize) -> Self {
-        self.retention.events = events;
+        self.history_events = events;
         self
     }
 
-    /// How many bytes the kept events may cost in memory, frames, topics and indexes together. Default 64 MiB.
+    /// How many bytes the kept events may cost in memory: frames, what was compressed of them, topics and indexes together. Default 64 MiB.
     ///
     /// The newest event is kept whatever its size.
     pub fn history_bytes(mut self, bytes: usize) -> Self {
-        self.retention.bytes = bytes;
+        self.history_bytes = bytes;
         self
     }
 
     /// How old a kept event may become. Default: any age.
     pub fn history_age(mut self, age: impl Into<Option<Duration>>) -> Self {
-        self.retention.age = age.into();
+        self.history_age = age.into();
         self
     }
 
@@ -496,6 +502,15 @@ impl HubBuilder {
     /// its size. The engine in memory needs none.
     pub fn catch_up_bytes(mut self, bytes: usize) -> Self {
         self.catch_up_bytes = bytes;
+        self
+    }
+
+    /// From what size on an event is compressed for those who get it so, in bytes, encoded. Default 128.
+    ///
+    /// A smaller one is put into a form that says that it is not, which costs 10 bytes. Compressing is done once for all who get an
+    /// event in the same coding, when the first of them does.
+    pub fn compressed_from_bytes(mut self, bytes: usize) -> Self {
+        self.compressed_from_bytes = bytes;
         self
     }
 
@@ -598,7 +613,7 @@ impl HubBuilder {
 
     /// Builds the hub and starts to follow the engine. Every check happens here.
     pub fn build(self) -> Result<Hub, BuildError> {
-        if self.retention.events == 0 || self.retention.bytes == 0 {
+        if self.history_events == 0 || self.history_bytes == 0 {
             return Err(BuildError::NoHistory);
         }
         let (gap_event, close_event) = (self.gap_event?, self.close_event?);
@@ -606,9 +621,17 @@ impl HubBuilder {
             Some(engine) => engine,
             None => Arc::new(MemoryEngine::new(self.clock.clone(), self.keys).map_err(BuildError::Engine)?),
         };
-        let feed = Arc::new(Feed::new(self.clock, gap_event.clone(), self.retention));
+        let forms = || Arc::new(CodedForms::new(self.compressed_from_bytes));
+        let retention = Retention {
+            events: self.history_events,
+            bytes: self.history_bytes,
+            age: self.history_age,
+            forms: forms(),
+            presence_forms: forms(),
+        };
+        let feed = Arc::new(Feed::new(self.clock, gap_event.clone(), retention));
         engine.follow(feed.clone()).map_err(BuildError::Engine)?;
-        let catch_up = CatchUp::new(engine.clone(), feed.clone(), self.catch_up_bytes);
+        let catch_up = CatchUp::new(engine.clone(), feed.clone(), self.catch_up_bytes, forms());
         Ok(Hub(Arc::new(Shared {
             feed,
             engine,
@@ -630,6 +653,10 @@ impl HubBuilder {
 
 impl fmt::Debug for HubBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HubBuilder").field("retention", &self.retention).finish_non_exhaustive()
+        f.debug_struct("HubBuilder")
+            .field("history_events", &self.history_events)
+            .field("history_bytes", &self.history_bytes)
+            .field("history_age", &self.history_age)
+            .finish_non_exhaustive()
     }
 }

@@ -126,7 +126,8 @@ impl Lane {
         let oldest = self.kept.front()?;
         let is_over_age = retention.is_over_age(oldest, now);
         let is_too_much = self.kept.len() > retention.presence_events()
-            || self.bytes > retention.presence_bytes() && self.kept.len() > 1;
+            || self.bytes + retention.presence_forms.bytes() > retention.presence_bytes()
+                && self.kept.len() > 1;
         if is_over_age || is_too_much { self.drop_oldest() } else { None }
     }
 

@@ -83,7 +83,7 @@ pub use delivery::{Bookmark, Delivery};
 pub use endings::SubscriptionKey;
 pub use engine::EngineFault;
 pub use entry::Entry;
-pub use framing::Framing;
+pub use framing::{Form, Framing};
 pub use hub::{BuildError, Health, Hub, HubBuilder, IntoSelection, Published};
 pub use id::{Check, IdKey, Place, Position};
 pub use live::SubscriptionHandle;

@@ -8,6 +8,8 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, SystemTime};
 
+use fanfare_wire::CodedForms;
+
 use crate::Position;
 use crate::engine::ReadRequest;
 use crate::load::{After, Job, Load, LoadNumber, Outcome, Stage, Waiter, WaiterNumber, Work};
@@ -57,10 +59,10 @@ pub(crate) enum Looked {
 }
 
 impl Loads {
-    pub(crate) fn new(bytes_max: usize) -> Self {
+    pub(crate) fn new(bytes_max: usize, forms: Arc<CodedForms>) -> Self {
         Self {
             epoch: 0,
-            pages: Pages::new(bytes_max),
+            pages: Pages::new(bytes_max, forms),
             by_number: HashMap::new(),
             by_place: HashMap::new(),
             queue: VecDeque::new(),

@@ -7,7 +7,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use fanfare_wire::EventId;
+use fanfare_wire::{CodedForms, EventId};
 
 use crate::engine::Origin;
 pub(crate) use crate::entry::Entry;
@@ -22,6 +22,10 @@ pub(crate) struct Retention {
     pub(crate) events: usize,
     pub(crate) bytes: usize,
     pub(crate) age: Option<Duration>,
+    /// What the coded forms of entries take, which counts as well.
+    pub(crate) forms: Arc<CodedForms>,
+    /// And those of presence.
+    pub(crate) presence_forms: Arc<CodedForms>,
 }
 
 impl Retention {
@@ -138,7 +142,7 @@ impl Log {
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        self.bytes
+        self.bytes + self.retention.forms.bytes()
     }
 
     /// How many entries of presence are kept besides.
@@ -148,7 +152,7 @@ impl Log {
 
     /// What these cost, in bytes.
     pub(crate) fn presence_bytes(&self) -> usize {
-        self.lane.bytes()
+        self.lane.bytes() + self.retention.presence_forms.bytes()
     }
 
     pub(crate) fn append(&mut self, entry: Arc<Entry>) {
@@ -216,7 +220,7 @@ impl Log {
     /// Drops what is not to be kept any longer.
     pub(crate) fn trim(&mut self, now: SystemTime) {
         while self.slots.len() > self.retention.events
-            || self.bytes > self.retention.bytes && self.slots.len() > 1
+            || self.bytes() > self.retention.bytes && self.slots.len() > 1
             || self.oldest_is_over_age(now)
         {
             if !self.drop_oldest() {

@@ -352,5 +352,6 @@ async fn read_one(
     let Some(logged) = batch.entries.into_iter().find(|logged| logged.position == position) else {
         return Ok(None);
     };
-    Ok(with_log(shared, bounds, |_, log| Arc::new(Entry::encode(logged, log.epoch(), log.key()))))
+    let encode = |log: &Log| Entry::encode(logged, log.epoch(), log.key(), shared.catch_up.forms());
+    Ok(with_log(shared, bounds, |_, log| Arc::new(encode(log))))
 }

@@ -5,6 +5,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
+use fanfare_wire::CodedForms;
+
 use crate::engine::Batch;
 use crate::log::Entry;
 use crate::{Grant, IdKey, Position, Selection, Topic};
@@ -17,7 +19,7 @@ pub(crate) struct Page {
     pub(crate) through: Position,
     /// The topics whose entries are all here; `None` for every topic there is.
     pub(crate) topics: Option<Arc<[Topic]>>,
-    /// What it costs to keep, in bytes.
+    /// What it costs to keep besides the coded forms of its entries, in bytes.
     pub(crate) cost: usize,
     entries: Box<[Arc<Entry>]>,
     /// Where the entries of each topic stand; made when somebody first asks for topics alone.
@@ -35,6 +37,7 @@ impl Page {
         topics: Option<Arc<[Topic]>>,
         epoch: u32,
         key: &IdKey,
+        forms: &Arc<CodedForms>,
     ) -> Self {
         let through = batch.through;
         let mut entries: Vec<Arc<Entry>> = Vec::with_capacity(batch.entries.len());
@@ -43,7 +46,7 @@ impl Page {
             // An engine that reads a position twice, or one that was not asked for, reads nothing new.
             if (next..=through).contains(&logged.position) {
                 next = logged.position + 1;
-                let entry = Entry::encode(logged, epoch, key);
+                let entry = Entry::encode(logged, epoch, key, forms);
                 // Whoever might have been sent it was told of a gap.
                 if !entry.is_forgotten() {
                     entries.push(Arc::new(entry));
@@ -55,6 +58,11 @@ impl Page {
             topics.iter().flat_map(|topics| topics.iter()).map(|topic| topic.as_str().len()).sum::<usize>();
         let cost = Self::OVERHEAD + names + entries.iter().map(|entry| entry.cost()).sum::<usize>();
         Self { first, through, topics, cost, entries: entries.into(), by_topic: OnceLock::new() }
+    }
+
+    /// What the coded forms of its entries take now, in bytes.
+    pub(crate) fn coded_bytes(&self) -> usize {
+        self.entries.iter().map(|entry| entry.frame().coded_bytes()).sum()
     }
 
     pub(crate) fn covers(&self, position: Position) -> bool {

@@ -6,6 +6,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use fanfare_wire::CodedForms;
+
 use crate::page::Page;
 use crate::{Position, Topic};
 
@@ -25,6 +27,8 @@ pub(crate) struct PageNumber(u64);
 /// in `dense` or in `selective`, and once in `by_use`.
 pub(crate) struct Pages {
     bytes_max: usize,
+    /// What the coded forms of their entries take.
+    forms: Arc<CodedForms>,
     kept: HashMap<PageNumber, Kept>,
     /// Pages that have the entries of every topic, by their first position.
     dense: BTreeMap<Position, PageNumber>,
@@ -45,9 +49,10 @@ struct Kept {
 }
 
 impl Pages {
-    pub(crate) fn new(bytes_max: usize) -> Self {
+    pub(crate) fn new(bytes_max: usize, forms: Arc<CodedForms>) -> Self {
         Self {
             bytes_max,
+            forms,
             kept: HashMap::new(),
             dense: BTreeMap::new(),
             selective: HashMap::new(),
@@ -60,7 +65,7 @@ impl Pages {
 
     /// What they cost together, in bytes.
     pub(crate) fn bytes(&self) -> usize {
-        self.bytes
+        self.bytes + self.forms.bytes()
     }
 
     /// Whether there would be room for `bytes` more beside the pages that somebody claims.
@@ -164,11 +169,15 @@ impl Pages {
 
     /// Drops what exceeds the budget and is not claimed.
     pub(crate) fn make_room(&mut self, dropped: &mut Vec<Arc<Page>>) {
-        while self.bytes > self.bytes_max {
+        // What is handed over to be dropped is counted until it is.
+        let mut coded_bytes = self.forms.bytes();
+        while self.bytes + coded_bytes > self.bytes_max {
             let mut by_use = self.by_use.values();
             // Few are claimed: not more than there is room for.
             let Some(&number) = by_use.find(|number| self.kept[number].claims == 0) else { return };
-            dropped.extend(self.forget(number));
+            let page = self.forget(number);
+            coded_bytes = coded_bytes.saturating_sub(page.as_ref().map_or(0, |page| page.coded_bytes()));
+            dropped.extend(page);
         }
     }
 

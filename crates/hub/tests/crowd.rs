@@ -14,13 +14,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use fanfare_hub::{
-    Batch, Crowd, Due, Framing, Grant, Hub, Look, Matcher, Member, Publication, Selection, Share,
+    Batch, Crowd, Due, Form, Framing, Grant, Hub, Look, Matcher, Member, Publication, Selection, Share,
     Subscription, SubscriptionHandle,
 };
-use fanfare_wire::{Decoder, Event, EventId, Item};
+use fanfare_wire::{Coding, Decoder, Event, EventId, Item, Sum};
 use futures_core::Stream;
 use proptest::prelude::*;
 use support::chunks::Chunks;
+use support::decompressed::Decompressed;
 use support::{Bell, assert_waiting, id, next, next_event, next_gap, now, topic};
 
 const TOPICS: [&str; 4] = ["a", "b", "c", "d"];
@@ -39,6 +40,7 @@ enum Op {
         grants: u8,
         bookmarks: bool,
         chunked: bool,
+        coding: usize,
     },
     Leave {
         client: usize,
@@ -65,8 +67,8 @@ fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         8 => (1..16u8, any::<bool>(), prop_oneof![9 => 0..40usize, 1 => 0..2_000usize])
             .prop_map(|(topics, private, bytes)| Op::Publish { topics, private, bytes }),
-        3 => (client.clone(), 1..16u8, prop_oneof![Just(0), Just(15), 0..16u8], any::<bool>(), any::<bool>())
-            .prop_map(|(client, asks, grants, bookmarks, chunked)| Op::Come { client, asks, grants, bookmarks, chunked }),
+        3 => (client.clone(), 1..16u8, prop_oneof![Just(0), Just(15), 0..16u8], any::<bool>(), any::<bool>(), 0..3usize)
+            .prop_map(|(client, asks, grants, bookmarks, chunked, coding)| Op::Come { client, asks, grants, bookmarks, chunked, coding }),
         1 => client.clone().prop_map(|client| Op::Leave { client }),
         2 => (client.clone(), 0..16u8).prop_map(|(client, asks)| Op::Change { client, asks }),
         8 => (prop::collection::vec((client.clone(), takes), 1..CLIENTS), prop::bool::weighted(0.2))
@@ -83,8 +85,11 @@ struct Client {
     member: Option<Member>,
     /// The rest of a bookmark that was cut short.
     owed: Vec<u8>,
-    framing: Framing,
+    form: Form,
+    /// What its body sums up to, as whoever writes it counts.
+    sum: Sum,
     chunks: Chunks,
+    decompressed: Decompressed,
     decoder: Decoder,
     frontier: u64,
 }
@@ -115,7 +120,7 @@ fn matchers(mask: u8) -> impl Iterator<Item = Matcher> {
 
 impl World {
     fn new(history: usize) -> Self {
-        let hub = Hub::builder().history_events(history).build().expect("a hub");
+        let hub = Hub::builder().history_events(history).compressed_from_bytes(64).build().expect("a hub");
         let crowd = hub.crowd(Waker::noop().clone());
         let clients = (0..CLIENTS).map(|_| None).collect();
         let (log, positions) = (Vec::new(), HashMap::new());
@@ -125,23 +130,31 @@ impl World {
     fn run(&mut self, op: Op) {
         match op {
             Op::Publish { topics, private, bytes } => self.publish(topics, private, bytes),
-            Op::Come { client, asks, grants, bookmarks, chunked } => {
+            Op::Come { client, asks, grants, bookmarks, chunked, coding } => {
                 self.leave(client);
                 let selection: Selection = matchers(asks).collect();
                 let mut subscription =
                     self.hub.subscribe(selection).grant(&matchers(grants).collect()).bookmarks(bookmarks);
                 let framing = if chunked { Framing::Chunked } else { Framing::Bare };
+                // Without the features all are plain.
+                let coding = coding.checked_sub(1).and_then(|at| Coding::COMPRESSING.get(at).copied());
+                let form = Form { framing, coding: coding.unwrap_or_default() };
                 self.clients[client] = Some(Client {
                     handle: subscription.handle(),
                     asked: vec![(0, asks)],
                     grants,
                     member: None,
                     owed: Vec::new(),
-                    framing,
+                    form,
+                    sum: Sum::default(),
                     chunks: Chunks::default(),
+                    decompressed: Decompressed::of(form.coding),
                     decoder: Decoder::new(),
                     frontier: self.log.len() as u64,
                 });
+                let mut head = Vec::new();
+                form.begin(&mut head);
+                self.take_in(client, &head);
                 self.settle(client, subscription);
             }
             Op::Leave { client } => self.leave(client),
@@ -177,8 +190,8 @@ impl World {
     /// Polls a subscription until the crowd takes it.
     fn settle(&mut self, client: usize, mut subscription: Subscription) {
         loop {
-            let framing = self.clients[client].as_ref().expect("a client").framing;
-            match self.crowd.admit(subscription, framing) {
+            let form = self.clients[client].as_ref().expect("a client").form;
+            match self.crowd.admit(subscription, form) {
                 Ok(member) => {
                     self.clients[client].as_mut().expect("a client").member = Some(member);
                     return;
@@ -189,13 +202,26 @@ impl World {
             if let Poll::Ready(delivery) = pin!(&mut subscription).poll_next(&mut context) {
                 let delivery = delivery.expect("no end").expect("no error");
                 let mut bytes = Vec::new();
-                framing.put(delivery.frame().as_bytes(), &mut bytes);
+                let sum = &mut self.clients[client].as_mut().expect("a client").sum;
+                form.put(&delivery.frame(), sum, &mut bytes);
                 self.take_in(client, &bytes);
             }
         }
     }
 
     fn leave(&mut self, client: usize) {
+        let Some(Client { member: Some(member), owed, form, sum, .. }) = &self.clients[client] else {
+            return;
+        };
+        // Who is not in the middle of something gets an end in order.
+        if owed.is_empty() && !member.is_mid_frame() {
+            let mut end = Vec::new();
+            form.end(*sum, &mut end);
+            self.take_in(client, &end);
+            let client = self.clients[client].as_ref().expect("a client");
+            assert!(client.decompressed.has_ended(), "{:?}", client.form);
+            assert!(client.form.framing == Framing::Bare || client.chunks.has_ended());
+        }
         if let Some(Client { member: Some(member), .. }) = self.clients[client].take() {
             self.crowd.leave(member);
         }
@@ -232,6 +258,7 @@ impl World {
             }
         }
         drop(reading);
+        self.batch.compress_wanted();
         for (client, takes, share) in shares {
             is_idle = false;
             let each = self.clients[client].as_mut().expect("a client");
@@ -240,7 +267,7 @@ impl World {
             let written = bytes.len().min(takes);
             let member = each.member.as_mut().expect("a member");
             if written > 0 {
-                self.crowd.wrote(&self.batch, member, &share, written);
+                self.crowd.wrote(&self.batch, member, &share, written, &mut each.sum);
                 if !share.is_of_events() {
                     each.owed = bytes[written..].to_vec();
                 }
@@ -274,12 +301,13 @@ impl World {
 
     fn take_in(&mut self, client: usize, bytes: &[u8]) {
         let Self { clients, positions, log, history, .. } = self;
-        let Client { asked, grants, decoder, frontier, framing, chunks, .. } =
+        let Client { asked, grants, decoder, frontier, form, chunks, decompressed, .. } =
             clients[client].as_mut().expect("a client");
-        let bytes = match framing {
+        let bytes = match form.framing {
             Framing::Bare => bytes.to_vec(),
             Framing::Chunked => chunks.take_in(bytes),
         };
+        let bytes = decompressed.take_in(&bytes);
         let mut bytes = &bytes[..];
         let wants = |position: u64| {
             let (topics, private) = log[position as usize - 1];
@@ -365,10 +393,10 @@ fn member_of(hub: &Hub, crowd: &mut Crowd, to: &str, bookmarks: bool) -> Member 
     crowd.admit(subscription, Framing::Bare).expect("it is live")
 }
 
-fn member_in(framing: Framing, hub: &Hub, crowd: &mut Crowd) -> Member {
+fn member_in(form: impl Into<Form>, hub: &Hub, crowd: &mut Crowd) -> Member {
     let mut subscription = hub.subscribe("a").bookmarks(false);
     assert_waiting(&mut subscription);
-    crowd.admit(subscription, framing).expect("it is live")
+    crowd.admit(subscription, form).expect("it is live")
 }
 
 /// What is made ready for all of them in one look, and how many bytes that took.
@@ -446,7 +474,7 @@ fn members_in_chunks_share_theirs_and_the_others_share_theirs() {
     assert_eq!((bytes[0], bytes[1]), (bytes[2], bytes[3]));
     assert_eq!(Chunks::default().take_in(bytes[1]), bytes[0]);
     for (member, share) in members.iter_mut().zip(&shares) {
-        crowd.wrote(&batch, member, share, batch.bytes(share).len());
+        crowd.wrote(&batch, member, share, batch.bytes(share).len(), &mut Sum::default());
     }
     let frames = 4 * bytes[0].len() as u64;
     for member in members {
@@ -542,7 +570,7 @@ fn the_bookmark_that_is_due_after_catching_up_follows_the_events() {
         written.push_str(std::str::from_utf8(bytes).expect("UTF-8"));
         let has_more = share.has_more_behind();
         let count = bytes.len();
-        crowd.wrote(&batch, &mut member, &share, count);
+        crowd.wrote(&batch, &mut member, &share, count, &mut Sum::default());
         if !has_more {
             break;
         }
@@ -575,7 +603,7 @@ fn a_large_frame_is_made_ready_in_pieces_and_may_be_cut_anywhere() {
                 assert!(bytes.len() <= 600 * 1024, "{} bytes at once", bytes.len());
                 let count = bytes.len().min(*takes.next().expect("there is always one"));
                 written.extend_from_slice(&bytes[..count]);
-                crowd.wrote(&batch, &mut member, &share, count);
+                crowd.wrote(&batch, &mut member, &share, count, &mut Sum::default());
             }
             if framing == Framing::Chunked {
                 written = Chunks::default().take_in(&written);
@@ -622,4 +650,57 @@ fn what_a_member_may_not_read_is_not_written_to_it() {
     for member in members {
         crowd.leave(member);
     }
+}
+
+/// P5: what was compressed counts in what the log may take, whoever wanted it.
+#[cfg(all(feature = "gzip", feature = "zstd"))]
+#[test]
+fn what_was_compressed_counts_in_the_log_s_memory() {
+    const HISTORY: u64 = 256 * 1024;
+    /// What nothing is gained by, so that each form takes as much again.
+    fn noise(seed: u32) -> String {
+        let mut state = seed.wrapping_mul(2_654_435_761) | 1;
+        let letters = std::iter::repeat_with(|| {
+            state ^= state << 13;
+            state ^= state >> 17;
+            state ^= state << 5;
+            char::from(b' ' + (state >> 8) as u8 % 95)
+        });
+        letters.take(4_000).collect()
+    }
+    let hub = Hub::builder().history_bytes(HISTORY as usize).build().expect("a hub");
+    let mut crowd = hub.crowd(Waker::noop().clone());
+    let mut batch = Batch::new();
+    let mut kept = Vec::new();
+    for codings in [&[][..], &[Coding::Gzip], &[Coding::Gzip, Coding::Zstd]] {
+        let mut members: Vec<_> = codings
+            .iter()
+            .map(|&coding| member_in(Form { framing: Framing::Bare, coding }, &hub, &mut crowd))
+            .collect();
+        for number in 0..200 {
+            publish(&hub, "a", &noise(number));
+            for member in &mut members {
+                loop {
+                    let due = crowd.read(&mut batch).due(member, Look::News);
+                    match due {
+                        Due::Write(share) => {
+                            let all = batch.bytes(&share).len();
+                            crowd.wrote(&batch, member, &share, all, &mut Sum::default());
+                        }
+                        Due::Later => batch.compress_wanted(),
+                        _ => break,
+                    }
+                }
+            }
+            // A look trims.
+            drop(crowd.read(&mut batch));
+            assert!(hub.counts().log_bytes <= HISTORY, "{}", hub.counts().log_bytes);
+        }
+        kept.push(hub.counts().log_entries);
+        for member in members {
+            crowd.leave(member);
+        }
+    }
+    let [plain, gzip, both] = kept[..] else { panic!("three") };
+    assert!(gzip * 9 < plain * 6 && both * 9 < plain * 4, "{kept:?}");
 }

@@ -12,7 +12,7 @@ use std::task::Wake;
 use fanfare_hub::{
     Batch, Crowd, Delivery, Due, Framing, Hub, IdempotencyKey, Look, Member, Publication, Subscription, Topic,
 };
-use fanfare_wire::{Event, EventId};
+use fanfare_wire::{Event, EventId, Sum};
 use futures_util::{FutureExt, StreamExt};
 use loom::future::block_on;
 use loom::sync::Notify;
@@ -178,7 +178,7 @@ fn read(crowd: &mut Crowd, bell: &Bell, members: &mut [Member], count: usize) ->
             let text = String::from_utf8(bytes.to_vec()).expect("UTF-8");
             all.extend(text.lines().filter_map(|line| line.strip_prefix("data: ")).map(str::to_owned));
             let written = bytes.len();
-            crowd.wrote(&batch, member, &share, written);
+            crowd.wrote(&batch, member, &share, written, &mut Sum::default());
         }
     }
     all

@@ -4,6 +4,8 @@
 //! by the encoder of this crate alone.
 
 #[cfg(any(feature = "gzip", feature = "zstd"))]
+use alloc::boxed::Box;
+#[cfg(any(feature = "gzip", feature = "zstd"))]
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -30,7 +32,8 @@ pub struct Frame {
 #[cfg(any(feature = "gzip", feature = "zstd"))]
 #[derive(Debug)]
 struct Forms {
-    made: [OnceLock<Coded>; Coding::COUNT - 1],
+    /// On the heap: most are never made.
+    made: [OnceLock<Box<Coded>>; Coding::COUNT - 1],
     all: Arc<CodedForms>,
 }
 
@@ -119,11 +122,21 @@ impl Frame {
             let made = forms.made[coding.number() - 1].get_or_init(|| {
                 let coded = coding.code(&self.bytes, forms.all.min_bytes());
                 forms.all.add(coded.bytes.len());
-                coded
+                Box::new(coded)
             });
-            return made.clone();
+            return (**made).clone();
         }
         Coded { bytes: self.bytes.clone(), sum: Sum::default() }
+    }
+
+    /// What its coded forms take now, in bytes, if it is [kept](Self::kept_in).
+    #[must_use]
+    #[cfg_attr(not(any(feature = "gzip", feature = "zstd")), allow(clippy::unused_self))]
+    pub fn coded_bytes(&self) -> usize {
+        #[cfg(any(feature = "gzip", feature = "zstd"))]
+        return self.forms.as_ref().map_or(0, |forms| forms.bytes());
+        #[cfg(not(any(feature = "gzip", feature = "zstd")))]
+        0
     }
 
     /// The frame as it stands in a body of this coding, if that costs nothing: because it is plain, or was [made](Self::coded) before.
@@ -141,10 +154,16 @@ impl Frame {
 }
 
 #[cfg(any(feature = "gzip", feature = "zstd"))]
+impl Forms {
+    fn bytes(&self) -> usize {
+        self.made.iter().filter_map(OnceLock::get).map(|coded| coded.bytes.len()).sum()
+    }
+}
+
+#[cfg(any(feature = "gzip", feature = "zstd"))]
 impl Drop for Forms {
     fn drop(&mut self) {
-        let bytes = self.made.iter().filter_map(OnceLock::get).map(|coded| coded.bytes.len()).sum();
-        self.all.subtract(bytes);
+        self.all.subtract(self.bytes());
     }
 }
 

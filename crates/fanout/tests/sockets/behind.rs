@@ -10,10 +10,10 @@ use fanfare_hub::engine::{
     Answer, AppendError, Appended, Batch, Bounds, Content, Engine, Followed, Follower, Logged, Origin,
     ReadError, ReadRequest,
 };
-use fanfare_hub::{Check, EngineFault, Hub, IdKey, IdempotencyKey, Position, Submission, Topic};
+use fanfare_hub::{Check, EngineFault, IdKey, IdempotencyKey, Position, Submission, Topic};
 use fanfare_wire::{Draft, Event, EventId, Frame};
 
-use super::support::{Client, Got, House, block_on, settings, until};
+use super::support::{Client, Got, House, block_on, hub, settings, until};
 
 const LARGE: usize = 10 * 1024;
 /// More than the kernel holds for a socket.
@@ -75,7 +75,7 @@ impl Engine for Written {
 }
 
 fn house(collected_bytes_max: usize, write_timeout: Duration) -> House {
-    let hub = Hub::builder().engine(written()).build().unwrap();
+    let hub = hub().engine(written()).build().unwrap();
     House::new(hub, &Settings { collected_bytes_max, write_timeout, ..settings() })
 }
 
@@ -137,7 +137,7 @@ fn who_stalls_is_cut_for_somebody_who_waits_and_then_gets_everything() {
 #[test]
 fn a_quiet_client_is_told_that_the_log_is_away_until_it_is_back() {
     let log = written();
-    let house = House::new(Hub::builder().engine(log.clone()).build().unwrap(), &settings());
+    let house = House::new(hub().engine(log.clone()).build().unwrap(), &settings());
     let terms = Terms { keep_alive: Some((Duration::from_millis(1), Frame::KEEP_ALIVE)), ..Terms::default() };
     let mut client = house.adopt(house.hub.subscribe("a").bookmarks(false), terms).served();
     let reads_to = |client: &mut Client, end: &str| {

@@ -5,9 +5,9 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant, SystemTime};
 
 use fanfare_fanout::{Ended, Fanout, Settings, Terms};
-use fanfare_hub::{Hub, SubscriptionKey};
+use fanfare_hub::SubscriptionKey;
 
-use super::support::{Client, Got, House, block_on, house, send, settings, shut};
+use super::support::{Client, Got, House, block_on, house, hub, send, settings, shut};
 
 #[test]
 fn a_client_that_closes_is_gone_at_once() {
@@ -123,7 +123,7 @@ fn keyed(house: &House, topic: &str) -> (Client, SubscriptionKey) {
 
 #[test]
 fn streams_are_ended_by_their_keys_and_nobody_else_s_p7() {
-    let house = House::new(Hub::builder().build().unwrap(), &Settings { workers: None, ..settings() });
+    let house = House::new(hub().build().unwrap(), &Settings { workers: None, ..settings() });
     let mut ended: Vec<_> = (0..10).map(|_| keyed(&house, "a")).collect();
     let mut others: Vec<_> = (0..10).map(|_| keyed(&house, "a").0).collect();
     others.push(house.subscribe("a"));
@@ -154,7 +154,7 @@ fn a_stream_that_was_adopted_a_moment_ago_is_ended_too_p7() {
 #[test]
 fn a_key_of_one_hub_ends_nobody_at_another_p7() {
     let house = house();
-    let other = Hub::builder().build().unwrap();
+    let other = hub().build().unwrap();
     let (mut client, key) = keyed(&house, "a");
     assert_eq!(other.subscribe("a").on_end(|| ()).key(), Some(key));
     house.fanout.end(&other, [key]);
@@ -185,8 +185,7 @@ fn who_cannot_take_its_end_is_reset_although_it_was_leaving_in_order_p7() {
 
 #[test]
 fn what_a_client_sends_is_thrown_away_up_to_a_bound_and_beyond_it_the_connection() {
-    let house =
-        House::new(Hub::builder().build().unwrap(), &Settings { input_bytes_max: 10_000, ..settings() });
+    let house = House::new(hub().build().unwrap(), &Settings { input_bytes_max: 10_000, ..settings() });
     let mut client = house.subscribe("a").served();
     send(&mut client, &[b'x'; 10_000]).unwrap();
     house.publish("a", "still there");
@@ -233,7 +232,7 @@ fn a_fan_out_without_connections_does_not_keep_a_hub() {
     }
     let (told, hears) = std::sync::mpsc::channel();
     let House { hub, fanout, .. } = {
-        let house = House::new(Hub::builder().clock(Told(told)).build().unwrap(), &settings());
+        let house = House::new(hub().clock(Told(told)).build().unwrap(), &settings());
         drop(house.subscribe("a").served());
         block_on(house.fanout.emptied());
         house
@@ -245,7 +244,7 @@ fn a_fan_out_without_connections_does_not_keep_a_hub() {
 
 #[test]
 fn a_subscription_that_was_refused_ends_with_its_head() {
-    let house = House::new(Hub::builder().subscribers_max(1).build().unwrap(), &settings());
+    let house = House::new(hub().subscribers_max(1).build().unwrap(), &settings());
     let _first = house.subscribe("a").served();
     let mut second = house.subscribe("a").served();
     assert_eq!(second.next(), Got::End);
@@ -254,7 +253,7 @@ fn a_subscription_that_was_refused_ends_with_its_head() {
 #[test]
 fn as_many_workers_as_asked_for_share_the_connections() {
     let settings = Settings { workers: std::num::NonZeroUsize::new(3), ..Settings::default() };
-    let house = House::new(Hub::builder().build().unwrap(), &settings);
+    let house = House::new(hub().build().unwrap(), &settings);
     let mut clients: Vec<_> = (0..30).map(|_| house.subscribe("a").served()).collect();
     for number in 0..20 {
         house.publish("a", &number.to_string());
@@ -275,7 +274,7 @@ fn check_that_the_end_is_told(
     end: impl FnOnce(&House, Client),
     how: Ended,
 ) {
-    let house = House::new(Hub::builder().build().unwrap(), settings);
+    let house = House::new(hub().build().unwrap(), settings);
     let (tell, told) = mpsc::channel();
     let subscription = house.hub.subscribe("a").bookmarks(false).on_end(move || tell.send(()).unwrap());
     let client = house.adopt(subscription, terms);

@@ -9,10 +9,9 @@ use std::net::Shutdown;
 use std::time::Duration;
 
 use fanfare_fanout::{Ended, Settings, Terms};
-use fanfare_hub::Hub;
 use fanfare_wire::EventId;
 
-use super::support::{Client, Got, House, block_on, settings};
+use super::support::{Client, Got, House, block_on, hub, settings};
 
 const CLIENTS: usize = 2_000;
 const TOPICS: usize = 8;
@@ -136,7 +135,7 @@ fn whatever_thousands_of_clients_do_each_gets_every_event_once_and_in_order() {
         unsent_bytes_max: 16 * 1024,
         ..settings()
     };
-    let house = House::new(Hub::builder().build().unwrap(), &settings);
+    let house = House::new(hub().build().unwrap(), &settings);
     let mut dice = Dice(0x5eed);
     let count = as_many_as_the_system_lends();
     let mut clients: Vec<_> =

@@ -5,6 +5,9 @@ mod behind;
 #[cfg(not(unix))]
 #[path = "../../../hub/tests/support/chunks.rs"]
 mod chunks;
+#[cfg(not(unix))]
+#[path = "../../../hub/tests/support/decompressed.rs"]
+mod decompressed;
 mod ends;
 mod faults;
 mod model;
@@ -15,4 +18,4 @@ mod streams;
 mod support;
 
 #[cfg(unix)]
-use scenarios::support::chunks;
+use scenarios::support::{chunks, decompressed};

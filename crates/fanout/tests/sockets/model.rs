@@ -90,7 +90,7 @@ impl Subscriber {
 
 impl World {
     fn new(history: usize, masks: &[(u8, u8)]) -> Self {
-        let hub = Hub::builder().history_events(history).build().unwrap();
+        let hub = Hub::builder().history_events(history).compressed_from_bytes(64).build().unwrap();
         let subscriber = |&(asks, may): &(u8, u8)| {
             let (client, last_event_id) = (None, None);
             Subscriber { asks, may, client, last_event_id, dealt: 0, at: 0 }

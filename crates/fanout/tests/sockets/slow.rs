@@ -7,11 +7,10 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use fanfare_fanout::{Ended, Settings};
-use fanfare_hub::Hub;
 #[cfg(target_os = "linux")]
 use socket2::{Domain, SockRef, Socket, Type};
 
-use super::support::{Got, House, block_on, house, settings};
+use super::support::{Got, House, block_on, house, hub, settings};
 
 const LARGE: usize = 100 * 1024;
 
@@ -68,7 +67,7 @@ fn the_others_go_on_while_one_stalls() {
 #[test]
 fn who_takes_nothing_for_the_write_timeout_is_reset_and_can_come_back() {
     let settings = Settings { write_timeout: Duration::from_millis(500), ..settings() };
-    let house = House::new(Hub::builder().build().unwrap(), &settings);
+    let house = House::new(hub().build().unwrap(), &settings);
     let mut client = house.subscribe("a").served();
     fill(&house);
     block_on(house.fanout.emptied());
@@ -96,7 +95,7 @@ fn who_takes_nothing_for_the_write_timeout_is_reset_and_can_come_back() {
 #[test]
 fn who_takes_less_than_the_poll_tells_of_is_not_taken_for_one_who_takes_nothing() {
     let settings = Settings { write_timeout: Duration::from_millis(500), ..settings() };
-    let house = House::new(Hub::builder().build().unwrap(), &settings);
+    let house = House::new(hub().build().unwrap(), &settings);
     let (client, server) = house.subscribe_on(TcpStream::connect(house.address()).unwrap(), "a");
     let mut client = client.served();
     // It has a patience of its own, and would be the first to give up.
@@ -118,7 +117,7 @@ fn who_takes_less_than_the_poll_tells_of_is_not_taken_for_one_who_takes_nothing(
 #[test]
 fn who_keeps_its_window_shut_is_given_up_however_little_waits_p5() {
     let settings = Settings { write_timeout: Duration::from_millis(500), ..settings() };
-    let house = House::new(Hub::builder().build().unwrap(), &settings);
+    let house = House::new(hub().build().unwrap(), &settings);
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
     socket.connect(&house.address().into()).unwrap();
@@ -141,7 +140,7 @@ fn who_keeps_its_window_shut_is_given_up_however_little_waits_p5() {
 fn who_is_left_behind_in_the_middle_of_an_event_is_reset() {
     // No socket takes so much at once, so it is in the middle of this one.
     let larger_than_every_buffer = 32 * 1024 * 1024;
-    let hub = Hub::builder()
+    let hub = hub()
         .event_bytes_max(larger_than_every_buffer + 1024)
         .history_bytes(2 * larger_than_every_buffer)
         .history_events(4);

@@ -1,11 +1,11 @@
 //! What arrives: every event once and in order, live, replayed, or behind a gap (P1, P2, P3).
 
 use fanfare_fanout::Terms;
-use fanfare_hub::{Grant, Hub, Matcher, Publication, Selection, Topic};
+use fanfare_hub::{Grant, Matcher, Publication, Selection, Topic};
 use fanfare_wire::{Event, EventId, Frame};
 use std::time::Duration;
 
-use super::support::{Got, House, block_on, house, settings};
+use super::support::{Got, House, block_on, house, hub, settings};
 
 #[test]
 fn what_is_published_arrives_behind_the_head() {
@@ -107,7 +107,7 @@ fn a_quiet_stream_gets_a_comment_and_a_busy_hub_s_quiet_stream_a_bookmark() {
 
 #[test]
 fn an_event_larger_than_every_buffer_arrives_whole() {
-    let hub = Hub::builder().event_bytes_max(64 * 1024 * 1024).build().unwrap();
+    let hub = hub().event_bytes_max(64 * 1024 * 1024).build().unwrap();
     let house = House::new(hub, &settings());
     let mut client = house.subscribe("a");
     let large = "x".repeat(10 * 1024 * 1024);
@@ -120,7 +120,7 @@ fn an_event_larger_than_every_buffer_arrives_whole() {
 #[test]
 fn subscribers_of_several_hubs_share_a_worker() {
     let house = house();
-    let other = Hub::builder().build().unwrap();
+    let other = hub().build().unwrap();
     let mut here = house.subscribe("a");
     let mut there = house.adopt(other.subscribe("a").bookmarks(false), Terms::default());
     block_on(other.publish("a", Event::new("there"))).unwrap();

@@ -12,10 +12,11 @@ use std::thread::{self, Thread};
 use std::time::Duration;
 
 use fanfare_fanout::{Adoption, Fanout, Settings, Terms};
-use fanfare_hub::{Framing, Hub, Publication, Subscription, Topic};
-use fanfare_wire::{Decoder, Event, EventId, Item};
+use fanfare_hub::{Framing, Hub, HubBuilder, Publication, Subscription, Topic};
+use fanfare_wire::{Coding, Decoder, Event, EventId, Item};
 
 use super::chunks::Chunks;
+use super::decompressed::Decompressed;
 
 pub(crate) const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n";
 /// A test that waits for longer than this has found a bug; no test waits for it to pass.
@@ -26,23 +27,28 @@ pub(crate) fn settings() -> Settings {
     Settings { workers: NonZeroUsize::new(1), io_uring: crate::IO_URING, ..Settings::default() }
 }
 
+/// A hub that compresses nothing, for what is said over and over would leave nothing to be written; it is coded nevertheless.
+pub(crate) fn hub() -> HubBuilder {
+    Hub::builder().compressed_from_bytes(usize::MAX)
+}
+
 pub(crate) struct House {
     pub(crate) hub: Hub,
     pub(crate) fanout: Fanout,
     listener: TcpListener,
-    /// The framing of the next client: every other one gets chunks, so that both stand side by side everywhere.
-    framing: Cell<Framing>,
+    /// Which client is next: every other one gets chunks, and they take turns with all codings, so that all stand side by side everywhere.
+    turn: Cell<usize>,
 }
 
 pub(crate) fn house() -> House {
-    House::new(Hub::builder().build().unwrap(), &settings())
+    House::new(hub().build().unwrap(), &settings())
 }
 
 impl House {
     pub(crate) fn new(hub: Hub, settings: &Settings) -> Self {
         let fanout = Fanout::start(settings).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        Self { hub, fanout, listener, framing: Cell::new(Framing::Chunked) }
+        Self { hub, fanout, listener, turn: Cell::new(0) }
     }
 
     /// A client of whatever `subscription` is.
@@ -72,12 +78,14 @@ impl House {
         terms: Terms,
     ) -> Client {
         server.set_nonblocking(true).unwrap();
-        let framing = self.framing.get();
-        self.framing.set(if framing == Framing::Bare { Framing::Chunked } else { Framing::Bare });
-        let terms = Terms { framing, ..terms };
+        let turn = self.turn.replace(self.turn.get() + 1);
+        let framing = if turn.is_multiple_of(2) { Framing::Chunked } else { Framing::Bare };
+        let coding = Coding::COMPRESSING.get(turn % (Coding::COMPRESSING.len() + 1)).copied();
+        let coding = coding.unwrap_or_default();
+        let terms = Terms { framing, coding, ..terms };
         let adoption = Adoption { socket: server, head: HEAD.to_vec(), subscription, terms, client: None };
         self.fanout.adopt(adoption).expect("a worker takes it");
-        Client::new(socket, framing)
+        Client::new(socket, framing, coding)
     }
 
     /// A client of `topic` without bookmarks.
@@ -109,6 +117,7 @@ pub(crate) struct Client {
     pub(crate) socket: TcpStream,
     framing: Framing,
     chunks: Chunks,
+    decompressed: Decompressed,
     decoder: Decoder,
     head: Vec<u8>,
     got: std::collections::VecDeque<Got>,
@@ -129,17 +138,18 @@ pub(crate) enum Got {
     Bookmark,
     /// The stream ended in order.
     End,
-    /// It was reset, or broke off before the end that its framing asks for.
+    /// It was reset, or broke off before the end that its framing or its coding asks for.
     Broken,
 }
 
 impl Client {
-    fn new(socket: TcpStream, framing: Framing) -> Self {
+    fn new(socket: TcpStream, framing: Framing, coding: Coding) -> Self {
         socket.set_read_timeout(Some(HANGS)).unwrap();
         Self {
             socket,
             framing,
             chunks: Chunks::default(),
+            decompressed: Decompressed::of(coding),
             decoder: Decoder::new(),
             head: Vec::new(),
             got: std::collections::VecDeque::new(),
@@ -217,13 +227,20 @@ impl Client {
             Framing::Bare => bytes.to_vec(),
             Framing::Chunked => self.chunks.take_in(bytes),
         };
+        let bytes = self.decompressed.take_in(&bytes);
         self.bytes.extend_from_slice(&bytes);
         self.got.extend(decode(&mut self.decoder, &bytes));
     }
 
     /// What the end of the connection is to it.
     fn closed(&self) -> Got {
-        let is_cut = self.framing == Framing::Chunked && !self.chunks.has_ended();
+        let has_ended = match self.framing {
+            // Its coding may tell, too.
+            Framing::Bare => self.decompressed.has_ended(),
+            Framing::Chunked => self.chunks.has_ended(),
+        };
+        assert!(!has_ended || self.decompressed.has_ended(), "an end in order has the end of its coding");
+        let is_cut = !has_ended;
         if is_cut { Got::Broken } else { Got::End }
     }
 }

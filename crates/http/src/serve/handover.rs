@@ -17,6 +17,7 @@ use bytes::Bytes;
 use fanfare_fanout::{Adoption, Client, Fanout, Terms};
 use fanfare_hub::{Framing, Subscription};
 use fanfare_stream::{Offer, Sse, SseParts};
+use fanfare_wire::Coding;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Version, header, response};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
@@ -85,13 +86,17 @@ impl Handover {
 
     /// Takes the stream of a response, to be handed over when all before it is written; gives any other response back.
     pub(crate) fn take(&self, asked: &Asked, response: Response, guest: Guest) -> Option<(Response, Guest)> {
-        if asked.is_head || !asked.is_whole.load(Ordering::Relaxed) || !is_plain_stream(&response) {
+        if asked.is_head || !asked.is_whole.load(Ordering::Relaxed) || !is_own_stream(&response) {
             return Some((response, guest));
         }
         let Some(offer) = response.extensions().get::<Offer>().cloned() else {
             return Some((response, guest));
         };
         let Some(sse) = offer.take() else { return Some((response, guest)) };
+        if !is_coded_as(sse.coding(), &response) {
+            offer.give_back(sse);
+            return Some((response, guest));
+        }
         let Taken { subscription, deadline, parts } = match subscription(sse) {
             Ok(taken) => taken,
             Err(sse) => {
@@ -101,11 +106,13 @@ impl Handover {
         };
         let (shaped, _body) = response.into_parts();
         let framing = if asked.version == Version::HTTP_10 { Framing::Bare } else { Framing::Chunked };
-        let mut head = head(framing, &shaped);
-        framing.put(parts.opening.as_ref().map_or(&[], |opening| opening.as_bytes()), &mut head);
+        let head = head(framing, &shaped);
         let keep_alive = parts.keep_alive.interval().map(|after| (after, parts.keep_alive.to_frame()));
         let ends_at = deadline.ends_at().map(Instant::into_std);
-        let terms = Terms { keep_alive, ends_at, expires_at: deadline.expires_at(), framing };
+        let coding = parts.coding.map_or(Coding::Identity, |(coding, _)| coding);
+        let opening = parts.opening;
+        let terms =
+            Terms { keep_alive, ends_at, expires_at: deadline.expires_at(), framing, coding, opening };
         self.0.socket.await_flush();
         *self.stream() = Some(Stream { head, subscription, terms, guest, ticket: deadline.into_ticket() });
         None
@@ -161,13 +168,19 @@ fn client(address: Option<IpAddr>, place: Option<Place>) -> Option<Box<Client>> 
     Some(Box::new(Client { address, held }))
 }
 
-/// Whether no layer has given the response a form that frames alone would break.
-fn is_plain_stream(response: &Response) -> bool {
+/// Whether no layer has given the response a form that frames alone would break, but for a coding.
+fn is_own_stream(response: &Response) -> bool {
     let headers = response.headers();
-    let reshaped = [header::CONTENT_ENCODING, header::CONTENT_LENGTH, header::TRANSFER_ENCODING];
+    let reshaped = [header::CONTENT_LENGTH, header::TRANSFER_ENCODING];
     response.status() == StatusCode::OK
         && is_event_stream(headers)
         && reshaped.iter().all(|name| !headers.contains_key(name))
+}
+
+/// Whether a response says of its coding what its stream does: otherwise a layer codes the body, or decodes it.
+fn is_coded_as(coding: Coding, response: &Response) -> bool {
+    let said = response.headers().get_all(header::CONTENT_ENCODING);
+    said.iter().map(HeaderValue::as_bytes).eq(coding.name().map(str::as_bytes))
 }
 
 /// Whether a response says that it is an event stream.
@@ -208,6 +221,9 @@ fn again(mut sse: Sse, parts: SseParts) -> Sse {
     sse = sse.keep_alive(parts.keep_alive);
     if let Some(on_error) = parts.on_error {
         sse = sse.on_error(on_error);
+    }
+    if let Some((coding, min_bytes)) = parts.coding {
+        sse = sse.in_coding(coding, min_bytes);
     }
     match parts.opening {
         Some(opening) => sse.opening(opening),

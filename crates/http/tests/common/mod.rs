@@ -3,6 +3,8 @@
 
 #[path = "../../../hub/tests/support/chunks.rs"]
 mod chunks;
+#[path = "../../../hub/tests/support/decompressed.rs"]
+pub(crate) mod decompressed;
 pub(crate) mod failing;
 pub(crate) mod socket;
 
@@ -10,8 +12,10 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use decompressed::Decompressed;
 use fanfare_http::{Access, Mercure};
 use fanfare_hub::Hub;
+use fanfare_wire::Coding;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use tower::ServiceExt;
@@ -75,10 +79,17 @@ pub(crate) fn subscription(query: &str) -> http::request::Builder {
     Request::builder().method(Method::GET).uri(format!("{HUB}?{query}"))
 }
 
+/// What a head says that its body is in.
+fn coding(headers: &HeaderMap) -> Coding {
+    let name = headers.get("content-encoding").map(|name| name.to_str().expect("a name"));
+    Coding::COMPRESSING.iter().copied().find(|coding| coding.name() == name).unwrap_or_default()
+}
+
 /// A stream that a subscriber reads.
 pub(crate) struct Stream {
     pub(crate) headers: HeaderMap,
     body: Body,
+    decompressed: Decompressed,
     read: String,
 }
 
@@ -92,7 +103,8 @@ impl Stream {
         let (head, body) = response.into_parts();
         assert_eq!(head.status, 200);
         assert_eq!(head.headers["content-type"], "text/event-stream");
-        Self { headers: head.headers, body, read: String::new() }
+        let decompressed = Decompressed::of(coding(&head.headers));
+        Self { headers: head.headers, body, decompressed, read: String::new() }
     }
 
     /// Reads until `needle` has arrived; gives everything up to and with it, and keeps the rest.
@@ -105,17 +117,20 @@ impl Stream {
             let frame = tokio::time::timeout(PATIENCE, self.body.frame()).await;
             let frame = frame.unwrap_or_else(|_| panic!("{needle:?} did not come, only {:?}", self.read));
             let data = frame.expect("no end").expect("no error").into_data().expect("data");
+            let data = self.decompressed.take_in(&data);
             self.read += std::str::from_utf8(&data).expect("whole characters");
         }
     }
 
     /// Reads to the end and gives what was left.
-    pub(crate) async fn rest(self) -> String {
+    pub(crate) async fn rest(mut self) -> String {
         let bytes = tokio::time::timeout(PATIENCE, self.body.collect())
             .await
             .expect("an end")
             .expect("no error")
             .to_bytes();
+        let bytes = self.decompressed.take_in(&bytes);
+        assert!(self.decompressed.has_ended(), "it ends as its coding asks for");
         self.read + std::str::from_utf8(&bytes).expect("text")
     }
 }

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use axum::Router;
 use axum::body::Bytes;
 use fanfare_http::{ConnectionLimits, Drain, Serve, ServeCounts, listen, serve};
+use fanfare_wire::Coding;
 use h2::client::SendRequest;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -12,6 +13,7 @@ use tokio::task::JoinHandle;
 
 use super::PATIENCE;
 use super::chunks::Chunks;
+use super::decompressed::Decompressed;
 
 /// A server on a port of its own. Dropped, it is gone.
 pub(crate) struct Server {
@@ -80,11 +82,12 @@ pub(crate) struct Client<S = TcpStream> {
     read: Vec<u8>,
     /// What takes the body apart that is being read, if it comes in chunks.
     chunks: Option<Chunks>,
+    decompressed: Option<Decompressed>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     pub(crate) fn on(socket: S) -> Self {
-        Self { socket, read: Vec::new(), chunks: None }
+        Self { socket, read: Vec::new(), chunks: None, decompressed: None }
     }
 
     pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
@@ -114,7 +117,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         }
     }
 
-    /// Reads the head of a response whose body is a stream. What stands around its chunks is taken away from then on.
+    /// Reads the head of a response whose body is a stream. What stands around its chunks is taken away from then on, and its coding.
     pub(crate) async fn head(&mut self) -> String {
         let head = self.until("\r\n\r\n").await;
         if head.to_ascii_lowercase().contains("transfer-encoding: chunked\r\n") {
@@ -122,22 +125,39 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
             self.read = chunks.take_in(&self.read);
             self.chunks = Some(chunks);
         }
+        let is_said = |coding: &&Coding| {
+            head.contains(&format!("content-encoding: {}\r\n", coding.name().unwrap_or_default()))
+        };
+        if let Some(&coding) = Coding::COMPRESSING.iter().find(is_said) {
+            let mut decompressed = Decompressed::of(coding);
+            self.read = decompressed.take_in(&self.read);
+            self.decompressed = Some(decompressed);
+        }
         head
     }
 
-    /// Whether the body was read to the end that its chunks announce.
+    /// Whether the body was read to the end that its chunks announce, and its coding.
     pub(crate) fn has_whole_body(&self) -> bool {
-        self.chunks.as_ref().is_some_and(Chunks::has_ended)
+        let is_decoded = self.decompressed.as_ref().is_none_or(Decompressed::has_ended);
+        self.chunks.as_ref().is_some_and(Chunks::has_ended) && is_decoded
+    }
+
+    /// Whether its coding says that the body has ended.
+    pub(crate) fn has_decoded_body(&self) -> bool {
+        self.decompressed.as_ref().is_some_and(Decompressed::has_ended)
     }
 
     /// Reads what has come; gives whether there will be more.
     async fn read_some(&mut self) -> bool {
         let mut bytes = Vec::with_capacity(64 * 1024);
         let is_open = self.socket.read_buf(&mut bytes).await.is_ok_and(|count| count > 0);
-        match &mut self.chunks {
-            Some(chunks) => self.read.append(&mut chunks.take_in(&bytes)),
-            None => self.read.append(&mut bytes),
+        if let Some(chunks) = &mut self.chunks {
+            bytes = chunks.take_in(&bytes);
         }
+        if let Some(decompressed) = &mut self.decompressed {
+            bytes = decompressed.take_in(&bytes);
+        }
+        self.read.append(&mut bytes);
         is_open
     }
 
