@@ -56,6 +56,7 @@
 //! | `urlpattern` | `Matcher::url_pattern`: topics by URL Pattern |
 //! | `uri-template` | `Matcher::topic_selector`: topics by URI Template, as Mercure before 1.0 |
 //! | `json` | `Event::json` |
+//! | `gzip`, `zstd` | [`Sse::compress`] in gzip and zstd, and streams of a hub so: each event compressed once, by itself |
 //! | `tokio` | [`channel`], [`outliving`], the timers of an [`Sse`], `WriteDeadline` for a connection, and `Shutdown`; the adapters imply it |
 //! | `actix-4` | [`Sse`] and [`Negotiated`] are responders of actix-web 4, [`LastEventId`] and [`Accept`] extractors |
 //! | `axum-08` | [`Sse`] and [`Negotiated`] are responses of axum 0.8, [`LastEventId`] and [`Accept`] extractors |

@@ -159,6 +159,7 @@ pub(crate) fn mercure(
         .subscriptions(access.subscriptions)
         .bookmarks(flags.bookmarks.into())
         .keep_alive(Some(flags.keep_alive).filter(|after| !after.is_zero()))
+        .compression(flags.compression.codings().iter().copied())
         .limits(limits)
         .drain(drain.clone())
 }

@@ -12,6 +12,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::access::AccessFlags;
+use crate::compression::Compression;
 use crate::network::NetworkFlags;
 use crate::secret::Secret;
 use crate::value;
@@ -195,6 +196,15 @@ pub(crate) struct Serve {
     /// After what time without traffic a stream gets a comment line, such as 15s; 0 for never.
     #[arg(long, help_heading = STREAMS, value_name = "DURATION", default_value = "15s", value_parser = value::duration)]
     pub(crate) keep_alive: Duration,
+
+    /// What streams are compressed in, for clients that take it: auto, off, or gzip and zstd, the preferred first. Each event is compressed
+    /// once for all who get it so, and leaves at once.
+    #[arg(long, help_heading = STREAMS, value_name = "CODINGS", default_value = "auto")]
+    pub(crate) compression: Compression,
+
+    /// From what size on an event is compressed, such as 128 or 1KiB.
+    #[arg(long, help_heading = STREAMS, value_name = "BYTES", default_value = "128", value_parser = value::bytes)]
+    pub(crate) compression_min_bytes: usize,
 
     /// Who gets bookmarks, which keep the last event ID of a quiet stream fresh.
     #[arg(long, help_heading = STREAMS, value_enum, default_value_t = Bookmarks::Browsers)]

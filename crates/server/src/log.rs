@@ -248,6 +248,7 @@ fn options(flags: &Serve, folder: &Path) -> DiskOptions {
 fn builder(flags: &Serve) -> HubBuilder {
     Hub::builder()
         .history_age(flags.history_age)
+        .compressed_from_bytes(flags.compression_min_bytes)
         .event_bytes_max(flags.max_event_bytes)
         .subscribers_max(flags.max_subscribers)
         .selections_bytes_max(flags.max_selections_bytes)

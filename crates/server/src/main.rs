@@ -9,6 +9,7 @@ mod causes;
 mod check;
 #[cfg(any(feature = "nats", feature = "redis"))]
 mod cluster;
+mod compression;
 mod config;
 mod copy;
 mod descriptors;
