@@ -1,0 +1,141 @@
+//! Compressed streams: Chromium, curl, Node's fetch and zlib read them event by event, and to an end that they can check.
+//!
+//! The next event is published only after the former was read, so whoever holds one back waits for ever.
+
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { Buffer } from "node:buffer";
+import http from "node:http";
+import { describe, test } from "node:test";
+import zlib from "node:zlib";
+
+import { open, useChromium } from "./browser.mjs";
+import { Inbox } from "./inbox.mjs";
+import { Relay, Server } from "./servers.mjs";
+import { HUB, PATIENT } from "./suite.mjs";
+
+useChromium();
+
+const CODINGS = ["gzip", "zstd"];
+/** Below and above what is compressed, more than one block of deflate, and what cannot be compressed. */
+const DATA = ["small", "x".repeat(300), JSON.stringify(Array.from({ length: 300 }, (_, id) => ({ id, price: (id * 37) % 90 }))), "y".repeat(100_000), "small again"];
+
+function hub(coding, ...more) {
+  return Server.start("hub", "--compression", coding, "--keep-alive", "1s", ...more);
+}
+
+/** Publishes one after the other, each once the former was read. */
+async function oneByOne(server, next) {
+  for (const data of DATA) {
+    const id = await server.publish({ topic: "rooms/7", data });
+    await next(data, id);
+  }
+}
+
+for (const coding of CODINGS) {
+  describe(`${coding} and native EventSource`, () => {
+    test("each event arrives before the next is published, behind keep-alives and a gap", PATIENT, async () => {
+      const server = await hub(coding);
+      const relay = await Relay.before(server);
+      const { inbox, close } = await open(`${relay.base}${HUB}?match=rooms/7&last_event_id=lost`, ["message", "fanfare.gap"]);
+      await relay.passed(new RegExp(`content-encoding: ${coding}\r`, "i"));
+      assert.equal((await inbox.next()).type, "fanfare.gap");
+      await oneByOne(server, async (data, id) => assert.deepEqual(await inbox.next(), { type: "message", data, id }));
+      // Quiet for a while, and then one more.
+      await relay.passed(/:\n[^]*:\n/);
+      const id = await server.publish({ topic: "rooms/7", data: "at last" });
+      assert.deepEqual(await inbox.next(), { type: "message", data: "at last", id });
+      await close();
+      await relay.end();
+      await server.stop();
+    });
+
+    test("what was published while the connection was cut arrives once (P1, P2, P3)", PATIENT, async () => {
+      const server = await hub(coding);
+      const relay = await Relay.before(server);
+      const { inbox, close } = await open(`${relay.base}${HUB}?match=rooms/7`, ["message"]);
+      await relay.passed(/id: #1\S+\n\n/);
+      for (const data of ["one ", "two "]) {
+        const long = data.repeat(100);
+        const id = await server.publish({ topic: "rooms/7", data: long });
+        assert.deepEqual(await inbox.next(), { type: "message", data: long, id });
+        await relay.cut();
+        const missed = await server.publish({ topic: "rooms/7", data: "missed" });
+        await relay.mend();
+        assert.deepEqual(await inbox.next(), { type: "message", data: "missed", id: missed });
+      }
+      await close();
+      await relay.end();
+      await server.stop();
+    });
+  });
+
+  describe(`${coding} and curl`, () => {
+    test("each event arrives by itself, and the end is found whole", PATIENT, async () => {
+      const server = await hub(coding);
+      const url = `${server.base}${HUB}?match=rooms/7&last_event_id=lost`;
+      const child = spawn("curl", ["-sSN", "-H", `Accept-Encoding: ${coding}`, "--compressed", url], { stdio: ["ignore", "pipe", "inherit"] });
+      const gone = new Promise((resolve) => child.once("exit", resolve));
+      const reader = reading(child.stdout);
+      assert.match(await reader.until("\n\n"), /fanfare\.gap/);
+      await oneByOne(server, async (data) => reader.until(`data: ${data}\n\n`));
+      await reader.until(":\n");
+      // It ends its streams in order.
+      await server.stop("SIGTERM");
+      assert.equal(await gone, 0, "curl checks what stands at the end");
+    });
+  });
+}
+
+/** Waits for text in a stream. */
+function reading(stream) {
+  let text = "";
+  const inbox = new Inbox();
+  stream.setEncoding("utf8");
+  stream.on("data", (piece) => inbox.push(piece));
+  return {
+    async until(needle) {
+      while (!text.includes(needle)) text += await inbox.next();
+      const end = text.indexOf(needle) + needle.length;
+      const seen = text.slice(0, end);
+      text = text.slice(end);
+      return seen;
+    },
+  };
+}
+
+describe("gzip and Node", () => {
+  test("fetch hands each event on by itself", PATIENT, async () => {
+    const server = await hub("gzip");
+    const response = await fetch(`${server.base}${HUB}?match=rooms/7`, { headers: { "accept-encoding": "gzip" } });
+    assert.equal(response.headers.get("content-encoding"), "gzip");
+    assert.equal(response.headers.get("vary"), "Accept-Encoding");
+    const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+    let text = "";
+    await oneByOne(server, async (data) => {
+      while (!text.includes(`data: ${data}\n\n`)) text += (await reader.read()).value;
+      text = "";
+    });
+    await reader.cancel();
+    await server.stop();
+  });
+
+  test("zlib finds the CRC and the length right at the end, and is told of a cut", PATIENT, async () => {
+    for (const is_cut of [false, true]) {
+      const server = await hub("gzip");
+      const pieces = [];
+      const response = await new Promise((resolve) => http.get(`${server.base}${HUB}?match=rooms/7`, { headers: { "accept-encoding": "x-gzip" } }, resolve));
+      const closed = new Promise((resolve) => { response.once("end", () => resolve(true)); response.once("error", () => resolve(false)); });
+      const came = new Inbox();
+      response.on("data", (piece) => { pieces.push(piece); came.push(piece); });
+      await came.next();
+      await server.publish({ topic: "rooms/7", data: DATA[2] });
+      while (!zlib.gunzipSync(Buffer.concat(pieces), { finishFlush: zlib.constants.Z_SYNC_FLUSH }).includes(`data: ${DATA[2]}\n\n`)) await came.next();
+      await (is_cut ? server.stop() : server.stop("SIGTERM"));
+      assert.equal(await closed, !is_cut);
+      const whole = () => zlib.gunzipSync(Buffer.concat(pieces));
+      if (is_cut) assert.throws(whole, /unexpected end of file/);
+      else assert.match(whole().toString(), /^:\n[^]*\nretry: \d+\n\n$/);
+    }
+  });
+});
