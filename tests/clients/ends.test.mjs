@@ -19,6 +19,9 @@ import { NO_HEAD, Reading, httpGet } from "./reading.mjs";
 import { Relay, Server } from "./servers.mjs";
 import { HUB, PATIENT } from "./suite.mjs";
 
+/** Where a stream ends is looked for in its bytes; of compressed ones see compressed.test.mjs. */
+const plain = () => Server.start("hub", "--compression", "off");
+
 const STREAM = `${HUB}?match=rooms/7`;
 
 // Each of these gives back a reading once the head is there; from then on the subscription is live.
@@ -119,7 +122,7 @@ useChromium();
 for (const { name, read, clean, reset, half, halfIs } of [NODE_HTTP, NODE_FETCH, CHROMIUM_FETCH, CURL]) {
   describe(`${name} and the ends of a stream`, () => {
     test("a hub that ends in order is a clean end, behind a retry", PATIENT, async () => {
-      const hub = await Server.start("hub");
+      const hub = await plain();
       const reading = await read(hub.base + STREAM);
       await hub.publish({ topic: "rooms/7", data: "the last" });
       await reading.saw("data: the last\n\n");
@@ -130,7 +133,7 @@ for (const { name, read, clean, reset, half, halfIs } of [NODE_HTTP, NODE_FETCH,
     });
 
     test(`a hub that is killed is ${halfIs}`, PATIENT, async () => {
-      const hub = await Server.start("hub");
+      const hub = await plain();
       const reading = await read(hub.base + STREAM);
       await hub.publish({ topic: "rooms/7", data: "the last" });
       await reading.saw("data: the last\n\n");
@@ -141,7 +144,7 @@ for (const { name, read, clean, reset, half, halfIs } of [NODE_HTTP, NODE_FETCH,
     });
 
     test(`a connection that ends in the middle of an event is ${halfIs}, behind half an event`, PATIENT, async () => {
-      const hub = await Server.start("hub");
+      const hub = await plain();
       const relay = await Relay.before(hub);
       const reading = await read(relay.base + STREAM);
       await Promise.all([relay.holdAfter(/^data: hal/m), hub.publish({ topic: "rooms/7", data: "half" })]);
@@ -155,7 +158,7 @@ for (const { name, read, clean, reset, half, halfIs } of [NODE_HTTP, NODE_FETCH,
     });
 
     test(`a reset is ${halfIs}, between two events and in the middle of one`, PATIENT, async () => {
-      const hub = await Server.start("hub");
+      const hub = await plain();
       const relay = await Relay.before(hub);
       for (const end of ["data: half\n\n", "data: hal"]) {
         const reading = await read(relay.base + STREAM);
@@ -183,7 +186,7 @@ const PROXIES = [NGINX, NGINX_10, HAPROXY];
 
 describe("the head of a stream", () => {
   test("says that the body comes in chunks, and that the connection ends with it", PATIENT, async () => {
-    const hub = await Server.start("hub");
+    const hub = await plain();
     const { head, close } = await httpGet(hub.base + STREAM);
     assert.equal(head.connection, "close");
     assert.equal(head["transfer-encoding"], "chunked");
@@ -194,7 +197,7 @@ describe("the head of a stream", () => {
 
   for (const { kind } of PROXIES) {
     test(`says the same of the body behind ${kind}`, PATIENT, async () => {
-      const hub = await Server.start("hub");
+      const hub = await plain();
       const proxy = await Proxy.before(hub, kind);
       const { head, close } = await httpGet(proxy.base + STREAM);
       assert.equal(head["transfer-encoding"], "chunked");
@@ -211,7 +214,7 @@ for (const { kind, halfIs, afterHalf } of PROXIES) {
     const { name, read, clean, halfBehindProxy } = client;
     describe(`${name} behind ${kind}`, () => {
       test("events arrive while the stream goes on, and a hub that ends in order is a clean end", PATIENT, async () => {
-        const hub = await Server.start("hub");
+        const hub = await plain();
         const proxy = await Proxy.before(hub, kind);
         const reading = await read(proxy.base + STREAM);
         for (const data of ["a", "b", "c"]) {
@@ -225,7 +228,7 @@ for (const { kind, halfIs, afterHalf } of PROXIES) {
       });
 
       test(`a connection that ends in the middle of an event is ${halfIs}, behind half an event`, PATIENT, async () => {
-        const hub = await Server.start("hub");
+        const hub = await plain();
         const relay = await Relay.before(hub);
         const proxy = await Proxy.before(relay, kind);
         const reading = await read(proxy.base + STREAM);
@@ -240,7 +243,7 @@ for (const { kind, halfIs, afterHalf } of PROXIES) {
       });
 
       test("a reset at the hub is a broken end at the client", PATIENT, async () => {
-        const hub = await Server.start("hub");
+        const hub = await plain();
         const relay = await Relay.before(hub);
         const proxy = await Proxy.before(relay, kind);
         const reading = await read(proxy.base + STREAM);
@@ -254,7 +257,7 @@ for (const { kind, halfIs, afterHalf } of PROXIES) {
       });
 
       test("a client that leaves leaves the hub", PATIENT, async () => {
-        const hub = await Server.start("hub");
+        const hub = await plain();
         const proxy = await Proxy.before(hub, kind);
         const reading = await read(proxy.base + STREAM);
         await subscribers(hub, 1);

@@ -99,8 +99,9 @@ export function hubSuite(name, open) {
           await subscribed(hub, inbox);
           let last = await hub.publish({ topic: "rooms/7", data: "come back soon", retry: "10" });
           await inbox.next();
-          // Behind the id, in a line, between two lines, and where only the blank line is missing. A bookmark has no data.
-          for (const middle of [/^id: .*\nd/m, /^data: o/m, /^data: one\n/m, /^data: two\n/m]) {
+          // Behind the id, in a line, between two lines, and where only the blank line is missing; in plain sight also where the client
+          // takes gzip, for so small an event is only stored. A bookmark has no data.
+          for (const middle of [/id: #.*\nd/, /data: o/, /data: one\n/, /data: two\n/]) {
             const [, id] = await Promise.all([relay.holdAfter(middle), hub.publish({ topic: "rooms/7", data: "one\ntwo" })]);
             await relay[end]();
             await relay.mend();

@@ -24,6 +24,8 @@ pub struct Batch {
     bookmarks: [Option<(Position, Range<usize>, Sum)>; Form::COUNT],
     /// What has to be compressed before it can be made ready.
     wanted: Vec<(Arc<Entry>, Coding)>,
+    /// How many bytes these have.
+    wanted_bytes: usize,
     shift: Shift,
     /// Room for what is found for one member.
     pub(crate) walked: Vec<Position>,
@@ -164,16 +166,20 @@ impl Batch {
         frame.len() > PIECE_BYTES_MAX
     }
 
-    /// Notes that somebody is due an entry in a coding that nobody had it in before.
-    pub(crate) fn want(&mut self, entry: Arc<Entry>, coding: Coding) {
-        if !self.wanted.iter().any(|(other, of)| *of == coding && Arc::ptr_eq(other, &entry)) {
+    /// Notes that somebody is due an entry in a coding that nobody had it in before; gives whether there is room for more such.
+    pub(crate) fn want(&mut self, entry: Arc<Entry>, coding: Coding) -> bool {
+        let is_noted = |(other, of): &(Arc<Entry>, Coding)| *of == coding && Arc::ptr_eq(other, &entry);
+        if self.wanted_bytes < WANTED_BYTES_MAX && !self.wanted.iter().any(is_noted) {
+            self.wanted_bytes += entry.frame().as_bytes().len();
             self.wanted.push((entry, coding));
         }
+        self.wanted_bytes < WANTED_BYTES_MAX
     }
 
     /// Compresses what was found missing by the last [`Reading`](crate::Reading), which has ended: it takes long, and needs no lock. Whoever was
     /// told to look again finds it then.
     pub fn compress_wanted(&mut self) {
+        self.wanted_bytes = 0;
         for (entry, coding) in self.wanted.drain(..) {
             let _ = entry.frame().coded(coding, usize::MAX);
         }
@@ -309,5 +315,7 @@ impl Batch {
 /// From what size on a frame is made ready piece by piece, so that what a slow client takes in many writes is not copied
 /// whole for each of them.
 const PIECE_BYTES_MAX: usize = 512 * 1024;
+/// How many bytes are compressed at once: some milliseconds of work, for which everybody else waits.
+const WANTED_BYTES_MAX: usize = 256 * 1024;
 /// How much room a batch keeps between two uses, in bytes.
 const KEPT_BYTES_MAX: usize = 1024 * 1024;

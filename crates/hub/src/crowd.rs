@@ -404,42 +404,53 @@ impl Reading<'_> {
                 return Due::Write(share);
             }
         }
-        let mut walked = 0;
-        let mut all = false;
-        while self.batch.len() - begun.bytes < SHARE_BYTES_MAX {
+        let (mut walked, mut all) = (0, false);
+        // Where the next entry is looked for: ahead of where the run ends, if something is missing of which it is made.
+        let (mut ahead, mut missing_bytes) = (from, 0);
+        while self.batch.len() - begun.bytes + missing_bytes < SHARE_BYTES_MAX {
             let found = if is_walked {
                 let entry = self.batch.walked.get(walked).and_then(|&position| log.get(position));
                 walked += 1;
                 entry.map_or(Found::Nothing, |entry| Found::Entry(entry.clone()))
             } else {
-                router.find(log, seat, from)
+                router.find(log, seat, ahead)
             };
             match found {
                 // What stands there is read by other terms.
                 Found::Entry(entry) if entry.position() >= until => {
-                    from = until;
+                    if missing_bytes == 0 {
+                        from = until;
+                    }
                     break;
                 }
-                Found::Entry(entry) => match entry.frame().ready(member.form.coding) {
-                    None => {
-                        self.batch.want(entry, member.form.coding);
-                        break;
-                    }
-                    Some((frame, sum)) if Batch::is_large(frame) => {
-                        if self.batch.is_empty_since(&begun) {
-                            return Due::Write(self.batch.piece(member, &entry, frame, sum));
+                Found::Entry(entry) => {
+                    ahead = entry.position() + 1;
+                    match entry.frame().ready(member.form.coding) {
+                        // What stands behind it goes out with it, so it is compressed with it, too.
+                        None => {
+                            missing_bytes += entry.frame().as_bytes().len();
+                            if !self.batch.want(entry, member.form.coding) {
+                                break;
+                            }
                         }
-                        break;
-                    }
-                    Some((frame, sum)) => {
-                        from = entry.position() + 1;
-                        self.batch.push(&entry, frame, sum, member.form);
-                        // It may be the last that this member gets, so it is to be looked at once more.
-                        if entry.is_end() {
+                        Some((frame, _)) if missing_bytes > 0 => missing_bytes += frame.len(),
+                        Some((frame, sum)) if Batch::is_large(frame) => {
+                            if self.batch.is_empty_since(&begun) {
+                                return Due::Write(self.batch.piece(member, &entry, frame, sum));
+                            }
                             break;
                         }
+                        Some((frame, sum)) => {
+                            from = ahead;
+                            self.batch.push(&entry, frame, sum, member.form);
+                            // It may be the last that this member gets, so it is to be looked at once more.
+                            if entry.is_end() {
+                                break;
+                            }
+                        }
                     }
-                },
+                }
+                _ if missing_bytes > 0 => break,
                 Found::SearchFrom(position) => {
                     from = position.min(until);
                     break;
