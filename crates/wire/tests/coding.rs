@@ -171,6 +171,17 @@ fn a_frame_never_takes_much_more_room_than_it_is_long() {
     }
 }
 
+/// Go's decoder hands nothing on before an empty stored block; zlib's does not mind.
+#[test]
+fn each_frame_in_gzip_ends_with_an_empty_stored_block() {
+    for frame in [Frame::KEEP_ALIVE, Event::new("x".repeat(1_000)).to_frame()] {
+        for min_bytes in [0, usize::MAX] {
+            let bytes = frame.coded(Coding::Gzip, min_bytes).bytes;
+            assert!(bytes.ends_with(&[0, 0, 0xff, 0xff]), "{bytes:?}");
+        }
+    }
+}
+
 #[test]
 fn a_kept_form_is_made_once_counted_and_given_back() {
     let all = Arc::new(CodedForms::new(0));
