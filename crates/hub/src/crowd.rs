@@ -125,7 +125,11 @@ impl Crowd {
     /// The subscription, unchanged: it is not open yet, has a gap to tell, has to read from the engine, was refused, is
     /// of another hub, asks for [internal](crate::Topic::internal) topics alone, or has yet to come to a change of what it reads.
     #[allow(clippy::result_large_err)] // It is the subscription itself, and it was on the stack before.
-    pub fn admit(&mut self, subscription: Subscription, form: impl Into<Form>) -> Result<Member, Subscription> {
+    pub fn admit(
+        &mut self,
+        subscription: Subscription,
+        form: impl Into<Form>,
+    ) -> Result<Member, Subscription> {
         self.admit_as(subscription, form, usize::MAX)
     }
 
@@ -386,12 +390,9 @@ impl Reading<'_> {
         if !is_amid && router.may_miss_presence(log, member.seat(), member.next) {
             return Due::Elsewhere;
         }
-        let until = match until {
-            Until::End => Position::MAX,
-            Until::Change(position) if member.next >= position && !is_amid => return Due::Elsewhere,
-            Until::Change(position) => position,
-            Until::Here if is_amid => member.next + 1,
-            Until::Here => return Due::End,
+        let until = match runs_until(until, member, is_amid) {
+            Ok(until) => until,
+            Err(due) => return due,
         };
         if let Some(share) = self.batch.again(member).filter(|_| until == Position::MAX) {
             return Due::Write(share);
@@ -475,14 +476,31 @@ impl Reading<'_> {
         if !all {
             return Due::Later;
         }
-        let position = log.next() - 1;
-        let wanted = member.bookmark_soon || look == Look::Quiet || *closed;
-        if wanted && member.bookmarks && member.client_at != position {
-            if let Some(id) = log.id_at(position) {
-                return Due::Write(self.batch.bookmark(position, &id, member.form));
-            }
-        }
-        member.bookmark_soon = false;
-        if *closed { Due::End } else { Due::Nothing }
+        let bookmark = has_all(log, self.batch, member, look == Look::Quiet || *closed);
+        bookmark.unwrap_or(if *closed { Due::End } else { Due::Nothing })
     }
+}
+
+/// Up to which position, and without it, a member reads by the terms of its readership; or what it is due instead.
+fn runs_until(until: Until, member: &Member, is_amid: bool) -> Result<Position, Due> {
+    match until {
+        Until::End => Ok(Position::MAX),
+        Until::Change(position) if member.next >= position && !is_amid => Err(Due::Elsewhere),
+        Until::Change(position) => Ok(position),
+        Until::Here if is_amid => Ok(member.next + 1),
+        Until::Here => Err(Due::End),
+    }
+}
+
+/// The bookmark that a member is due who has all that there is for it.
+fn has_all(log: &crate::log::Log, batch: &mut Batch, member: &mut Member, is_wanted: bool) -> Option<Due> {
+    let position = log.next() - 1;
+    let is_wanted = member.bookmark_soon || is_wanted;
+    if is_wanted && member.bookmarks && member.client_at != position {
+        if let Some(id) = log.id_at(position) {
+            return Some(Due::Write(batch.bookmark(position, &id, member.form)));
+        }
+    }
+    member.bookmark_soon = false;
+    None
 }

@@ -6,6 +6,8 @@
 
 #![allow(clippy::cast_possible_truncation)] // Positions of a test fit anywhere.
 
+#[path = "support/decompressed.rs"]
+mod decompressed;
 mod support;
 
 use std::collections::HashMap;
@@ -13,6 +15,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
+use decompressed::Decompressed;
 use fanfare_hub::{
     Batch, Crowd, Due, Form, Framing, Grant, Hub, Look, Matcher, Member, Publication, Selection, Share,
     Subscription, SubscriptionHandle,
@@ -21,7 +24,6 @@ use fanfare_wire::{Coding, Decoder, Event, EventId, Item, Sum};
 use futures_core::Stream;
 use proptest::prelude::*;
 use support::chunks::Chunks;
-use support::decompressed::Decompressed;
 use support::{Bell, assert_waiting, id, next, next_event, next_gap, now, topic};
 
 const TOPICS: [&str; 4] = ["a", "b", "c", "d"];

@@ -82,8 +82,8 @@ impl Frame {
     #[must_use]
     pub fn join(frames: impl IntoIterator<Item = Self>) -> Self {
         let mut bytes = Vec::new();
-        frames.into_iter().for_each(|frame| bytes.extend_from_slice(&frame.0));
-        Self(bytes.into())
+        frames.into_iter().for_each(|frame| bytes.extend_from_slice(&frame.bytes));
+        Self::of(bytes.into())
     }
 
     /// The bytes to write.

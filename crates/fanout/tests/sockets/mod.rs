@@ -5,7 +5,6 @@ mod behind;
 #[cfg(not(unix))]
 #[path = "../../../hub/tests/support/chunks.rs"]
 mod chunks;
-#[cfg(not(unix))]
 #[path = "../../../hub/tests/support/decompressed.rs"]
 mod decompressed;
 mod ends;
@@ -18,4 +17,4 @@ mod streams;
 mod support;
 
 #[cfg(unix)]
-use scenarios::support::{chunks, decompressed};
+use scenarios::support::chunks;

@@ -2,7 +2,6 @@
 #![allow(dead_code, clippy::missing_panics_doc, clippy::must_use_candidate, missing_docs, unreachable_pub)]
 
 pub mod chunks;
-pub mod decompressed;
 pub mod polled;
 pub mod puppet;
 pub mod shelf;
