@@ -171,6 +171,6 @@ mod tests {
 
     #[test]
     fn an_idle_connection_is_small() {
-        assert!(size_of::<Connection>() <= 136, "{} bytes", size_of::<Connection>());
+        assert!(size_of::<Connection>() <= 144, "{} bytes", size_of::<Connection>());
     }
 }
