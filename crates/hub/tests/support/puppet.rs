@@ -130,7 +130,8 @@ impl Engine for Puppet {
     }
 
     fn settled_bounds(&self) -> Answer<'_, Result<Bounds, EngineFault>> {
-        match locked(&self.0).settled_bounds {
+        let settled = locked(&self.0).settled_bounds;
+        match settled {
             Some(bounds) => Box::pin(ready(Ok(bounds))),
             None => self.bounds(),
         }
