@@ -6,12 +6,11 @@ use fanfare_hub::engine::Content;
 use fanfare_hub::{IdempotencyKey, Submission, Topic};
 use fanfare_wire::{Draft, EventId};
 
-/// The kind of a publication. Of other kinds only the places are kept, and they hold nothing.
 pub(crate) const KIND_PUBLICATION: u8 = 0;
-/// The kind of what presence is kept as.
-pub(crate) const KIND_PLACE: u8 = 1;
-/// What stands where presence said something: its kind, no flags, and no topics.
-pub(crate) const PLACE: [u8; 6] = [KIND_PLACE, 0, 0, 0, 0, 0];
+/// The kind of what tells of presence. A store that keeps no more of it than the place says so by no topic.
+pub(crate) const KIND_PRESENCE: u8 = 1;
+/// What stands where presence said something that is not kept: its kind, no flags, and no topics.
+pub(crate) const PLACE: [u8; 6] = [KIND_PRESENCE, 0, 0, 0, 0, 0];
 const PRIVATE: u8 = 1;
 const HAS_ID: u8 = 2;
 const HAS_KEY: u8 = 4;
@@ -102,10 +101,11 @@ impl<'a> Payload<'a> {
 
     /// Copies out what it holds; `None` if a text in it is none that the hub would have let in.
     pub(crate) fn content(&self) -> Option<Content> {
-        if self.kind != KIND_PUBLICATION {
-            return Some(Content::Forgotten);
+        match self.kind {
+            KIND_PUBLICATION => self.submission().map(Content::Publication),
+            KIND_PRESENCE if self.topics.count > 0 => self.submission().map(Content::Presence),
+            _ => Some(Content::Forgotten),
         }
-        self.submission().map(Content::Publication)
     }
 
     /// Copies the publication out; `None` if a text in it is none that the hub would have let in.

@@ -180,7 +180,8 @@ impl Mercure {
     /// rights to read match that path. These events have a history of their own, a tenth of what is kept
     /// besides; see [`Hub::announce`](fanfare_hub::Hub::announce).
     ///
-    /// It costs some 300 bytes for each connection, and 200 more for each matcher.
+    /// It costs some 300 bytes for each connection, and 200 more for each matcher. Over a log that several nodes share, each of them
+    /// holds that for the connections of all, and lists them.
     ///
     /// Source: sections 13 and 14 of the Mercure protocol.
     #[must_use]
@@ -240,7 +241,11 @@ impl Mercure {
     pub fn router<S: Clone + Send + Sync + 'static>(&self) -> Router<S> {
         let hub_url = &self.settings.hub_url;
         let mut router = Router::new().route(hub_url.path(), self.endpoint());
-        if self.settings.subscriptions.is_some() {
+        if let Some(subscriptions) = &self.settings.subscriptions {
+            // What other nodes have to tell takes some seconds; where there is no runtime yet, the first request begins.
+            if tokio::runtime::Handle::try_current().is_ok() {
+                subscriptions.begin(&self.hub);
+            }
             router = router.merge(subscriptions::routes(self));
         }
         if self.settings.access.token_access().is_none() {
@@ -248,6 +253,16 @@ impl Mercure {
         }
         router
             .route(&metadata::path(hub_url), get(described).layer(self.cors_layer()).with_state(self.clone()))
+    }
+
+    /// Waits until the log has the ends of all [subscriptions](Self::subscriptions) that have ended, and tells the other nodes over the
+    /// same log that this one is gone: they would find out within seconds.
+    ///
+    /// For the end of a process, when its last stream is over. A log that is away may take any time.
+    pub async fn leave(&self) {
+        if let Some(subscriptions) = &self.settings.subscriptions {
+            subscriptions.leave(&self.hub).await;
+        }
     }
 
     /// The endpoint alone, for a route of the application's choice; [`hub_url`](Self::hub_url) should name the same place.

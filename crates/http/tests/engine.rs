@@ -86,7 +86,11 @@ impl Engine for Moody {
         Box::pin(ready(Err(AppendError::Refused(fault()))))
     }
 
-    fn announce(&self, presence: Option<Submission>) -> Answer<'static, Result<Appended, AppendError>> {
+    fn announce(
+        &self,
+        presence: Option<Submission>,
+        _: Option<IdempotencyKey>,
+    ) -> Answer<'static, Result<Appended, AppendError>> {
         let mut asked = self.asked.lock().unwrap();
         asked.0 += 1;
         match asked.0 % 3 {

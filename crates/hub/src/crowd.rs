@@ -199,6 +199,7 @@ impl Crowd {
             bookmark_soon: member.bookmark_soon,
             bookmarks: member.bookmarks,
             presence_told: 0,
+            presence_told_each_time: false,
             delivered_at: self.shared.feed.clock.now(),
         };
         let mut state = self.shared.feed.lock();

@@ -55,9 +55,16 @@ pub trait Engine: Send + Sync + 'static {
     /// the caller has waited for the answers or not. An engine may forget what presence said, sooner than anything else; it
     /// never forgets its place.
     ///
+    /// A key says that other nodes over the same log may say the same at about the same time: an engine that nodes share stores
+    /// it once, as long as it remembers the key, and any other need not look at it.
+    ///
     /// By default an engine has no presence: it is refused.
-    fn announce(&self, presence: Option<Submission>) -> Answer<'static, Result<Appended, AppendError>> {
-        drop(presence);
+    fn announce(
+        &self,
+        presence: Option<Submission>,
+        key: Option<IdempotencyKey>,
+    ) -> Answer<'static, Result<Appended, AppendError>> {
+        drop((presence, key));
         Box::pin(std::future::ready(Err(AppendError::Refused(Arc::new(NoPresence)))))
     }
 
@@ -83,6 +90,11 @@ pub trait Engine: Send + Sync + 'static {
     ///
     /// Called for ids that the hub's own log does not hold.
     fn find(&self, id: EventId) -> Answer<'_, Result<Option<Position>, EngineFault>>;
+
+    /// A way to the other nodes over the same log, beside it. By default there are no other nodes: `None`.
+    fn peers(&self) -> Option<Arc<dyn Peers>> {
+        None
+    }
 }
 
 impl<E: Engine + ?Sized> Engine for Arc<E> {
@@ -98,8 +110,12 @@ impl<E: Engine + ?Sized> Engine for Arc<E> {
         (**self).append(submission, key)
     }
 
-    fn announce(&self, presence: Option<Submission>) -> Answer<'static, Result<Appended, AppendError>> {
-        (**self).announce(presence)
+    fn announce(
+        &self,
+        presence: Option<Submission>,
+        key: Option<IdempotencyKey>,
+    ) -> Answer<'static, Result<Appended, AppendError>> {
+        (**self).announce(presence, key)
     }
 
     fn bounds(&self) -> Answer<'_, Result<Bounds, EngineFault>> {
@@ -117,7 +133,25 @@ impl<E: Engine + ?Sized> Engine for Arc<E> {
     fn find(&self, id: EventId) -> Answer<'_, Result<Option<Position>, EngineFault>> {
         (**self).find(id)
     }
+
+    fn peers(&self) -> Option<Arc<dyn Peers>> {
+        (**self).peers()
+    }
 }
+
+/// The nodes over one log, this one among them: they say to each other what is not worth a place in the log, such as that they live.
+pub trait Peers: Send + Sync + 'static {
+    /// Says a word of some 256 KiB at most to every node that listens, this one included. It never waits. A word may be lost, come
+    /// twice and overtake another, and nobody is told; while the store is away all are lost.
+    fn say(&self, word: Vec<u8>);
+
+    /// Has `listener` told every word that is heard from now on. It is called by the engine's own threads and has to return at
+    /// once; when it answers that it listens no more it is dropped.
+    fn listen(&self, listener: Listener);
+}
+
+/// Who is told what nodes say. It answers whether it goes on listening.
+pub type Listener = Box<dyn FnMut(&[u8]) -> bool + Send>;
 
 /// Who follows a log: the hub.
 pub trait Follower: Send + Sync + 'static {

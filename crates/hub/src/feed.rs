@@ -63,6 +63,8 @@ pub(crate) struct Cursor {
     pub(crate) bookmarks: bool,
     /// Up to which position its client has been told that presence may be missing.
     pub(crate) presence_told: Position,
+    /// Whether it is told each time that more is missing: the hub's own followers build on what they read.
+    pub(crate) presence_told_each_time: bool,
     pub(crate) delivered_at: SystemTime,
 }
 
@@ -339,7 +341,8 @@ impl Cursor {
     pub(crate) fn tell_of_presence(&mut self, log: &Log, check: Option<Check>) {
         let behind = log.skip_gone_presence(self.next);
         // What goes missing while the subscriber catches up is no news each time.
-        self.presence_told = log.next() - 1;
+        let each_time = self.presence_told_each_time;
+        self.presence_told = if each_time { log.presence_gone_through() } else { log.next() - 1 };
         self.gap = Some(DueGap { reason: GapReason::Trimmed, check: check.filter(|_| behind == self.next) });
         self.next = behind;
     }

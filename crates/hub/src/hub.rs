@@ -8,7 +8,7 @@ use fanfare_wire::{COMPRESSED_FROM_BYTES, CodedForms, Event, EventId, EventName,
 
 use crate::catch_up::CatchUp;
 use crate::clock::{Clock, SystemClock};
-use crate::engine::{AppendError, Appended, Bounds, Engine, EngineFault, KeyLimits};
+use crate::engine::{AppendError, Appended, Bounds, Engine, EngineFault, KeyLimits, Peers};
 use crate::feed::{Feed, State};
 use crate::log::{Log, Retention};
 use crate::memory::MemoryEngine;
@@ -128,15 +128,26 @@ impl Hub {
     /// # Errors
     /// As for [`announce`](Self::announce). The namespace counts nevertheless; call it again.
     pub async fn begin_presence(&self, namespace: &str) -> Result<(), PublishError> {
-        let is_older_than_the_hub = {
-            let mut state = self.0.feed.lock();
-            state.router.presence = Some(Namespace(namespace.into()));
-            state.log.as_ref().is_none_or(Log::had_entries)
-        };
+        self.join_presence(namespace);
+        let is_older_than_the_hub = self.0.feed.lock().log.as_ref().is_none_or(Log::had_entries);
         if is_older_than_the_hub {
-            self.0.engine.announce(None).await.map_err(not_appended)?;
+            self.void_presence().await?;
         }
         Ok(())
+    }
+
+    /// Takes topics that begin with `namespace` for those that tell who is there, as [`begin_presence`](Self::begin_presence) does,
+    /// but leaves what was announced before as it is: other nodes over the same log may be there to answer for it.
+    pub fn join_presence(&self, namespace: &str) {
+        self.0.feed.lock().router.presence = Some(Namespace(namespace.into()));
+    }
+
+    /// Makes all void that was announced up to now, by whomever: who might have been sent it is told of a gap.
+    ///
+    /// # Errors
+    /// As for [`announce`](Self::announce).
+    pub async fn void_presence(&self) -> Result<(), PublishError> {
+        self.0.engine.announce(None, None).await.map(drop).map_err(not_appended)
     }
 
     /// Publishes that a subscriber came or went, to a topic of the namespace given to
@@ -148,7 +159,8 @@ impl Hub {
     /// gets a gap and then everything else.
     ///
     /// The call itself hands it in, so what is handed in one after the other keeps its order although nobody has waited. A
-    /// name that publishers may not use is allowed, an id of its own is left out, and an idempotency key means nothing.
+    /// name that publishers may not use is allowed, and an id of its own is left out. An idempotency key counts where several nodes
+    /// share the log, for they may say the same at about the same time; over any other it means nothing.
     ///
     /// # Errors
     /// See [`PublishError`]. An engine may be none that keeps presence.
@@ -156,14 +168,20 @@ impl Hub {
         &self,
         publication: Publication,
     ) -> impl Future<Output = Result<Published, PublishError>> + Send + use<> {
-        let handed_in = self.0.limits.accept(publication).map(|(submission, _)| {
+        let handed_in = self.0.limits.accept(publication).map(|(submission, key)| {
             let submission = Submission { chosen_id: None, ..submission };
-            self.0.engine.announce(Some(submission))
+            self.0.engine.announce(Some(submission), key)
         });
         async move {
             let Appended { position, id, duplicate } = handed_in?.await.map_err(not_appended)?;
             Ok(Published { id, position, duplicate })
         }
+    }
+
+    /// A way to the other nodes over the same log, if there can be any.
+    #[must_use]
+    pub fn peers(&self) -> Option<Arc<dyn Peers>> {
+        self.0.engine.peers()
     }
 
     /// Asks the engine which positions its log has now.

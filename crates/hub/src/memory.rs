@@ -117,7 +117,11 @@ impl Engine for MemoryEngine {
         Box::pin(ready(self.append_now(Content::Publication(submission), key)))
     }
 
-    fn announce(&self, presence: Option<Submission>) -> Answer<'static, Result<Appended, AppendError>> {
+    fn announce(
+        &self,
+        presence: Option<Submission>,
+        _: Option<IdempotencyKey>,
+    ) -> Answer<'static, Result<Appended, AppendError>> {
         let content = presence.map_or(Content::Forgotten, Content::Presence);
         Box::pin(ready(self.append_now(content, None)))
     }

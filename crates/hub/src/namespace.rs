@@ -3,6 +3,7 @@
 //! It may say yes where the truth is no, and then somebody gets a gap too many; never the other way round.
 
 use crate::matcher::{Found, Kind};
+use crate::topic::is_internal;
 #[cfg(feature = "urlpattern")]
 use crate::url_pattern::HostAnchor;
 use crate::{Grant, Matcher, Selection};
@@ -21,7 +22,8 @@ impl Namespace {
     fn is_reached_by(&self, matcher: &Matcher) -> bool {
         match &matcher.0 {
             Kind::Any => true,
-            Kind::Exact(text) => text.starts_with(&*self.0),
+            // What a hub asks itself for may be addressed besides the topics that tell of presence.
+            Kind::Exact(text) => text.starts_with(&*self.0) || is_internal(text),
             Kind::Pattern(pattern) => match pattern.found() {
                 Found::Text { start, .. } => is_one_way(start, &self.0),
                 #[cfg(feature = "urlpattern")]
@@ -64,6 +66,7 @@ mod tests {
         check(exact("/.well-known/mercure/subscriptions/exact/a/urn%3Auuid%3A1"), true);
         check(exact("/.well-known/mercure/subscriptions"), false);
         check(exact("rooms/7"), false);
+        check(Matcher::from(crate::Topic::internal("presence")), true);
     }
 
     #[cfg(feature = "urlpattern")]

@@ -224,6 +224,7 @@ impl Subscription {
                 bookmark_soon: true,
                 bookmarks: true,
                 presence_told: 0,
+                presence_told_each_time: !is_counted,
                 delivered_at: now,
             };
             let seat = state.router.join(selection, grant, next);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::Context;
 use std::time::Duration;
 
-use fanfare_hub::{GapReason, Grant, Hub, HubBuilder, Matcher, Place, Publication, Subscription};
+use fanfare_hub::{GapReason, Grant, Hub, HubBuilder, Matcher, Place, Publication, Subscription, Topic};
 use fanfare_wire::Event;
 use futures_core::Stream;
 use support::puppet::{self, Puppet, logged};
@@ -208,4 +208,34 @@ fn a_bookmark_follows_only_when_the_log_has_moved_on_and_it_was_quiet() {
     assert_eq!((bookmark.what, bookmark.position), (What::Bookmark, Some(1)));
     publish(&hub, "b", "not asked for");
     assert_waiting(&mut subscription);
+}
+
+/// Nodes that share a log build on it: a loss that they are not told of would be wrong for ever.
+#[test]
+fn what_follows_presence_for_the_hub_itself_is_told_each_time_that_some_is_missing() {
+    const NAMESPACE: &str = "/hub/subscriptions/";
+    // Two entries of presence are kept.
+    let hub = Hub::builder().history_events(20).build().expect("a hub");
+    hub.join_presence(NAMESPACE);
+    let follower = Topic::internal("presence");
+    let announce = |what: &str| {
+        let to = Publication::to([topic(&format!("{NAMESPACE}x")), follower.clone()]);
+        now(hub.announce(to.private(Event::new(what.to_owned())))).expect("announced");
+    };
+    let mut own = hub.subscribe(follower.clone()).grant(&Grant::from_iter([follower.clone().into()]));
+    own = own.bookmarks(false);
+    let mut other = hub.subscribe(topic(&format!("{NAMESPACE}x"))).grant(&Grant::everything());
+    other = other.bookmarks(false);
+    assert_waiting(&mut own);
+    assert_waiting(&mut other);
+    ["1", "2", "3"].into_iter().for_each(announce);
+    next_gap(&mut own);
+    next_gap(&mut other);
+    // Of what it was about to read more is gone.
+    ["4", "5"].into_iter().for_each(announce);
+    next_gap(&mut own);
+    assert_eq!(ready_data(&mut own), ["4", "5"]);
+    assert_eq!(ready_data(&mut other), ["4", "5"], "no gap after a gap for anybody else");
+    announce("6");
+    assert_eq!(ready_data(&mut own), ["6"]);
 }

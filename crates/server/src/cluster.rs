@@ -135,7 +135,7 @@ impl fmt::Display for Failure {
                 write!(f, "what the hub shows {store} cannot be used: {reason}")
             }
             Self::NoPresence => f.write_str(
-                "--subscriptions cannot be told over several machines yet: leave it out with --engine nats://… and redis://…",
+                "--subscriptions cannot be told over Redis yet: leave it out with --engine redis://…, or use --engine nats://…",
             ),
             Self::LoginInAddress { store, instead } => write!(
                 f,

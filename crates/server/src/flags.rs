@@ -308,14 +308,6 @@ pub(crate) enum Engine {
     Redis(String),
 }
 
-#[cfg(any(feature = "nats", feature = "redis"))]
-impl Engine {
-    /// Whether several nodes share it.
-    pub(crate) fn is_shared(&self) -> bool {
-        !matches!(self, Self::Disk | Self::Memory)
-    }
-}
-
 /// What the address of a server of Redis or Valkey begins with.
 const REDIS_SCHEMES: [&str; 4] = ["redis://", "rediss://", "valkey://", "valkeys://"];
 

@@ -34,6 +34,8 @@ pub(crate) const HUB_PATH: &str = "/.well-known/mercure";
 
 /// How long the log may take to tell what was revoked before the hub serves whoever needs no token.
 const LOG_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the log may take for the last word about who was subscribed, and the other nodes to hear of it.
+const LEAVE_WITHIN: Duration = Duration::from_secs(2);
 /// How often what is revoked is written into the log again, at least.
 const RENEWED_EVERY: Duration = Duration::from_secs(3600);
 
@@ -169,7 +171,8 @@ pub(crate) fn prepare(flags: &Serve, access: &Access) -> Result<Prepared, Failur
         return Err(Failure::OpenAdmin { address });
     }
     #[cfg(any(feature = "nats", feature = "redis"))]
-    if flags.engine.as_ref().is_some_and(crate::flags::Engine::is_shared) && access.subscriptions {
+    #[cfg(feature = "redis")]
+    if matches!(flags.engine, Some(crate::flags::Engine::Redis(_))) && access.subscriptions {
         return Err(Failure::Cluster(crate::cluster::Failure::NoPresence));
     }
     let network = Network::of(&flags.network).map_err(Failure::Network)?;
@@ -224,7 +227,8 @@ async fn run_until_signalled(flags: &Serve, access: &Access, prepared: Prepared)
     let dev = Dev::new(access, verifier.clone(), revocations.clone(), hub_url.clone());
     let tokens = endpoint::tokens(flags, access, verifier, revocations);
     let where_it_is = Dev::only_where(&hub_url);
-    let hub = endpoint::mercure(flags, access, tokens, hub, &drain, hub_url).router();
+    let mercure = endpoint::mercure(flags, access, tokens, hub, &drain, hub_url);
+    let hub = mercure.router();
     let loopback = Guard::loopback(&[&addresses[..], &admin_addresses].concat());
     // Beside the hub they would be on the network, too, and behind a proxy everybody is loopback.
     let (app, guard) = match flags.dev {
@@ -267,8 +271,14 @@ async fn run_until_signalled(flags: &Serve, access: &Access, prepared: Prepared)
         }
     }
     drain.begin(flags.shutdown_window);
+    let leaving = async {
+        let _ = serving.await;
+        tracing::info!("all connections are closed");
+        // Nobody has to find out that its subscribers are gone, if the log and the other nodes can be told.
+        let _ = tokio::time::timeout(LEAVE_WITHIN, mercure.leave()).await;
+    };
     tokio::select! {
-        _ = &mut serving => tracing::info!("all connections are closed"),
+        () = leaving => {}
         signal = signals.next() => tracing::warn!(signal, "ended at once"),
     }
     Ok(())

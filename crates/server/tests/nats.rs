@@ -14,13 +14,6 @@ fn a_password_in_an_address_is_refused_and_not_repeated() {
 }
 
 #[test]
-fn who_subscribes_is_not_told_over_several_machines() {
-    let (code, said) = refused(&["serve", "--dev", "--engine", "nats://127.0.0.1:4222", "--subscriptions"]);
-    assert_eq!(code, Some(2), "{said}");
-    assert!(said.contains("--subscriptions"), "{said}");
-}
-
-#[test]
 fn what_could_not_work_with_any_server_is_refused_before_anything_is_served() {
     for (flags, expected) in [
         (&["--hub-name", "a.b"][..], "a.b"),

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use fanfare_hub::{Check, IdempotencyKey, Submission};
 
-use crate::payload::{self, KIND_PLACE, NoPayload, PLACE, Payload};
+use crate::payload::{self, KIND_PRESENCE, NoPayload, PLACE, Payload};
 
 /// The newest form, which is the only one so far.
 const VERSION: u8 = 1;
@@ -22,6 +22,14 @@ pub(crate) fn write(
 ) -> Option<Vec<u8>> {
     let mut out = begin(check, at, 256);
     payload::write(&mut out, submission, key)?;
+    Some(out)
+}
+
+/// Writes what tells of presence; `None` if a text in it is too long.
+pub(crate) fn write_presence(check: Check, presence: &Submission) -> Option<Vec<u8>> {
+    let mut out = begin(check, None, 256);
+    payload::write(&mut out, presence, None)?;
+    out[HEADER_BYTES] = KIND_PRESENCE;
     Some(out)
 }
 
@@ -74,7 +82,7 @@ impl<'a> Envelope<'a> {
         let mut bits = [0; 8];
         bits[..5].copy_from_slice(check);
         let micros = u64::from_le_bytes(*micros);
-        let payload = Payload::read(rest, KIND_PLACE).map_err(|error| match error {
+        let payload = Payload::read(rest, KIND_PRESENCE).map_err(|error| match error {
             NoPayload::Invalid => NoEnvelope::Invalid,
             NoPayload::UnknownKind(_) => NoEnvelope::Newer,
         })?;
@@ -100,6 +108,7 @@ pub(crate) fn check_of(beginning: &[u8]) -> Option<Check> {
 #[cfg(test)]
 mod tests {
     use fanfare_hub::Topic;
+    use fanfare_hub::engine::Content;
     use fanfare_wire::{Draft, Event, EventId};
     use proptest::prelude::*;
 
@@ -133,6 +142,22 @@ mod tests {
             prop_assert_eq!(read.payload.key, key.as_ref().map(IdempotencyKey::as_str));
             let copy = read.payload.submission().expect("a publication");
             prop_assert_eq!(copy.fingerprint(), written.fingerprint());
+        }
+
+        #[test]
+        fn what_tells_of_presence_comes_back_as_that(
+            topics in prop::collection::vec("[a-z/]{1,20}", 1..4),
+            data in ".{0,60}",
+            check: u64,
+        ) {
+            let (written, check) = (submission(&topics, None, true, &data), Check::from_random(check));
+            let bytes = write_presence(check, &written).expect("written");
+            let read = Envelope::read(&bytes).expect("an entry");
+            prop_assert_eq!((read.check, read.at, read.payload.key), (check, None, None));
+            match read.payload.content() {
+                Some(Content::Presence(copy)) => prop_assert_eq!(copy.fingerprint(), written.fingerprint()),
+                other => prop_assert!(false, "{:?}", other),
+            }
         }
 
         #[test]

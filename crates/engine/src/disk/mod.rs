@@ -293,7 +293,11 @@ impl Engine for DiskEngine {
     }
 
     /// What it says goes to the hub, and only its place to the disk: after a restart it would be about nobody.
-    fn announce(&self, presence: Option<Submission>) -> Answer<'static, Result<Appended, AppendError>> {
+    fn announce(
+        &self,
+        presence: Option<Submission>,
+        _: Option<IdempotencyKey>,
+    ) -> Answer<'static, Result<Appended, AppendError>> {
         let content = presence.map_or(Content::Forgotten, Content::Presence);
         let (promise, promised) = promise();
         let request = Request { content, key: None, payload: None, hashes: Vec::new(), stamp: None, promise };

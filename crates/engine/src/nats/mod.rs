@@ -4,10 +4,12 @@
 //! An append is answered when the stream has acknowledged it. A position is the stream's sequence number; which log it is, and the
 //! key of its ids, stand in the stream's metadata. What is promised and what is not is told in `docs/guide/cluster.md`.
 
+mod announcing;
 mod copying;
 mod error;
 mod names;
 mod options;
+mod peers;
 mod reading;
 mod setup;
 mod shared;
@@ -20,11 +22,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_nats::Client;
 use fanfare_hub::engine::{
-    Answer, AppendError, Appended, Batch, Bounds, Engine, EngineFault, Follower, ReadError, ReadRequest,
+    Answer, AppendError, Appended, Batch, Bounds, Engine, EngineFault, Follower, Peers, ReadError,
+    ReadRequest,
 };
 use fanfare_hub::{IdempotencyKey, Position, Submission};
 use fanfare_wire::EventId;
 use tokio::runtime::Handle;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 
@@ -33,7 +37,9 @@ pub use copying::NatsTarget;
 pub use error::{ConnectError, NatsFault};
 pub use options::{NatsLogin, NatsOptions};
 
+use announcing::Announcing;
 use names::Names;
+use peers::NatsPeers;
 use setup::Wanted;
 use shared::Shared;
 use store::Store;
@@ -59,6 +65,8 @@ pub struct NatsEngine {
     runtime: Handle,
     bounds: Asking,
     settled_bounds: Asking,
+    announcements: mpsc::Sender<Announcing>,
+    peers: Arc<NatsPeers>,
     tasks: Mutex<Vec<AbortHandle>>,
 }
 
@@ -89,8 +97,12 @@ impl NatsEngine {
         let answering = runtime.spawn(answer_bounds(shared.clone(), asked, Certainty::OfOneAnswer));
         let (settled_bounds, asked) = mpsc::unbounded_channel();
         let settling = runtime.spawn(answer_bounds(shared.clone(), asked, Certainty::Settled));
-        let tasks = Mutex::new(vec![answering.abort_handle(), settling.abort_handle()]);
-        Self { shared, runtime, bounds, settled_bounds, tasks }
+        let (announcements, announced) = mpsc::channel(announcing::WAITING_MAX);
+        let announcing = runtime.spawn(announcing::run(shared.clone(), announced));
+        let tasks = [answering, settling, announcing].map(|task| task.abort_handle());
+        let tasks = Mutex::new(tasks.to_vec());
+        let peers = Arc::new(NatsPeers::start(shared.clone(), runtime.clone()));
+        Self { shared, runtime, bounds, settled_bounds, announcements, peers, tasks }
     }
 
     /// Asks about the stream, and says what its owner should know about it. `None` if there is none yet. It changes nothing.
@@ -184,6 +196,23 @@ impl Engine for NatsEngine {
         })
     }
 
+    fn announce(
+        &self,
+        presence: Option<Submission>,
+        key: Option<IdempotencyKey>,
+    ) -> Answer<'static, Result<Appended, AppendError>> {
+        let (answer, answered) = oneshot::channel();
+        let handed_in = self.announcements.try_send(Announcing { presence, key, answer });
+        Box::pin(async move {
+            match handed_in {
+                Ok(()) => {}
+                Err(TrySendError::Full(_)) => return Err(AppendError::Refused(fault(NatsFault::Busy))),
+                Err(TrySendError::Closed(_)) => return Err(AppendError::Refused(fault(NatsFault::Gone))),
+            }
+            answered.await.unwrap_or_else(|_| Err(AppendError::Unknown(fault(NatsFault::Gone))))
+        })
+    }
+
     fn bounds(&self) -> Answer<'_, Result<Bounds, EngineFault>> {
         ask_bounds(&self.bounds)
     }
@@ -203,6 +232,10 @@ impl Engine for NatsEngine {
         let answered = self.ask(async move { shared.find(&id).await.map_err(fault) });
         Box::pin(async { answered.await.unwrap_or_else(|| Err(fault(NatsFault::Gone))) })
     }
+
+    fn peers(&self) -> Option<Arc<dyn Peers>> {
+        Some(self.peers.clone())
+    }
 }
 
 impl Drop for NatsEngine {
@@ -210,6 +243,7 @@ impl Drop for NatsEngine {
         for task in self.tasks.get_mut().unwrap_or_else(PoisonError::into_inner).drain(..) {
             task.abort();
         }
+        self.peers.end();
     }
 }
 

@@ -12,6 +12,10 @@ pub(super) struct Names {
     /// All subjects of the stream.
     pub(super) all: String,
     subjects: [String; 4],
+    /// Where presence is published to.
+    pub(super) presence: String,
+    /// Where nodes speak to each other: a subject that is none of the stream's.
+    pub(super) peers: String,
 }
 
 impl Names {
@@ -25,6 +29,8 @@ impl Names {
             stream: format!("FANFARE_{hub}"),
             all: subject(">"),
             subjects: [subject("n"), subject("i"), subject("k"), subject("ik")],
+            presence: subject("p"),
+            peers: format!("fanfare-peers.{hub}"),
         })
     }
 
@@ -49,6 +55,7 @@ mod tests {
         assert_eq!(names.stream, "FANFARE_default");
         assert_eq!(names.all, "fanfare.default.>");
         assert_eq!(names.subject(true, true), "fanfare.default.ik");
+        assert_eq!((&*names.presence, &*names.peers), ("fanfare.default.p", "fanfare-peers.default"));
         assert_eq!(names.indexed(), ["i", "k", "ik"].map(|kind| format!("fanfare.default.{kind}")));
     }
 

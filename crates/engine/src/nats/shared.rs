@@ -4,12 +4,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use fanfare_hub::engine::{AppendError, Appended, Bounds, CheckSource, Found, KeyLimits, Keys};
-use fanfare_hub::{IdempotencyKey, Position, Submission};
+use fanfare_hub::{Check, IdempotencyKey, Position, Submission};
 use fanfare_wire::EventId;
 use tokio::sync::Notify;
 
 use super::error::NatsFault;
-use super::store::Store;
+use super::store::{HandedIn, Store};
 use crate::cluster::KnownLog;
 use crate::cluster::envelope::{self, Envelope, NoEnvelope};
 use crate::cluster::ids::Ids;
@@ -147,6 +147,27 @@ impl Shared {
         Ok(Appended { position: ack.sequence, id, duplicate: false })
     }
 
+    /// Hands over what tells of presence; the answer can be waited for later.
+    pub(super) async fn hand_in(
+        &self,
+        presence: Option<Submission>,
+        key: Option<IdempotencyKey>,
+    ) -> Result<Announced<'_>, AppendError> {
+        let refused = |fault| AppendError::Refused(Arc::new(fault));
+        let log = self.lock().log.clone().ok_or_else(|| refused(self.why_none()))?;
+        let check = self.checks.lock().unwrap_or_else(PoisonError::into_inner).draw();
+        let check = check.map_err(|_| refused(NatsFault::NoRandomness))?;
+        let entry = match &presence {
+            Some(submission) => envelope::write_presence(check, submission),
+            None => Some(envelope::write_place(check, None)),
+        };
+        let entry = entry.ok_or_else(|| refused(NatsFault::TooLarge))?;
+        // None of a publication's, which has hexadecimal digits alone. It is not kept: JetStream alone knows it again.
+        let message_id = key.map(|key| format!("p{}", message_id(&key)));
+        let sent = self.store.hand_in(self.store.names.presence.clone(), entry, message_id).await?;
+        Ok(Announced { shared: self, log, check, presence, sent })
+    }
+
     /// Waits a little until what was published lately is known here: while the tail is begun again it is not for a moment.
     async fn is_current_soon(&self) {
         let current = async {
@@ -248,6 +269,42 @@ impl Shared {
             }
         }
         Ok(None)
+    }
+}
+
+/// What tells of presence, on its way.
+pub(super) struct Announced<'a> {
+    shared: &'a Shared,
+    log: KnownLog,
+    check: Check,
+    presence: Option<Submission>,
+    sent: HandedIn<'a>,
+}
+
+impl Announced<'_> {
+    /// Waits for the acknowledgement, and says where it stands.
+    pub(super) async fn answer(self) -> Result<Appended, AppendError> {
+        let Self { shared, log, check, presence, sent } = self;
+        let ack = sent.answer().await?;
+        if shared.lock().log.as_ref().is_none_or(|known| known.epoch != log.epoch) {
+            return Err(AppendError::Unknown(Arc::new(NatsFault::BegunAnew)));
+        }
+        let position = ack.sequence;
+        if !ack.duplicate {
+            return Ok(Appended { position, id: log.id(position, check, None), duplicate: false });
+        }
+        let unknown = |fault| AppendError::Unknown(Arc::new(fault));
+        let message = shared.store.message(position).await.map_err(unknown)?;
+        let message = message.ok_or_else(|| unknown(NatsFault::NoEntry { position }))?;
+        let entry =
+            Envelope::read(&message.payload).map_err(|none| unknown(shared.no_entry(none, position)))?;
+        let first = entry.payload.submission();
+        match (first, presence) {
+            (Some(first), Some(presence)) if first.fingerprint() == presence.fingerprint() => {
+                Ok(Appended { position, id: log.id(position, entry.check, None), duplicate: true })
+            }
+            _ => Err(AppendError::KeyReused),
+        }
     }
 }
 

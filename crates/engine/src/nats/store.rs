@@ -5,19 +5,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::Client;
 use async_nats::connection::State as Connection;
 use async_nats::jetstream::consumer::{AckPolicy, Consumer, DeliverPolicy, PullConsumer, pull};
 use async_nats::jetstream::context::{
-    Context, ContextBuilder, CreateStreamErrorKind, GetStreamErrorKind, PublishError, PublishErrorKind,
+    Context, ContextBuilder, CreateStreamErrorKind, GetStreamErrorKind, PublishAckFuture, PublishError,
+    PublishErrorKind,
 };
 use async_nats::jetstream::message::{PublishMessage, StreamMessage};
 use async_nats::jetstream::publish::PublishAck;
 use async_nats::jetstream::stream::{Config, Info, PeerInfo, RawMessageErrorKind, Stream};
 use async_nats::jetstream::{self, ErrorCode};
+use async_nats::{Client, Subscriber};
 use fanfare_hub::Position;
 use fanfare_hub::engine::AppendError;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::error::NatsFault;
 use super::names::Names;
@@ -326,6 +327,17 @@ impl Store {
         Ok(async move { sent.await.map_err(NatsFault::answered) })
     }
 
+    /// Says a word to the other nodes, if there is a connection.
+    pub(super) async fn say(&self, word: Vec<u8>) -> Result<(), NatsFault> {
+        self.check_connected()?;
+        self.client.publish(self.names.peers.clone(), word.into()).await.map_err(NatsFault::no_answer)
+    }
+
+    /// What nodes say from now on.
+    pub(super) async fn words(&self) -> Result<Subscriber, NatsFault> {
+        self.client.subscribe(self.names.peers.clone()).await.map_err(NatsFault::no_answer)
+    }
+
     /// Publishes, and waits for the acknowledgement.
     pub(super) async fn publish(
         &self,
@@ -333,20 +345,68 @@ impl Store {
         entry: Vec<u8>,
         message_id: Option<String>,
     ) -> Result<PublishAck, AppendError> {
-        let refused = |fault| AppendError::Refused(Arc::new(fault));
+        let room = self.bytes.try_acquire_many(kib(&entry));
+        let room = room.map_err(|_| AppendError::Refused(Arc::new(NatsFault::Busy)))?;
+        self.send(subject, entry, message_id, room).await?.answer().await
+    }
+
+    /// As [`publish`](Self::publish), but waits for room, and no longer than until it is handed to the connection: what is handed
+    /// over one after the other stands in the stream like this.
+    pub(super) async fn hand_in(
+        &self,
+        subject: String,
+        entry: Vec<u8>,
+        message_id: Option<String>,
+    ) -> Result<HandedIn<'_>, AppendError> {
+        let room = self.bytes.acquire_many(kib(&entry)).await;
+        let room = room.map_err(|_| AppendError::Refused(Arc::new(NatsFault::Gone)))?;
+        self.send(subject, entry, message_id, room).await
+    }
+
+    async fn send<'a>(
+        &'a self,
+        subject: String,
+        entry: Vec<u8>,
+        message_id: Option<String>,
+        room: SemaphorePermit<'a>,
+    ) -> Result<HandedIn<'a>, AppendError> {
         self.check_connected().map_err(refused)?;
-        let kib = u32::try_from(entry.len() / 1024 + 1).unwrap_or(u32::MAX);
-        let _room = self.bytes.try_acquire_many(kib).map_err(|_| refused(NatsFault::Busy))?;
         let mut message = PublishMessage::build().payload(entry.into()).expected_stream(&self.names.stream);
         if let Some(id) = message_id {
             message = message.message_id(id);
         }
         let give_up = tokio::time::Instant::now() + self.ack_timeout;
+        let sent = self.publishing.send_publish(subject.clone(), message.clone()).await;
+        // It was not handed to the connection.
+        let sent = sent.map_err(|error| refused(not_sent(error)))?;
+        Ok(HandedIn { publishing: &self.publishing, subject, message, sent, give_up, _room: room })
+    }
+}
+
+fn refused(fault: NatsFault) -> AppendError {
+    AppendError::Refused(Arc::new(fault))
+}
+
+/// The room that an entry takes on its way.
+fn kib(entry: &[u8]) -> u32 {
+    u32::try_from(entry.len() / 1024 + 1).unwrap_or(u32::MAX)
+}
+
+/// A publication that is on its way.
+pub(super) struct HandedIn<'a> {
+    publishing: &'a Context,
+    subject: String,
+    message: PublishMessage,
+    sent: PublishAckFuture,
+    give_up: tokio::time::Instant,
+    _room: SemaphorePermit<'a>,
+}
+
+impl HandedIn<'_> {
+    /// Waits for the acknowledgement.
+    pub(super) async fn answer(self) -> Result<PublishAck, AppendError> {
+        let Self { publishing, subject, message, mut sent, give_up, _room } = self;
         loop {
-            let attempt = PublishMessage::clone(&message);
-            let sent = self.publishing.send_publish(subject.clone(), attempt).await;
-            // It was not handed to the connection.
-            let sent = sent.map_err(|error| refused(not_sent(error)))?;
             let error = match sent.await {
                 Ok(ack) => return Ok(ack),
                 Err(error) => error,
@@ -360,6 +420,8 @@ impl Store {
                     if tokio::time::Instant::now() + CONFLICT_DELAY < give_up =>
                 {
                     tokio::time::sleep(CONFLICT_DELAY).await;
+                    let again = publishing.send_publish(subject.clone(), message.clone()).await;
+                    sent = again.map_err(|error| refused(not_sent(error)))?;
                     continue;
                 }
                 (_, Some(ErrorCode::STREAM_DUPLICATE_MESSAGE_CONFLICT)) => {

@@ -224,7 +224,7 @@ fn hand_in(engine: &DiskEngine, gate: &Gate, handed: &[Handed]) {
         .collect();
     let put = |entry: &Option<usize>| match entry {
         Some(bytes) => engine.append(submission(*bytes), None),
-        None => engine.announce(None),
+        None => engine.announce(None, None),
     };
     let (first, rest) =
         gate.hand_in(|| put(&entries[0]), || entries[1..].iter().map(put).collect::<Vec<_>>());

@@ -6,6 +6,7 @@
 mod losing;
 #[path = "../cluster/nodes.rs"]
 mod nodes;
+mod presence;
 mod producing;
 mod removing;
 #[path = "../cluster/rewinding.rs"]

@@ -4,6 +4,7 @@
 //! path as a topic. Rules: section 14 of the protocol, and 20.4 for the older shape.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{OriginalUri, Request, State};
@@ -14,8 +15,8 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Serialize;
 
-use super::Subscriptions;
 use super::document::{Around, CONTEXT, Document, Subscriber, Subscription, decode, json, push_percent};
+use super::{Listed, Subscriptions};
 use crate::refusal::Refusal;
 use crate::token::Language;
 use crate::{Mercure, Rights, Role};
@@ -70,8 +71,17 @@ async fn listed(mercure: &Mercure, head: &Parts) -> Result<Response, Refusal> {
     let target = target(&subscriptions.hub_path, path, legacy)?;
     // Where the hub does not know yet that presence is ours, nobody is there either.
     subscriptions.prepare_soon(&mercure.hub).await;
-    respond(mercure, subscriptions, path, &target, &head.headers)
+    let listed = subscriptions.list(&mercure.hub).await.ok_or_else(|| {
+        Refusal::unavailable(
+            "Who is subscribed on the other nodes of this hub is not known yet.",
+            AGAIN_AFTER,
+        )
+    })?;
+    respond(mercure, subscriptions, path, &target, &head.headers, listed)
 }
+
+/// When to come back for a list that could not be made.
+const AGAIN_AFTER: Duration = Duration::from_secs(5);
 
 const NOTHING: &str = "There is no such subscription.";
 
@@ -156,16 +166,11 @@ fn respond(
     path: &str,
     target: &Target,
     headers: &HeaderMap,
+    listed: Listed,
 ) -> Result<Response, Refusal> {
-    // The place first: whatever changes after it is announced behind it, even if the list has it already.
-    let bookmark = mercure.hub.bookmark();
-    let last_event_id = bookmark.as_ref().map_or("earliest", |id| id.as_str());
-    let (subscribers, is_settled) = {
-        let state = subscriptions.lock();
-        (state.registry.active(), state.registry.is_settled())
-    };
-    let tag = bookmark.is_some().then(|| entity_tag(last_event_id));
-    // While something is on its way to the log, one place has two lists.
+    let Listed { subscribers, place, is_settled } = listed;
+    let last_event_id = place.as_ref().map_or("earliest", |id| id.as_str());
+    let tag = place.is_some().then(|| entity_tag(last_event_id));
     let is_known = is_settled && tag.as_ref().is_some_and(|tag| names(headers, tag));
     let document = document(subscriptions, &subscribers, path, target, last_event_id);
     let document = document.ok_or_else(|| Refusal::not_found(NOTHING))?;

@@ -18,7 +18,7 @@ pub(crate) struct AsAsked {
 }
 
 /// One connection and the subscriptions that it is made of.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Subscriber {
     /// `urn:uuid:…`, made by the hub (M-147).
     pub(crate) id: String,
@@ -26,7 +26,7 @@ pub(crate) struct Subscriber {
 }
 
 /// One matcher of a subscriber.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Subscription {
     pub(crate) asked: AsAsked,
     /// As it was in the token.

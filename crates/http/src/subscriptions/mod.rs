@@ -6,17 +6,18 @@
 
 mod api;
 mod document;
+mod nodes;
 mod registry;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use fanfare_hub::engine::NoPresence;
 use fanfare_hub::{Charge, Hub, Publication, PublishError, Topic};
-use fanfare_wire::{Event, EventName};
+use fanfare_wire::{Event, EventId, EventName};
 use tokio::runtime::Handle;
 use tokio::sync::OnceCell;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use url::Url;
 
 pub(crate) use api::routes;
@@ -26,6 +27,7 @@ use crate::Payloads;
 use crate::refusal::Refusal;
 use crate::token::Language;
 use document::{Around, Subscriber, Subscription};
+use nodes::{Life, Nodes};
 use registry::{Change, Registry};
 
 /// The name of the events, which publishers may not use (M-148).
@@ -36,6 +38,9 @@ const TOGETHER: usize = 1_000;
 const PREPARED_WITHIN: Duration = Duration::from_secs(1);
 /// How long to wait before what the log did not take is handed in again.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// How long a list waits for what is not known yet of other nodes, and how often it is looked for.
+const LISTED_WITHIN: Duration = Duration::from_secs(5);
+const LOOKED_EVERY: Duration = Duration::from_millis(20);
 
 /// The active subscriptions of one hub URL.
 #[derive(Debug)]
@@ -45,6 +50,8 @@ pub(crate) struct Subscriptions {
     state: Mutex<State>,
     /// Whether the log knows which topics are ours.
     begun: OnceCell<()>,
+    /// Whether the log is one that other nodes share, once that was asked.
+    shared: OnceLock<bool>,
 }
 
 #[derive(Debug, Default)]
@@ -52,6 +59,24 @@ struct State {
     registry: Registry,
     /// Whether a task hands changes to the log.
     is_driven: bool,
+    /// The other nodes; `None` over a log that nobody shares.
+    nodes: Option<Nodes>,
+}
+
+impl State {
+    /// Whether there is nothing to hand to the log.
+    fn is_settled(&self) -> bool {
+        self.registry.is_settled() && !self.nodes.as_ref().is_some_and(Nodes::is_awaited)
+    }
+}
+
+/// Who is there, as of a place in the log.
+pub(crate) struct Listed {
+    pub(crate) subscribers: Vec<Arc<Subscriber>>,
+    /// `None` before the log is known.
+    pub(crate) place: Option<EventId>,
+    /// Whether this place has no other list.
+    pub(crate) is_settled: bool,
 }
 
 impl Subscriptions {
@@ -60,19 +85,87 @@ impl Subscriptions {
             hub_path: hub.path().trim_end_matches('/').into(),
             state: Mutex::default(),
             begun: OnceCell::new(),
+            shared: OnceLock::new(),
         })
+    }
+
+    /// Begins to follow the other nodes, if the log is one that nodes share. In a runtime; only the first call does something.
+    /// Says whether it is.
+    pub(crate) fn begin(self: &Arc<Self>, hub: &Hub) -> bool {
+        *self.shared.get_or_init(|| {
+            let Some(peers) = hub.peers() else { return false };
+            hub.join_presence(&self.namespace());
+            let nodes = nodes::start(self, hub, peers);
+            self.lock().nodes = nodes;
+            true
+        })
+    }
+
+    fn namespace(&self) -> String {
+        format!("{}/subscriptions/", self.hub_path)
     }
 
     /// Tells the hub which topics are ours before somebody is served, so that nobody is told of a gap that is none; if the log
     /// takes its time, nobody waits for that.
-    pub(crate) async fn prepare_soon(&self, hub: &Hub) {
+    pub(crate) async fn prepare_soon(self: &Arc<Self>, hub: &Hub) {
         let _ = timeout(PREPARED_WITHIN, self.prepare(hub)).await;
     }
 
     /// Tells the hub which topics are ours, once. A log that does not take that now will be asked again.
-    async fn prepare(&self, hub: &Hub) -> Result<(), PublishError> {
-        let namespace = format!("{}/subscriptions/", self.hub_path);
+    async fn prepare(self: &Arc<Self>, hub: &Hub) -> Result<(), PublishError> {
+        if self.begin(hub) {
+            return Ok(());
+        }
+        let namespace = self.namespace();
         self.begun.get_or_try_init(|| hub.begin_presence(&namespace)).await.copied()
+    }
+
+    /// Who is there, on all nodes; `None` if that does not become known in time.
+    pub(crate) async fn list(&self, hub: &Hub) -> Option<Listed> {
+        let listed = async {
+            loop {
+                if let Some(listed) = self.list_now(hub) {
+                    return listed;
+                }
+                sleep(LOOKED_EVERY).await;
+            }
+        };
+        timeout(LISTED_WITHIN, listed).await.ok()
+    }
+
+    fn list_now(&self, hub: &Hub) -> Option<Listed> {
+        if self.shared.get().is_some_and(|is_shared| *is_shared) {
+            // Both are as of what was read of the log: whatever stands behind it is announced there.
+            let (subscribers, place) = self.lock().nodes.as_ref()?.list()?;
+            return Some(Listed { subscribers, place, is_settled: true });
+        }
+        // The place first: whatever changes after it is announced behind it, even if the list has it already.
+        let place = hub.bookmark();
+        let state = self.lock();
+        // While something is on its way to the log, one place has two lists.
+        Some(Listed { subscribers: state.registry.active(), place, is_settled: state.registry.is_settled() })
+    }
+
+    /// Waits until the log has all that was to be announced, and tells the other nodes that this one is gone: so nobody has to
+    /// find out.
+    pub(crate) async fn leave(&self, hub: &Hub) {
+        while !self.has_left(hub) {
+            sleep(LOOKED_EVERY).await;
+        }
+    }
+
+    fn has_left(&self, hub: &Hub) -> bool {
+        let mut state = self.lock();
+        if !state.is_settled() {
+            return false;
+        }
+        match &mut state.nodes {
+            Some(nodes) if !nodes.has_left() => {
+                nodes::leave(nodes, hub);
+                false
+            }
+            _ => true,
+        }
     }
 
     /// Who is there with these matchers, each once however often it is asked for (M-028). `None` if there are none, or no id can be
@@ -116,11 +209,11 @@ impl Subscriptions {
         subscriber: Subscriber,
         charge: Charge,
     ) -> fanfare_hub::Subscription {
-        let driver = Driver { subscriptions: self.clone(), hub: hub.clone(), runtime: Handle::current() };
-        let number = driver.change(|registry| registry.begin(Arc::new(subscriber)));
+        let driver = Driver::new(self, hub);
+        let number = driver.change(|state| state.registry.begin(Arc::new(subscriber)));
         // It may be called in a thread of the fan-out, which has no runtime of its own.
         subscription.on_end(move || {
-            driver.change(|registry| registry.end(number));
+            driver.change(|state| state.registry.end(number));
             drop(charge);
         })
     }
@@ -130,10 +223,11 @@ impl Subscriptions {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The announcements of a change, one for each subscription (M-144).
-    fn announcements<'a>(&'a self, change: &'a Change) -> impl Iterator<Item = Publication> + 'a {
+    /// The announcements of a change, one for each subscription (M-144); over a log that nodes share in which life of its node,
+    /// and whether that is dead.
+    fn announcements(&self, change: &Change, whose: Option<(Life, bool)>) -> Vec<Publication> {
         let Change { subscriber, active } = change;
-        subscriber.subscriptions.iter().filter_map(|subscription| {
+        let announcement = |subscription: &Subscription| {
             let topic = Topic::parse(subscription.path(&self.hub_path, &subscriber.id)).ok()?;
             let document = subscription.document(&self.hub_path, &subscriber.id, *active, Around::default());
             let mut event = Event::new(document::json(&document));
@@ -141,8 +235,12 @@ impl Subscriptions {
             if subscription.asked.language != Language::Selector {
                 event = event.event(EventName::from_static(EVENT));
             }
-            Some(Publication::to([topic]).private(event))
-        })
+            Some(match whose {
+                Some((life, of_dead)) => nodes::address(vec![topic], life, of_dead, event, *active),
+                None => Publication::to([topic]).private(event),
+            })
+        };
+        subscriber.subscriptions.iter().filter_map(announcement).collect()
     }
 }
 
@@ -155,12 +253,17 @@ struct Driver {
 }
 
 impl Driver {
+    /// In a runtime.
+    fn new(subscriptions: &Arc<Subscriptions>, hub: &Hub) -> Self {
+        Self { subscriptions: subscriptions.clone(), hub: hub.clone(), runtime: Handle::current() }
+    }
+
     /// Notes a change, and begins the task if there is none that will see it.
-    fn change<T>(&self, change: impl FnOnce(&mut Registry) -> T) -> T {
+    fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         let (changed, begins) = {
             let mut state = self.subscriptions.lock();
-            let changed = change(&mut state.registry);
-            let begins = !state.is_driven && !state.registry.is_settled();
+            let changed = change(&mut state);
+            let begins = !state.is_driven && !state.is_settled();
             state.is_driven |= begins;
             (changed, begins)
         };
@@ -182,17 +285,30 @@ impl Driver {
             tokio::time::sleep(AGAIN_AFTER).await;
         }
         loop {
-            let changes = {
+            self.others_hear_it().await;
+            let due: Vec<_> = {
                 let mut state = self.subscriptions.lock();
-                let changes = state.registry.take(TOGETHER);
-                state.is_driven = !changes.is_empty();
-                changes
+                let State { registry, is_driven, nodes } = &mut *state;
+                // All that was to be announced again stands in the log by now.
+                let there = nodes.as_mut().filter(|_| registry.is_announced_again()).and_then(Nodes::there);
+                let changes = registry.take(TOGETHER);
+                let whose = nodes.as_ref().map(|nodes| (nodes.life(), false));
+                let announced = changes.iter().flat_map(|each| self.subscriptions.announcements(each, whose));
+                let due: Vec<_> = there.into_iter().chain(announced).collect();
+                if changes.is_empty() && due.is_empty() {
+                    *is_driven = false;
+                    return;
+                }
+                due
             };
-            if changes.is_empty() {
-                return;
-            }
-            let due = changes.iter().flat_map(|change| self.subscriptions.announcements(change)).collect();
             self.announce(due).await;
+        }
+    }
+
+    /// Waits until other nodes, if there are any, hear of who is announced here.
+    async fn others_hear_it(&self) {
+        while self.subscriptions.lock().nodes.as_ref().is_some_and(|nodes| !nodes.may_announce()) {
+            sleep(LOOKED_EVERY).await;
         }
     }
 

@@ -3,7 +3,7 @@
 //! A pure state machine without a lock, a hub or a clock. Nothing in it grows with what cannot be announced for the moment: who
 //! comes and goes before its coming was handed to the log was never there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::document::Subscriber;
@@ -15,6 +15,8 @@ pub(crate) struct Registry {
     active: BTreeMap<Number, Arc<Subscriber>>,
     /// What is to be announced, in order.
     due: BTreeMap<Number, Change>,
+    /// Who of the active ones is to be announced once more.
+    again: BTreeSet<Number>,
     given: u64,
     /// Whether something was taken whose fate is open.
     in_flight: bool,
@@ -50,9 +52,20 @@ impl Registry {
             return;
         }
         if let Some(subscriber) = self.active.remove(&number) {
+            self.again.remove(&number);
             let number = self.next();
             self.due.insert(number, Change { subscriber, active: false });
         }
+    }
+
+    /// Notes that all who were announced are to be announced once more, for others may have been told of their ends.
+    pub(crate) fn announce_again(&mut self) {
+        self.again = self.active.keys().copied().collect();
+    }
+
+    /// Whether those are handed over who were to be announced once more.
+    pub(crate) fn is_announced_again(&self) -> bool {
+        self.again.is_empty()
     }
 
     /// Takes what is to be announced next, `most` subscriptions or a little more; nothing if there is nothing. Whoever takes
@@ -60,6 +73,14 @@ impl Registry {
     pub(crate) fn take(&mut self, most: usize) -> Vec<Change> {
         let mut taken = Vec::new();
         let mut subscriptions = 0;
+        while subscriptions < most
+            && let Some(number) = self.again.pop_first()
+        {
+            // They are all active, or they would have been taken out.
+            let Some(subscriber) = self.active.get(&number).cloned() else { continue };
+            subscriptions += subscriber.subscriptions.len();
+            taken.push(Change { subscriber, active: true });
+        }
         while subscriptions < most
             && let Some((number, change)) = self.due.pop_first()
         {
@@ -81,7 +102,7 @@ impl Registry {
 
     /// Whether the log has all there is to say, so that nothing changes before it has more.
     pub(crate) fn is_settled(&self) -> bool {
-        self.due.is_empty() && !self.in_flight
+        self.due.is_empty() && self.again.is_empty() && !self.in_flight
     }
 
     /// How many subscribers there are, announced or not, and how many changes wait.
@@ -142,11 +163,25 @@ mod tests {
         assert!(registry.take(10).is_empty() && registry.is_settled());
     }
 
+    #[test]
+    fn who_is_announced_once_more_is_so_before_it_is_gone_and_not_behind_that() {
+        let mut registry = Registry::default();
+        let numbers = [1, 2].map(|id| registry.begin(subscriber(id)));
+        assert_eq!(registry.take(10).len(), 2);
+        registry.announce_again();
+        registry.end(numbers[0]);
+        assert!(!registry.is_announced_again() && !registry.is_settled());
+        let change = |id, active| Change { subscriber: subscriber(id), active };
+        assert_eq!(registry.take(10), [change(2, true), change(1, false)]);
+        assert!(registry.is_announced_again());
+    }
+
     #[derive(Clone, Copy, Debug)]
     enum Op {
         Begin,
         End(usize),
         Take(usize),
+        Again,
         List,
     }
 
@@ -159,6 +194,7 @@ mod tests {
                 3 => Just(Op::Begin),
                 3 => (0..20_usize).prop_map(Op::End),
                 2 => (1..5_usize).prop_map(Op::Take),
+                1 => Just(Op::Again),
                 1 => Just(Op::List),
             ], 1..200)
         ) {
@@ -183,6 +219,7 @@ mod tests {
                             registry.end(number);
                         }
                     }
+                    Op::Again => registry.announce_again(),
                     Op::Take(most) => tell(&mut sums, registry.take(most)),
                     Op::List => {
                         sums.push(ids(&registry.active()));

@@ -115,7 +115,8 @@ pub(crate) struct AccessFlags {
     #[arg(long, help_heading = ACCESS, value_name = "ORIGIN", value_delimiter = ',')]
     pub(crate) publish_origin: Vec<Origins>,
 
-    /// Tells those whose token allows it who subscribes to what: as events, and at /.well-known/mercure/subscriptions.
+    /// Tells those whose token allows it who subscribes to what: as events, and at /.well-known/mercure/subscriptions. Over several
+    /// machines, on all of them; all have to be started with it.
     #[arg(long, help_heading = ACCESS)]
     pub(crate) subscriptions: bool,
 
