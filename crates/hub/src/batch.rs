@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use fanfare_wire::{Coding, EventId, Shift, Sum};
 
-use crate::crowd::Member;
+use crate::crowd::{Bookmarks, Member};
 use crate::{Bookmark, Entry, Form, Position};
 
 /// What a [`Reading`](crate::Reading) has made ready, for a few hundred members at once. Kept and used again.
@@ -268,7 +268,7 @@ impl Batch {
     ) -> Share {
         let end = self.marks[marks.end - 1].end;
         // A bookmark may still be due behind the last event.
-        let all = all && !member.bookmark_soon;
+        let all = all && member.bookmarks != Bookmarks::Soon;
         Share { bytes: start + member.offset as usize..end, all, kind: Kind::Frames { marks, until } }
     }
 

@@ -53,12 +53,19 @@ pub struct Member {
     pub(crate) next: Position,
     /// The position of the last event ID that the client has.
     pub(crate) client_at: Position,
-    bookmarks: bool,
-    pub(crate) bookmark_soon: bool,
+    pub(crate) bookmarks: Bookmarks,
     /// Whether what it was handed last ends the stream of its topic.
     pub(crate) has_end: bool,
     /// Where what is to be done when it ends is kept.
     ending: Option<SubscriptionKey>,
+}
+
+/// Whether a member gets bookmarks, and whether one is due as soon as nothing else is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Bookmarks {
+    Off,
+    On,
+    Soon,
 }
 
 /// What a look at the log gave for one member.
@@ -179,8 +186,11 @@ impl Crowd {
             next,
             client_at: client_at.unwrap_or(Position::MAX),
             form: form.into(),
-            bookmarks,
-            bookmark_soon,
+            bookmarks: match (bookmarks, bookmark_soon) {
+                (false, _) => Bookmarks::Off,
+                (true, false) => Bookmarks::On,
+                (true, true) => Bookmarks::Soon,
+            },
             has_end: false,
             ending,
         })
@@ -196,8 +206,8 @@ impl Crowd {
             client_at: member.known_client_at(),
             client_id: None,
             gap: None,
-            bookmark_soon: member.bookmark_soon,
-            bookmarks: member.bookmarks,
+            bookmark_soon: member.bookmarks == Bookmarks::Soon,
+            bookmarks: member.bookmarks != Bookmarks::Off,
             presence_told: 0,
             presence_told_each_time: false,
             delivered_at: self.shared.feed.clock.now(),
@@ -280,7 +290,7 @@ impl Crowd {
                 self.tally.bookmarks += 1;
                 sum.add(own, &mut self.tally.shift);
                 member.client_at = position;
-                member.bookmark_soon = false;
+                member.bookmarks = Bookmarks::On;
             }
             Kind::Frames { .. } => {
                 let (deliveries, bytes) = batch.advance(member, share, written, sum, &mut self.tally.shift);
@@ -496,12 +506,14 @@ fn runs_until(until: Until, member: &Member, is_amid: bool) -> Result<Position, 
 /// The bookmark that a member is due who has all that there is for it.
 fn has_all(log: &crate::log::Log, batch: &mut Batch, member: &mut Member, is_wanted: bool) -> Option<Due> {
     let position = log.next() - 1;
-    let is_wanted = member.bookmark_soon || is_wanted;
-    if is_wanted && member.bookmarks && member.client_at != position {
+    if member.bookmarks == Bookmarks::Off {
+        return None;
+    }
+    if (is_wanted || member.bookmarks == Bookmarks::Soon) && member.client_at != position {
         if let Some(id) = log.id_at(position) {
             return Some(Due::Write(batch.bookmark(position, &id, member.form)));
         }
     }
-    member.bookmark_soon = false;
+    member.bookmarks = Bookmarks::On;
     None
 }
