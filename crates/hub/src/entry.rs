@@ -125,10 +125,20 @@ impl Entry {
     /// Whom it is addressed to; the canonical topic first, and [internal](Topic::internal) ones only where there is no other.
     #[must_use]
     pub fn topics(&self) -> &[Topic] {
-        // What the hub adds for itself stands behind what the publisher named.
+        &self.topics[..self.named()]
+    }
+
+    /// The [internal](Topic::internal) topics that stand behind those, for the parts of a hub that speak to each other.
+    #[must_use]
+    pub fn internal_topics(&self) -> &[Topic] {
+        &self.topics[self.named()..]
+    }
+
+    /// How many topics the publisher named, or all if those are internal themselves. What the hub adds for itself stands behind them.
+    fn named(&self) -> usize {
         match self.topics.iter().position(Topic::is_internal) {
-            Some(named @ 1..) => &self.topics[..named],
-            _ => &self.topics,
+            Some(named @ 1..) => named,
+            _ => self.topics.len(),
         }
     }
 

@@ -145,7 +145,7 @@ impl Note {
     /// What an entry of the log says; `None` if it cannot be read.
     pub(super) fn of(entry: &Entry) -> Option<Self> {
         let own = format!("{}/", Topic::internal(TOPIC).as_str());
-        let whose = match entry.topics().iter().find_map(|topic| topic.as_str().strip_prefix(&own)) {
+        let whose = match entry.internal_topics().iter().find_map(|topic| topic.as_str().strip_prefix(&own)) {
             Some(text) => {
                 let (life, state) = text.split_once('/')?;
                 Some((life.parse().ok()?, state == "dead"))
