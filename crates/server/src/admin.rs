@@ -22,6 +22,7 @@ use crate::secret::Secret;
 #[derive(Clone, Debug)]
 pub(crate) struct Admin {
     pub(crate) hub: Hub,
+    pub(crate) name: Arc<str>,
     pub(crate) store: Store,
     pub(crate) serve: ServeCounts,
     pub(crate) fanout: Fanout,
@@ -73,11 +74,12 @@ async fn readyz(State(admin): State<Admin>) -> impl IntoResponse {
 
 async fn counts(State(admin): State<Admin>) -> impl IntoResponse {
     let headers = [(header::CONTENT_TYPE, metrics::CONTENT_TYPE), (header::CACHE_CONTROL, "no-store")];
-    let mut text =
-        metrics::text(&admin.hub.counts(), &admin.serve, &admin.fanout.counts(), crate::heap_live_bytes());
-    text.push_str(&metrics::revocations_text(&admin.revocations.counts()));
-    text.push_str(&admin.store.metrics());
-    (headers, text)
+    let mut page = metrics::Page::of(&admin.name);
+    let heap = crate::heap_live_bytes();
+    metrics::write_all(&mut page, &admin.hub.counts(), &admin.serve, &admin.fanout.counts(), heap);
+    metrics::write_revocations(&mut page, &admin.revocations.counts());
+    admin.store.write_metrics(&mut page);
+    (headers, page.into_text())
 }
 
 #[derive(Deserialize)]

@@ -38,16 +38,25 @@ pub(crate) enum Store {
 }
 
 impl Store {
-    /// What it has counted, as Prometheus reads it.
-    pub(crate) fn metrics(&self) -> String {
+    /// Writes what it has counted, as Prometheus reads it.
+    pub(crate) fn write_metrics(&self, page: &mut metrics::Page<'_>) {
         match self {
-            Self::Memory => String::new(),
-            Self::Disk(disk) => metrics::disk_text(&disk.counts()),
+            Self::Memory => {}
+            Self::Disk(disk) => metrics::write_disk(page, &disk.counts()),
             #[cfg(feature = "nats")]
-            Self::Nats(nats) => metrics::nats_text(&nats.counts()),
+            Self::Nats(nats) => metrics::write_nats(page, &nats.counts()),
             #[cfg(feature = "redis")]
-            Self::Redis(redis) => metrics::redis_text(&redis.counts()),
+            Self::Redis(redis) => metrics::write_redis(page, &redis.counts()),
         }
+    }
+}
+
+/// What the hub is called: in a store that several machines share, as its flag says.
+pub(crate) fn hub_name(flags: &Serve) -> &str {
+    match engine(flags) {
+        Engine::Memory | Engine::Disk => "default",
+        #[cfg(any(feature = "nats", feature = "redis"))]
+        _ => &flags.cluster.hub_name,
     }
 }
 

@@ -15,21 +15,51 @@ use fanfare_hub::Counts;
 /// What the answer says of itself.
 pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// The name of the only hub there is.
-const HUB: &str = "default";
+/// What is written, and of which hub.
+pub(crate) struct Page<'a> {
+    hub: &'a str,
+    text: String,
+}
+
+impl<'a> Page<'a> {
+    /// Begins a page for the hub of this name, which is one that a store can be called by.
+    pub(crate) fn of(hub: &'a str) -> Self {
+        Self { hub, text: String::with_capacity(8_192) }
+    }
+
+    pub(crate) fn into_text(self) -> String {
+        self.text
+    }
+
+    fn write(&mut self, metrics: &[Metric<'_>]) {
+        let Self { hub, text } = self;
+        for (name, kind, help, values) in metrics {
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "# HELP fanfare_{name} {help}\n# TYPE fanfare_{name} {kind}");
+            for (label, value) in *values {
+                let comma = if label.is_empty() { "" } else { "," };
+                let _ = writeln!(text, "fanfare_{name}{{hub=\"{hub}\"{comma}{label}}} {value}");
+            }
+        }
+    }
+}
 
 /// One metric: its name, type, and what it means; then its values, each with the label that tells it from the others.
 type Metric<'a> = (&'a str, &'a str, &'a str, &'a [(&'a str, u64)]);
 
-/// Writes all metrics.
-pub(crate) fn text(hub: &Counts, serve: &ServeCounts, fanout: &fanfare_fanout::Counts, heap: u64) -> String {
-    let mut text = String::with_capacity(4_096);
-    write_hub(&mut text, hub);
-    write_connections(&mut text, serve, fanout, heap);
-    text
+/// Writes what a hub and its connections have counted.
+pub(crate) fn write_all(
+    page: &mut Page<'_>,
+    hub: &Counts,
+    serve: &ServeCounts,
+    fanout: &fanfare_fanout::Counts,
+    heap: u64,
+) {
+    write_hub(page, hub);
+    write_connections(page, serve, fanout, heap);
 }
 
-fn write_hub(text: &mut String, hub: &Counts) {
+fn write_hub(page: &mut Page<'_>, hub: &Counts) {
     let metrics: &[Metric<'_>] = &[
         ("subscribers", "gauge", "Subscribers now.", &[("", hub.subscribers)]),
         ("readerships", "gauge", "Distinct pairs of selection and grant now.", &[("", hub.readerships)]),
@@ -119,10 +149,10 @@ fn write_hub(text: &mut String, hub: &Counts) {
         ("log_entries", "gauge", "Entries that are kept.", &[("", hub.log_entries)]),
         ("log_bytes", "gauge", "What the kept entries cost, in bytes.", &[("", hub.log_bytes)]),
     ];
-    write(text, metrics);
+    page.write(metrics);
 }
 
-fn write_connections(text: &mut String, serve: &ServeCounts, fanout: &fanfare_fanout::Counts, heap: u64) {
+fn write_connections(page: &mut Page<'_>, serve: &ServeCounts, fanout: &fanfare_fanout::Counts, heap: u64) {
     let ended = Ended::ALL.map(|how| (format!("reason=\"{}\"", how.as_str()), fanout.ended(how)));
     let ended = ended.each_ref().map(|(label, count)| (label.as_str(), *count));
     let metrics: &[Metric<'_>] = &[
@@ -185,12 +215,11 @@ fn write_connections(text: &mut String, serve: &ServeCounts, fanout: &fanfare_fa
             &[("", serve.refused_full())],
         ),
     ];
-    write(text, metrics);
+    page.write(metrics);
 }
 
 /// Writes the metrics of what was revoked.
-pub(crate) fn revocations_text(counts: &RevocationCounts) -> String {
-    let mut text = String::new();
+pub(crate) fn write_revocations(page: &mut Page<'_>, counts: &RevocationCounts) {
     let metrics: &[Metric<'_>] = &[
         ("revocations", "gauge", "Revocations of tokens that hold now.", &[("", counts.held)]),
         (
@@ -206,14 +235,12 @@ pub(crate) fn revocations_text(counts: &RevocationCounts) -> String {
             &[("", counts.requests_refused)],
         ),
     ];
-    write(&mut text, metrics);
-    text
+    page.write(metrics);
 }
 
 /// Writes the metrics of a log on Redis.
 #[cfg(feature = "redis")]
-pub(crate) fn redis_text(redis: &fanfare_engine::redis::RedisCounts) -> String {
-    let mut text = String::new();
+pub(crate) fn write_redis(page: &mut Page<'_>, redis: &fanfare_engine::redis::RedisCounts) {
     let metrics: &[Metric<'_>] = &[
         (
             "redis_connected",
@@ -234,14 +261,12 @@ pub(crate) fn redis_text(redis: &fanfare_engine::redis::RedisCounts) -> String {
             &[("", redis.unreadable)],
         ),
     ];
-    write(&mut text, metrics);
-    text
+    page.write(metrics);
 }
 
 /// Writes the metrics of a log on NATS.
 #[cfg(feature = "nats")]
-pub(crate) fn nats_text(nats: &fanfare_engine::nats::NatsCounts) -> String {
-    let mut text = String::new();
+pub(crate) fn write_nats(page: &mut Page<'_>, nats: &fanfare_engine::nats::NatsCounts) {
     let metrics: &[Metric<'_>] = &[
         (
             "nats_connected",
@@ -262,13 +287,11 @@ pub(crate) fn nats_text(nats: &fanfare_engine::nats::NatsCounts) -> String {
             &[("", nats.unreadable)],
         ),
     ];
-    write(&mut text, metrics);
-    text
+    page.write(metrics);
 }
 
 /// Writes the metrics of a log on disk.
-pub(crate) fn disk_text(disk: &DiskCounts) -> String {
-    let mut text = String::new();
+pub(crate) fn write_disk(page: &mut Page<'_>, disk: &DiskCounts) {
     let metrics: &[Metric<'_>] = &[
         ("disk_oldest_position", "gauge", "The oldest position that is kept on disk.", &[("", disk.oldest)]),
         ("disk_segments", "gauge", "Files of entries.", &[("", disk.segments)]),
@@ -286,35 +309,29 @@ pub(crate) fn disk_text(disk: &DiskCounts) -> String {
             &[("", disk.damaged)],
         ),
     ];
-    write(&mut text, metrics);
-    text
-}
-
-fn write(text: &mut String, metrics: &[Metric<'_>]) {
-    for (name, kind, help, values) in metrics {
-        // Writing to a string cannot fail.
-        let _ = writeln!(text, "# HELP fanfare_{name} {help}\n# TYPE fanfare_{name} {kind}");
-        for (label, value) in *values {
-            let comma = if label.is_empty() { "" } else { "," };
-            let _ = writeln!(text, "fanfare_{name}{{hub=\"{HUB}\"{comma}{label}}} {value}");
-        }
-    }
+    page.write(metrics);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn text(counts: &Counts) -> String {
+        let mut page = Page::of("shop");
+        write_all(&mut page, counts, &ServeCounts::default(), &fanfare_fanout::Counts::default(), 1);
+        page.into_text()
+    }
+
     #[test]
     fn every_line_is_a_comment_or_a_value_with_the_name_of_the_hub() {
-        let text = text(&Counts::default(), &ServeCounts::default(), &fanfare_fanout::Counts::default(), 1);
+        let text = text(&Counts::default());
         assert!(
-            text.contains("# TYPE fanfare_subscribers gauge\nfanfare_subscribers{hub=\"default\"} 0\n"),
+            text.contains("# TYPE fanfare_subscribers gauge\nfanfare_subscribers{hub=\"shop\"} 0\n"),
             "{text}"
         );
-        assert!(text.contains("fanfare_gaps_total{hub=\"default\",reason=\"rewound\"} 0\n"), "{text}");
+        assert!(text.contains("fanfare_gaps_total{hub=\"shop\",reason=\"rewound\"} 0\n"), "{text}");
         for line in text.lines().filter(|line| !line.starts_with("# ")) {
-            let (name, rest) = line.split_once("{hub=\"default\"").expect("the label");
+            let (name, rest) = line.split_once("{hub=\"shop\"").expect("the label");
             assert!(name.starts_with("fanfare_"), "{line}");
             let (_, value) = rest.rsplit_once("} ").expect("a value");
             value.parse::<u64>().expect("a number");
@@ -327,8 +344,8 @@ mod tests {
         let _subscription = hub.subscribe("x".repeat(1_000));
         let counts = hub.counts();
         assert!((1_000..2_000).contains(&counts.selections_bytes), "{counts:?}");
-        let text = text(&counts, &ServeCounts::default(), &fanfare_fanout::Counts::default(), 1);
-        let line = format!("\nfanfare_selections_bytes{{hub=\"default\"}} {}\n", counts.selections_bytes);
+        let text = text(&counts);
+        let line = format!("\nfanfare_selections_bytes{{hub=\"shop\"}} {}\n", counts.selections_bytes);
         assert!(text.contains(&line), "{line}{text}");
     }
 
@@ -339,9 +356,9 @@ mod tests {
         let selection = fanfare_hub::Selection::from_iter(["/a/:id", "/:a/b/*", "/:a/:b"].map(pattern));
         let _subscription = hub.subscribe(selection);
         let counts = hub.counts();
-        let text = text(&counts, &ServeCounts::default(), &fanfare_fanout::Counts::default(), 1);
+        let text = text(&counts);
         for (name, value) in [("", 3), ("_bytes", counts.patterns_bytes), ("_unfound", 1)] {
-            let line = format!("fanfare_patterns{name}{{hub=\"default\"}} {value}\n");
+            let line = format!("fanfare_patterns{name}{{hub=\"shop\"}} {value}\n");
             assert!(text.contains(&line), "{line}{text}");
         }
         assert!(counts.patterns_bytes > 1_000, "{counts:?}");
@@ -349,7 +366,7 @@ mod tests {
 
     #[test]
     fn counters_are_called_total_and_gauges_are_not() {
-        let text = text(&Counts::default(), &ServeCounts::default(), &fanfare_fanout::Counts::default(), 1);
+        let text = text(&Counts::default());
         for line in text.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
             let (name, kind) = line.split_once(' ').expect("a type");
             assert_eq!(name.ends_with("_total"), kind == "counter", "{line}");

@@ -211,6 +211,7 @@ async fn run_until_signalled(flags: &Serve, access: &Access, prepared: Prepared)
     let revocations = follow_revocations(flags, &hub).await;
     let admin = Admin {
         hub: hub.clone(),
+        name: log::hub_name(flags).into(),
         store,
         serve: counts.clone(),
         fanout: fanout.clone(),
