@@ -480,7 +480,8 @@ impl Reading<'_> {
                 }
             }
         }
-        if let Some(share) = self.batch.finish(member, begun, from, all) {
+        // Of a hub that was closed the end is still to come.
+        if let Some(share) = self.batch.finish(member, begun, from, all && !*closed) {
             return Due::Write(share);
         }
         member.next = from;
