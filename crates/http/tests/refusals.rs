@@ -34,7 +34,11 @@ const METADATA: &str =
     r#"resource_metadata="https://push.test/.well-known/oauth-protected-resource/.well-known/mercure""#;
 
 /// Sentences that no case of this file can be told, and why.
-const ELSEWHERE: [(&str, &str); 3] = [
+const ELSEWHERE: [(&str, &str); 4] = [
+    (
+        "Who is subscribed on the other nodes of this hub is not known yet.",
+        "over several nodes, by one that has just begun: the server's tests of nodes wait as long as they are told so",
+    ),
     ("The hub could not serve this request.", "our own fault, of which none is known"),
     ("The hub has too many patterns to compile.", "after ten seconds of somebody else's patterns"),
     ("This port speaks TLS; the URL has to begin with https.", "over TLS: a test in tls.rs reads it"),
