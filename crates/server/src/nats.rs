@@ -26,7 +26,7 @@ pub(crate) struct NatsFlags {
 
     /// Where the servers of NATS say how they are set up, such as 127.0.0.1:8222: the address of each one's `http`. With them it is
     /// checked whether each syncs what it acknowledges. More than one: separated by commas.
-    #[arg(long, help_heading = NATS, value_name = "ADDRESS", value_delimiter = ',')]
+    #[arg(long, help_heading = NATS, value_name = "ADDR", value_delimiter = ',')]
     pub(crate) nats_monitoring: Vec<String>,
 
     /// A file of credentials, with a token and a seed, as nsc writes it.
