@@ -7,7 +7,7 @@ cargo_fuzz_version=0.13.2
 cargo_hack_version=0.6.45
 
 # The folders outside the workspace that hold Rust, each with its own lock file.
-outside="fuzz bench bench/codec bench/nats bench/patterns bench/stores"
+outside="fuzz bench bench/codec bench/compression bench/nats bench/patterns bench/stores"
 
 check_lock() {
   local folder
@@ -103,7 +103,7 @@ serve_and_stop() {
 
 check_bench_check() {
   local folder
-  for folder in bench bench/codec bench/nats bench/patterns bench/stores; do
+  for folder in bench bench/codec bench/compression bench/nats bench/patterns bench/stores; do
     run cargo check --locked --all-targets --manifest-path "$folder/Cargo.toml"
   done
 }
