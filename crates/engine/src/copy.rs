@@ -4,10 +4,15 @@
 //! Nobody may publish meanwhile. The copy is one only when it is finished: what is there before that, no hub takes for a log.
 
 use std::fmt;
-use std::sync::Arc;
+#[cfg(any(feature = "disk", feature = "nats"))]
+use std::io;
 
+#[cfg(any(feature = "disk", feature = "nats"))]
+use fanfare_hub::engine::AppendError;
 use fanfare_hub::engine::{Answer, EngineFault, Logged};
 use fanfare_hub::{Check, IdempotencyKey, Position};
+
+use crate::fault::fault;
 
 /// What tells a log from every other, and its ends.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -163,13 +168,23 @@ impl std::error::Error for CopyError {
     }
 }
 
+/// Why an entry of a copy was not stored.
+#[cfg(any(feature = "disk", feature = "nats"))]
+pub(crate) fn not_taken(error: AppendError) -> EngineFault {
+    match error {
+        AppendError::Refused(fault) | AppendError::Unknown(fault) => fault,
+        // A copy has every entry that there was, under whatever key.
+        _ => fault(io::Error::other("an idempotency key was used twice")),
+    }
+}
+
 /// There is a log already where a copy was to go.
 #[derive(Clone, Debug)]
 pub(crate) struct Occupied(pub(crate) String);
 
 impl Occupied {
     pub(crate) fn fault(place: impl Into<String>) -> EngineFault {
-        Arc::new(Self(place.into()))
+        fault(Self(place.into()))
     }
 }
 

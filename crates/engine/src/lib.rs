@@ -9,6 +9,8 @@ mod cluster;
 pub mod copy;
 #[cfg(feature = "disk")]
 pub mod disk;
+#[cfg(any(feature = "disk", feature = "nats", feature = "redis"))]
+mod fault;
 #[cfg(feature = "nats")]
 pub mod nats;
 #[cfg(any(feature = "disk", feature = "nats", feature = "redis"))]

@@ -3,11 +3,12 @@
 use std::time::SystemTime;
 
 use fanfare_hub::engine::Logged;
-use fanfare_hub::{Check, IdKey, Place, Position};
+use fanfare_hub::{Check, IdKey, IdempotencyKey, Place, Position};
 use fanfare_wire::EventId;
 
 use super::envelope::Envelope;
 use super::identity::Identity;
+use crate::copy::Carried;
 
 /// Which log is followed, and by what its ids are made.
 #[derive(Clone)]
@@ -32,4 +33,10 @@ impl KnownLog {
 pub(crate) fn logged(position: Position, taken: SystemTime, entry: &Envelope<'_>) -> Option<Logged> {
     let content = entry.payload.content()?;
     Some(Logged { position, check: entry.check, at: entry.at.unwrap_or(taken), content })
+}
+
+/// The same with its idempotency key, on its way to another store.
+pub(crate) fn carried(position: Position, taken: SystemTime, entry: &Envelope<'_>) -> Option<Carried> {
+    let key = entry.payload.key.map(IdempotencyKey::new);
+    Some(Carried { logged: logged(position, taken, entry)?, key })
 }

@@ -3,18 +3,20 @@
 //!
 //! It knows no store, and does nothing by itself.
 
+mod doubts;
 pub(crate) mod envelope;
 mod finding;
 pub(crate) mod identity;
 pub(crate) mod ids;
 mod known;
 mod naming;
-#[cfg(feature = "redis")]
 mod running;
 pub(crate) mod tail;
 
+pub(crate) use doubts::Doubts;
 pub use finding::Finding;
-pub(crate) use known::{KnownLog, logged};
+pub(crate) use known::{KnownLog, carried, logged};
 pub(crate) use naming::{is_hub_name, redacted};
-#[cfg(feature = "redis")]
+#[cfg(feature = "nats")]
+pub(crate) use running::AskingForBounds;
 pub(crate) use running::{Running, SharedLog};

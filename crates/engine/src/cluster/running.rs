@@ -14,6 +14,8 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 
+use crate::fault::fault;
+
 /// A log in a store, as the engine's tasks share it.
 pub(crate) trait SharedLog: Send + Sync + 'static {
     type Fault: std::error::Error + Clone + Send + Sync + 'static;
@@ -36,20 +38,53 @@ pub(crate) trait SharedLog: Send + Sync + 'static {
 /// A question for the ends of the log.
 type BoundsAsked<F> = oneshot::Sender<Result<Bounds, F>>;
 
+/// The way to whoever asks a store for the ends of the log, which it does once for all who ask before it does.
+pub(crate) struct AskingForBounds<F>(mpsc::UnboundedSender<BoundsAsked<F>>);
+
+impl<F: std::error::Error + Clone + Send + Sync + 'static> AskingForBounds<F> {
+    /// Gives it, and the task that asks.
+    pub(crate) fn new<A: Future<Output = Result<Bounds, F>> + Send>(
+        ask: impl Fn() -> A + Send + 'static,
+    ) -> (Self, impl Future<Output = ()> + Send) {
+        let (asking, mut asked) = mpsc::unbounded_channel::<BoundsAsked<F>>();
+        let answering = async move {
+            let mut waiting = Vec::new();
+            while asked.recv_many(&mut waiting, usize::MAX).await > 0 {
+                let bounds = ask().await;
+                for answer in waiting.drain(..) {
+                    let _ = answer.send(bounds.clone());
+                }
+            }
+        };
+        (Self(asking), answering)
+    }
+
+    /// Asks; `gone` is the answer of an engine that is being shut down.
+    pub(crate) fn ask(&self, gone: F) -> Answer<'static, Result<Bounds, EngineFault>> {
+        let (answer, answered) = oneshot::channel();
+        let _ = self.0.send(answer);
+        Box::pin(async { answered.await.unwrap_or(Err(gone)).map_err(fault) })
+    }
+}
+
 pub(crate) struct Running<L: SharedLog> {
     pub(crate) log: Arc<L>,
-    runtime: Handle,
-    bounds: mpsc::UnboundedSender<BoundsAsked<L::Fault>>,
+    pub(crate) runtime: Handle,
+    bounds: AskingForBounds<L::Fault>,
     tasks: Mutex<Vec<AbortHandle>>,
 }
 
 impl<L: SharedLog> Running<L> {
     /// Runs a log on the runtime that it is called in.
     pub(crate) fn new(log: L) -> Self {
-        let (log, runtime) = (Arc::new(log), Handle::current());
-        let (bounds, asked) = mpsc::unbounded_channel();
-        let running = Self { log, runtime, bounds, tasks: Mutex::default() };
-        running.spawn(answer_bounds(running.log.clone(), asked));
+        let log = Arc::new(log);
+        let asked = log.clone();
+        let (bounds, answering) = AskingForBounds::new(move || {
+            let log = asked.clone();
+            async move { log.bounds().await }
+        });
+        let running = Self { log, runtime: Handle::current(), bounds, tasks: Mutex::default() };
+        running.spawn(answering);
         running
     }
 
@@ -83,9 +118,7 @@ impl<L: SharedLog> Running<L> {
     }
 
     pub(crate) fn bounds(&self) -> Answer<'static, Result<Bounds, EngineFault>> {
-        let (answer, answered) = oneshot::channel();
-        let _ = self.bounds.send(answer);
-        Box::pin(async { answered.await.unwrap_or(Err(L::GONE)).map_err(fault) })
+        self.bounds.ask(L::GONE)
     }
 
     pub(crate) fn read(&self, request: ReadRequest) -> Answer<'static, Result<Batch, ReadError>> {
@@ -99,21 +132,6 @@ impl<L: SharedLog> Running<L> {
         let answered = self.ask(async move { log.find(&id).await });
         Box::pin(async { answered.await.unwrap_or(Err(L::GONE)).map_err(fault) })
     }
-}
-
-/// Asks for the ends of the log once for all who asked before it was asked for.
-async fn answer_bounds<L: SharedLog>(log: Arc<L>, mut asked: mpsc::UnboundedReceiver<BoundsAsked<L::Fault>>) {
-    let mut waiting = Vec::new();
-    while asked.recv_many(&mut waiting, usize::MAX).await > 0 {
-        let bounds = log.bounds().await;
-        for answer in waiting.drain(..) {
-            let _ = answer.send(bounds.clone());
-        }
-    }
-}
-
-fn fault(fault: impl std::error::Error + Send + Sync + 'static) -> EngineFault {
-    Arc::new(fault)
 }
 
 impl<L: SharedLog> Drop for Running<L> {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use fanfare_hub::Position;
-use fanfare_hub::engine::{Answer, AppendError, Content, EngineFault};
+use fanfare_hub::engine::{Answer, Content, EngineFault};
 
 use super::error::{DiskFault, OpenError};
 use super::file;
@@ -18,7 +18,8 @@ use super::group::{Request, Stamp};
 use super::manifest::Manifest;
 use super::options::DiskOptions;
 use super::{DiskEngine, open, stored_as};
-use crate::copy::{Carried, CopySource, CopyTarget, LogOutline, Misplaced, Occupied, Page};
+use crate::copy::{Carried, CopySource, CopyTarget, LogOutline, Misplaced, Occupied, Page, not_taken};
+use crate::fault::fault;
 use crate::promise::promise;
 
 /// How many bytes are read at a time.
@@ -158,17 +159,6 @@ impl CopyTarget for DiskTarget {
 
     fn finish(&mut self) -> Answer<'_, Result<(), EngineFault>> {
         Box::pin(ready(self.move_in()))
-    }
-}
-
-fn fault(error: impl std::error::Error + Send + Sync + 'static) -> EngineFault {
-    Arc::new(error)
-}
-
-fn not_taken(error: AppendError) -> EngineFault {
-    match error {
-        AppendError::Refused(fault) | AppendError::Unknown(fault) => fault,
-        _ => fault(DiskFault::Gone),
     }
 }
 

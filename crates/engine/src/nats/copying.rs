@@ -3,11 +3,10 @@
 //! A stream that grows has metadata that no hub takes for a log's; they are completed when it is whole.
 
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use async_nats::jetstream::stream::Info;
 use fanfare_hub::engine::{Answer, Content, EngineFault};
-use fanfare_hub::{Check, IdempotencyKey, Position};
+use fanfare_hub::{Check, Position};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
 
@@ -15,10 +14,10 @@ use super::NatsEngine;
 use super::error::NatsFault;
 use super::setup;
 use super::shared::Shared;
-use crate::cluster::envelope::{self, Envelope};
+use crate::cluster::envelope;
 use crate::cluster::identity::{self, Identity};
-use crate::cluster::logged;
-use crate::copy::{Carried, CopySource, CopyTarget, LogOutline, Misplaced, Occupied, Page};
+use crate::copy::{Carried, CopySource, CopyTarget, LogOutline, Misplaced, Occupied, Page, not_taken};
+use crate::fault::fault;
 
 /// How many bytes are read at a time.
 const PAGE_BYTES: usize = 512 * 1024;
@@ -28,7 +27,7 @@ const IN_FLIGHT: usize = 256;
 impl CopySource for NatsEngine {
     fn outline(&self) -> Answer<'_, Result<LogOutline, EngineFault>> {
         Box::pin(async {
-            let opened = self.shared.store.look_again().await.map_err(fault)?;
+            let opened = self.running.log.store.look_again().await.map_err(fault)?;
             // One that was cut off may not know of the newest entries.
             if !opened.is_of_majority() {
                 return Err(fault(NatsFault::CutOff));
@@ -39,12 +38,8 @@ impl CopySource for NatsEngine {
     }
 
     fn page(&self, from: Position, before: Position) -> Answer<'_, Result<Page, EngineFault>> {
-        Box::pin(async move { self.shared.carried(from, before, PAGE_BYTES).await.map_err(fault) })
+        Box::pin(async move { self.running.log.carried(from, before, PAGE_BYTES).await.map_err(fault) })
     }
-}
-
-pub(super) fn carried(position: Position, taken: SystemTime, entry: &Envelope<'_>) -> Option<Carried> {
-    Some(Carried { logged: logged(position, taken, entry)?, key: entry.payload.key.map(IdempotencyKey::new) })
 }
 
 /// A stream that is being made from another log.
@@ -58,7 +53,7 @@ impl NatsEngine {
     /// Where a copy is to go: a stream like one that this engine would create. Nothing may follow the log through it meanwhile.
     #[must_use]
     pub fn target(&self) -> NatsTarget {
-        NatsTarget { shared: self.shared.clone(), next: 0 }
+        NatsTarget { shared: self.running.log.clone(), next: 0 }
     }
 }
 
@@ -97,10 +92,11 @@ impl NatsTarget {
                 let entry = entry.ok_or_else(|| fault(NatsFault::TooLarge))?;
                 let subject = store.names.subject(has_id, key.is_some()).to_owned();
                 // What is handed to the connection stays in order, and the acknowledgement shows that it did.
-                on_their_way.push_back(store.hand_over(subject, entry).await.map_err(fault)?);
+                on_their_way
+                    .push_back(store.hand_in(subject, entry, None).await.map_err(not_taken)?.answer());
             }
             let Some(stored) = on_their_way.next().await else { return Ok(()) };
-            let (meant, got) = (self.next, stored.map_err(fault)?.sequence);
+            let (meant, got) = (self.next, stored.map_err(not_taken)?.sequence);
             if got != meant {
                 return Err(fault(Misplaced { meant, got }));
             }
@@ -137,8 +133,4 @@ impl CopyTarget for NatsTarget {
     fn finish(&mut self) -> Answer<'_, Result<(), EngineFault>> {
         Box::pin(async { self.complete().await.map_err(fault) })
     }
-}
-
-fn fault(error: impl std::error::Error + Send + Sync + 'static) -> EngineFault {
-    Arc::new(error)
 }

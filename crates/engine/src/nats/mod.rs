@@ -17,8 +17,7 @@ mod store;
 mod tailing;
 
 use std::fmt;
-use std::future::Future;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use async_nats::Client;
 use fanfare_hub::engine::{
@@ -27,16 +26,16 @@ use fanfare_hub::engine::{
 };
 use fanfare_hub::{IdempotencyKey, Position, Submission};
 use fanfare_wire::EventId;
-use tokio::runtime::Handle;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::AbortHandle;
 
 pub use crate::cluster::Finding;
 pub use copying::NatsTarget;
 pub use error::{ConnectError, NatsFault};
 pub use options::{NatsLogin, NatsOptions};
 
+use crate::cluster::{AskingForBounds, Running};
+use crate::fault::fault;
 use announcing::Announcing;
 use names::Names;
 use peers::NatsPeers;
@@ -61,13 +60,10 @@ use tailing::Tailing;
 ///
 /// It lives on the runtime that it was connected on. Dropping it leaves what is under way alone, and stops following.
 pub struct NatsEngine {
-    shared: Arc<Shared>,
-    runtime: Handle,
-    bounds: Asking,
-    settled_bounds: Asking,
+    running: Running<Shared>,
+    settled_bounds: AskingForBounds<NatsFault>,
     announcements: mpsc::Sender<Announcing>,
     peers: Arc<NatsPeers>,
-    tasks: Mutex<Vec<AbortHandle>>,
 }
 
 /// What an engine on JetStream has counted.
@@ -91,18 +87,17 @@ impl NatsEngine {
 
     fn start(client: Client, names: Names, wanted: Wanted, options: &NatsOptions) -> Self {
         let store = Arc::new(Store::new(client, names, wanted, options.ack_timeout));
-        let shared = Arc::new(Shared::new(store, options.warm_events, options.keys));
-        let runtime = Handle::current();
-        let (bounds, asked) = mpsc::unbounded_channel();
-        let answering = runtime.spawn(answer_bounds(shared.clone(), asked, Certainty::OfOneAnswer));
-        let (settled_bounds, asked) = mpsc::unbounded_channel();
-        let settling = runtime.spawn(answer_bounds(shared.clone(), asked, Certainty::Settled));
+        let running = Running::new(Shared::new(store, options.warm_events, options.keys));
+        let shared = running.log.clone();
+        let (settled_bounds, settling) = AskingForBounds::new(move || {
+            let shared = shared.clone();
+            async move { shared.settled_bounds().await }
+        });
+        running.spawn(settling);
         let (announcements, announced) = mpsc::channel(announcing::WAITING_MAX);
-        let announcing = runtime.spawn(announcing::run(shared.clone(), announced));
-        let tasks = [answering, settling, announcing].map(|task| task.abort_handle());
-        let tasks = Mutex::new(tasks.to_vec());
-        let peers = Arc::new(NatsPeers::start(shared.clone(), runtime.clone()));
-        Self { shared, runtime, bounds, settled_bounds, announcements, peers, tasks }
+        running.spawn(announcing::run(running.log.clone(), announced));
+        let peers = Arc::new(NatsPeers::start(running.log.clone(), running.runtime.clone()));
+        Self { running, settled_bounds, announcements, peers }
     }
 
     /// Asks about the stream, and says what its owner should know about it. `None` if there is none yet. It changes nothing.
@@ -110,77 +105,25 @@ impl NatsEngine {
     /// # Errors
     /// NATS does not answer, or the stream cannot hold a log.
     pub async fn check(&self) -> Result<Option<Vec<Finding>>, NatsFault> {
-        let Some(opened) = self.shared.store.look().await? else { return Ok(None) };
-        self.shared.store.judge(&opened).map(Some)
+        let Some(opened) = self.running.log.store.look().await? else { return Ok(None) };
+        self.running.log.store.judge(&opened).map(Some)
     }
 
     /// What has been counted.
     #[must_use]
     pub fn counts(&self) -> NatsCounts {
-        let state = self.shared.lock();
+        let state = self.running.log.lock();
         NatsCounts {
-            connected: self.shared.store.is_connected(),
+            connected: self.running.log.store.is_connected(),
             indexed_ids: state.ids.len() as u64,
             unreadable: state.unreadable,
         }
     }
-
-    /// Runs something on the engine's runtime, whoever waits for it and on which. `None` if the runtime has ended.
-    fn ask<T: Send + 'static>(
-        &self,
-        task: impl Future<Output = T> + Send + 'static,
-    ) -> impl Future<Output = Option<T>> + Send + 'static {
-        let (answer, answered) = oneshot::channel();
-        self.runtime.spawn(async move {
-            // Nobody may be left who waits for it.
-            let _ = answer.send(task.await);
-        });
-        async { answered.await.ok() }
-    }
-}
-
-/// Whoever waits for the ends of the log, on the way to who asks for them.
-type Asking = mpsc::UnboundedSender<oneshot::Sender<Result<Bounds, NatsFault>>>;
-
-/// How sure it has to be where the log ends.
-#[derive(Clone, Copy)]
-enum Certainty {
-    OfOneAnswer,
-    Settled,
-}
-
-/// Asks for the ends of the log once for all who asked before it was asked for.
-async fn answer_bounds(
-    shared: Arc<Shared>,
-    mut asked: mpsc::UnboundedReceiver<oneshot::Sender<Result<Bounds, NatsFault>>>,
-    certainty: Certainty,
-) {
-    let mut waiting = Vec::new();
-    while asked.recv_many(&mut waiting, usize::MAX).await > 0 {
-        let bounds = match certainty {
-            Certainty::OfOneAnswer => shared.bounds().await,
-            Certainty::Settled => shared.settled_bounds().await,
-        };
-        for answer in waiting.drain(..) {
-            let _ = answer.send(bounds.clone());
-        }
-    }
-}
-
-fn ask_bounds(asking: &Asking) -> Answer<'static, Result<Bounds, EngineFault>> {
-    let (answer, answered) = oneshot::channel();
-    let _ = asking.send(answer);
-    Box::pin(async { answered.await.unwrap_or(Err(NatsFault::Gone)).map_err(fault) })
-}
-
-fn fault(fault: NatsFault) -> EngineFault {
-    Arc::new(fault)
 }
 
 impl Engine for NatsEngine {
     fn follow(&self, follower: Arc<dyn Follower>) -> Result<(), EngineFault> {
-        let task = self.runtime.spawn(Tailing::new(self.shared.clone(), follower).run());
-        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).push(task.abort_handle());
+        self.running.spawn(Tailing::new(self.running.log.clone(), follower).run());
         Ok(())
     }
 
@@ -189,11 +132,7 @@ impl Engine for NatsEngine {
         submission: Submission,
         key: Option<IdempotencyKey>,
     ) -> Answer<'_, Result<Appended, AppendError>> {
-        let shared = self.shared.clone();
-        let answered = self.ask(async move { shared.append(submission, key).await });
-        Box::pin(async {
-            answered.await.unwrap_or_else(|| Err(AppendError::Unknown(fault(NatsFault::Gone))))
-        })
+        self.running.append(submission, key)
     }
 
     fn announce(
@@ -214,23 +153,19 @@ impl Engine for NatsEngine {
     }
 
     fn bounds(&self) -> Answer<'_, Result<Bounds, EngineFault>> {
-        ask_bounds(&self.bounds)
+        self.running.bounds()
     }
 
     fn settled_bounds(&self) -> Answer<'_, Result<Bounds, EngineFault>> {
-        ask_bounds(&self.settled_bounds)
+        self.settled_bounds.ask(NatsFault::Gone)
     }
 
     fn read(&self, request: ReadRequest) -> Answer<'_, Result<Batch, ReadError>> {
-        let shared = self.shared.clone();
-        let answered = self.ask(async move { shared.read(&request).await });
-        Box::pin(async { answered.await.unwrap_or_else(|| Err(ReadError::Fault(fault(NatsFault::Gone)))) })
+        self.running.read(request)
     }
 
     fn find(&self, id: EventId) -> Answer<'_, Result<Option<Position>, EngineFault>> {
-        let shared = self.shared.clone();
-        let answered = self.ask(async move { shared.find(&id).await.map_err(fault) });
-        Box::pin(async { answered.await.unwrap_or_else(|| Err(fault(NatsFault::Gone))) })
+        self.running.find(id)
     }
 
     fn peers(&self) -> Option<Arc<dyn Peers>> {
@@ -240,15 +175,14 @@ impl Engine for NatsEngine {
 
 impl Drop for NatsEngine {
     fn drop(&mut self) {
-        for task in self.tasks.get_mut().unwrap_or_else(PoisonError::into_inner).drain(..) {
-            task.abort();
-        }
         self.peers.end();
     }
 }
 
 impl fmt::Debug for NatsEngine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("NatsEngine").field("stream", &self.shared.store.names.stream).finish_non_exhaustive()
+        f.debug_struct("NatsEngine")
+            .field("stream", &self.running.log.store.names.stream)
+            .finish_non_exhaustive()
     }
 }

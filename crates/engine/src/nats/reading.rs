@@ -9,12 +9,11 @@ use fanfare_hub::Position;
 use fanfare_hub::engine::{Batch, EngineFault, ReadError, ReadRequest};
 use futures_util::StreamExt;
 
-use super::copying::carried;
 use super::error::NatsFault;
 use super::shared::Shared;
 use super::tailing::place;
 use crate::cluster::envelope::Envelope;
-use crate::cluster::logged;
+use crate::cluster::{carried, logged};
 use crate::copy::Page;
 
 /// How many entries are read at a time at most.
@@ -26,11 +25,11 @@ const EXPIRES: Duration = Duration::from_secs(5);
 
 impl Shared {
     /// Answers a request of the hub's.
-    pub(super) async fn read(&self, request: &ReadRequest) -> Result<Batch, ReadError> {
+    pub(super) async fn read_entries(&self, request: &ReadRequest) -> Result<Batch, ReadError> {
         let doubts = self.lock().doubts;
         let read = self.read_now(request).await?;
         // What was read meanwhile may be of another log, in the places of this one.
-        if doubts % 2 == 1 || self.lock().doubts != doubts {
+        if doubts.are_open() || self.lock().doubts != doubts {
             return Err(ReadError::Fault(Arc::new(NatsFault::Behind)));
         }
         Ok(read)

@@ -3,16 +3,18 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use fanfare_hub::engine::{AppendError, Appended, Bounds, CheckSource, Found, KeyLimits, Keys};
+use fanfare_hub::engine::{
+    AppendError, Appended, Batch, Bounds, CheckSource, Found, KeyLimits, Keys, ReadError, ReadRequest,
+};
 use fanfare_hub::{Check, IdempotencyKey, Position, Submission};
 use fanfare_wire::EventId;
 use tokio::sync::Notify;
 
 use super::error::NatsFault;
 use super::store::{HandedIn, Store};
-use crate::cluster::KnownLog;
 use crate::cluster::envelope::{self, Envelope, NoEnvelope};
 use crate::cluster::ids::Ids;
+use crate::cluster::{Doubts, KnownLog, SharedLog};
 
 /// How long a publication with a key waits for what was published before it.
 const CURRENT_WITHIN: Duration = Duration::from_secs(1);
@@ -39,8 +41,8 @@ pub(super) struct State {
     pub(super) is_current: bool,
     /// The position behind what was told of the log.
     pub(super) told: Position,
-    /// Counts up whenever it is in doubt whether the stream still is what was told; odd while it is.
-    pub(super) doubts: u64,
+    /// Whether the stream still is what was told.
+    pub(super) doubts: Doubts,
     pub(super) keys: Keys,
     pub(super) ids: Ids,
     /// Entries that could not be read.
@@ -54,7 +56,7 @@ impl Shared {
             log: None,
             is_current: false,
             told: 0,
-            doubts: 1,
+            doubts: Doubts::default(),
             keys,
             ids: Ids::default(),
             unreadable: 0,
@@ -76,15 +78,14 @@ impl Shared {
 
     /// The stream was held against what was told, and is it.
     pub(super) fn is_verified(&self) {
-        let mut state = self.lock();
-        state.doubts += state.doubts % 2;
+        self.lock().doubts.settle();
     }
 
     /// It is not known any more whether the stream is what was told.
     pub(super) fn is_in_doubt(&self) {
         let mut state = self.lock();
         state.is_current = false;
-        state.doubts += 1 - state.doubts % 2;
+        state.doubts.raise();
     }
 
     /// Forgets the log: another one begins.
@@ -97,8 +98,104 @@ impl Shared {
         state.ids.clear();
     }
 
+    /// Hands over what tells of presence; the answer can be waited for later.
+    pub(super) async fn hand_in(
+        &self,
+        presence: Option<Submission>,
+        key: Option<IdempotencyKey>,
+    ) -> Result<Announced<'_>, AppendError> {
+        let refused = |fault| AppendError::Refused(Arc::new(fault));
+        let log = self.lock().log.clone().ok_or_else(|| refused(self.why_none()))?;
+        let check = self.checks.lock().unwrap_or_else(PoisonError::into_inner).draw();
+        let check = check.map_err(|_| refused(NatsFault::NoRandomness))?;
+        let entry = match &presence {
+            Some(submission) => envelope::write_presence(check, submission),
+            None => Some(envelope::write_place(check, None)),
+        };
+        let entry = entry.ok_or_else(|| refused(NatsFault::TooLarge))?;
+        // None of a publication's, which has hexadecimal digits alone. It is not kept: JetStream alone knows it again.
+        let message_id = key.map(|key| format!("p{}", message_id(&key)));
+        let sent = self.store.hand_in(self.store.names.presence.clone(), entry, message_id).await?;
+        Ok(Announced { shared: self, log, check, presence, sent })
+    }
+
+    /// Waits a little until what was published lately is known here: while the tail is begun again it is not for a moment.
+    async fn is_current_soon(&self) {
+        let current = async {
+            while !self.lock().is_current {
+                tokio::time::sleep(LOOKED_EVERY).await;
+            }
+        };
+        let _ = tokio::time::timeout(CURRENT_WITHIN, current).await;
+    }
+
+    /// Whether the stream still is that log: where it is in doubt, as when the tail is begun again, not before that is known.
+    async fn is_still(&self, log: &KnownLog) -> Result<(), NatsFault> {
+        let give_up = tokio::time::Instant::now() + VERIFIED_WITHIN;
+        loop {
+            {
+                let state = self.lock();
+                if state.log.as_ref().is_none_or(|known| known.epoch != log.epoch) {
+                    return Err(NatsFault::BegunAnew);
+                }
+                if !state.doubts.are_open() {
+                    return Ok(());
+                }
+            }
+            if tokio::time::Instant::now() > give_up {
+                return Err(NatsFault::Behind);
+            }
+            tokio::time::sleep(LOOKED_EVERY).await;
+        }
+    }
+
+    /// The answer to a publication that JetStream itself knew again: that of the first.
+    async fn stored_before(
+        &self,
+        log: &KnownLog,
+        position: Position,
+        fingerprint: u128,
+        key: &IdempotencyKey,
+    ) -> Result<Appended, AppendError> {
+        let unknown = |fault| AppendError::Unknown(Arc::new(fault));
+        let message = self.store.message(position).await.map_err(unknown)?;
+        let message = message.ok_or_else(|| unknown(NatsFault::NoEntry { position }))?;
+        let entry =
+            Envelope::read(&message.payload).map_err(|none| unknown(self.no_entry(none, position)))?;
+        let submission = entry.payload.submission();
+        match submission {
+            Some(first) if entry.payload.key == Some(key.as_str()) && first.fingerprint() == fingerprint => {
+                let id = log.id(position, entry.check, first.chosen_id.as_ref());
+                Ok(Appended { position, id, duplicate: true })
+            }
+            _ => Err(AppendError::KeyReused),
+        }
+    }
+
+    fn why_none(&self) -> NatsFault {
+        if self.store.is_connected() { NatsFault::Behind } else { NatsFault::NotConnected }
+    }
+
+    pub(super) fn no_entry(&self, none: NoEnvelope, position: Position) -> NatsFault {
+        match none {
+            NoEnvelope::Newer => NatsFault::Newer { stream: self.store.names.stream.clone() },
+            NoEnvelope::Invalid => NatsFault::NoEntry { position },
+        }
+    }
+
+    /// The ends of the log, of which it is certain that no server knew more when they were said.
+    pub(super) async fn settled_bounds(&self) -> Result<Bounds, NatsFault> {
+        let ends = self.store.look_surely().await?.ends();
+        Ok(Bounds { epoch: ends.epoch, oldest: ends.first, next: ends.next })
+    }
+}
+
+impl SharedLog for Shared {
+    type Fault = NatsFault;
+    const GONE: NatsFault = NatsFault::Gone;
+
     /// Publishes, and says where the entry stands.
-    pub(super) async fn append(
+    async fn append(
         &self,
         submission: Submission,
         key: Option<IdempotencyKey>,
@@ -147,93 +244,8 @@ impl Shared {
         Ok(Appended { position: ack.sequence, id, duplicate: false })
     }
 
-    /// Hands over what tells of presence; the answer can be waited for later.
-    pub(super) async fn hand_in(
-        &self,
-        presence: Option<Submission>,
-        key: Option<IdempotencyKey>,
-    ) -> Result<Announced<'_>, AppendError> {
-        let refused = |fault| AppendError::Refused(Arc::new(fault));
-        let log = self.lock().log.clone().ok_or_else(|| refused(self.why_none()))?;
-        let check = self.checks.lock().unwrap_or_else(PoisonError::into_inner).draw();
-        let check = check.map_err(|_| refused(NatsFault::NoRandomness))?;
-        let entry = match &presence {
-            Some(submission) => envelope::write_presence(check, submission),
-            None => Some(envelope::write_place(check, None)),
-        };
-        let entry = entry.ok_or_else(|| refused(NatsFault::TooLarge))?;
-        // None of a publication's, which has hexadecimal digits alone. It is not kept: JetStream alone knows it again.
-        let message_id = key.map(|key| format!("p{}", message_id(&key)));
-        let sent = self.store.hand_in(self.store.names.presence.clone(), entry, message_id).await?;
-        Ok(Announced { shared: self, log, check, presence, sent })
-    }
-
-    /// Waits a little until what was published lately is known here: while the tail is begun again it is not for a moment.
-    async fn is_current_soon(&self) {
-        let current = async {
-            while !self.lock().is_current {
-                tokio::time::sleep(LOOKED_EVERY).await;
-            }
-        };
-        let _ = tokio::time::timeout(CURRENT_WITHIN, current).await;
-    }
-
-    /// Whether the stream still is that log: where it is in doubt, as when the tail is begun again, not before that is known.
-    async fn is_still(&self, log: &KnownLog) -> Result<(), NatsFault> {
-        let give_up = tokio::time::Instant::now() + VERIFIED_WITHIN;
-        loop {
-            {
-                let state = self.lock();
-                if state.log.as_ref().is_none_or(|known| known.epoch != log.epoch) {
-                    return Err(NatsFault::BegunAnew);
-                }
-                if state.doubts.is_multiple_of(2) {
-                    return Ok(());
-                }
-            }
-            if tokio::time::Instant::now() > give_up {
-                return Err(NatsFault::Behind);
-            }
-            tokio::time::sleep(LOOKED_EVERY).await;
-        }
-    }
-
-    /// The answer to a publication that JetStream itself knew again: that of the first.
-    async fn stored_before(
-        &self,
-        log: &KnownLog,
-        position: Position,
-        fingerprint: u128,
-        key: &IdempotencyKey,
-    ) -> Result<Appended, AppendError> {
-        let unknown = |fault| AppendError::Unknown(Arc::new(fault));
-        let message = self.store.message(position).await.map_err(unknown)?;
-        let message = message.ok_or_else(|| unknown(NatsFault::NoEntry { position }))?;
-        let entry =
-            Envelope::read(&message.payload).map_err(|none| unknown(self.no_entry(none, position)))?;
-        let submission = entry.payload.submission();
-        match submission {
-            Some(first) if entry.payload.key == Some(key.as_str()) && first.fingerprint() == fingerprint => {
-                let id = log.id(position, entry.check, first.chosen_id.as_ref());
-                Ok(Appended { position, id, duplicate: true })
-            }
-            _ => Err(AppendError::KeyReused),
-        }
-    }
-
-    fn why_none(&self) -> NatsFault {
-        if self.store.is_connected() { NatsFault::Behind } else { NatsFault::NotConnected }
-    }
-
-    pub(super) fn no_entry(&self, none: NoEnvelope, position: Position) -> NatsFault {
-        match none {
-            NoEnvelope::Newer => NatsFault::Newer { stream: self.store.names.stream.clone() },
-            NoEnvelope::Invalid => NatsFault::NoEntry { position },
-        }
-    }
-
     /// The ends of the log as the stream says them now.
-    pub(super) async fn bounds(&self) -> Result<Bounds, NatsFault> {
+    async fn bounds(&self) -> Result<Bounds, NatsFault> {
         let opened = self.store.look_again().await?;
         // Its end may not be the end any more, and ids behind it would be called rewound.
         if !opened.is_of_majority() {
@@ -246,14 +258,12 @@ impl Shared {
         Ok(Bounds { epoch: ends.epoch, oldest: ends.first, next: ends.next })
     }
 
-    /// The same, of which it is certain that no server knew more when it was said.
-    pub(super) async fn settled_bounds(&self) -> Result<Bounds, NatsFault> {
-        let ends = self.store.look_surely().await?.ends();
-        Ok(Bounds { epoch: ends.epoch, oldest: ends.first, next: ends.next })
+    async fn read(&self, request: &ReadRequest) -> Result<Batch, ReadError> {
+        self.read_entries(request).await
     }
 
     /// The earliest entry that has this id from its publisher.
-    pub(super) async fn find(&self, id: &EventId) -> Result<Option<Position>, NatsFault> {
+    async fn find(&self, id: &EventId) -> Result<Option<Position>, NatsFault> {
         let places = {
             let state = self.lock();
             if state.log.is_none() {

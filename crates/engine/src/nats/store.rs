@@ -316,17 +316,6 @@ impl Store {
         });
     }
 
-    /// Hands a publication to the connection, behind those before; gives what waits for its acknowledgement.
-    pub(super) async fn hand_over(
-        &self,
-        subject: String,
-        entry: Vec<u8>,
-    ) -> Result<impl Future<Output = Result<PublishAck, NatsFault>> + Send + use<>, NatsFault> {
-        let message = PublishMessage::build().payload(entry.into()).expected_stream(&self.names.stream);
-        let sent = self.publishing.send_publish(subject, message).await.map_err(not_sent)?;
-        Ok(async move { sent.await.map_err(NatsFault::answered) })
-    }
-
     /// Says a word to the other nodes, if there is a connection.
     pub(super) async fn say(&self, word: Vec<u8>) -> Result<(), NatsFault> {
         self.check_connected()?;

@@ -3,20 +3,20 @@
 //! A log that grows has metadata that no hub takes for a log's; they are completed when it is whole.
 
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use fanfare_hub::engine::{Answer, Content, EngineFault};
-use fanfare_hub::{Check, IdempotencyKey, Position};
+use fanfare_hub::{Check, Position};
 use fanfare_wire::EventId;
 
 use super::RedisEngine;
 use super::error::RedisFault;
 use super::shared::Shared;
 use super::store::Publication;
-use crate::cluster::envelope::{self, Envelope};
+use crate::cluster::carried;
+use crate::cluster::envelope;
 use crate::cluster::identity::Identity;
-use crate::cluster::logged;
 use crate::copy::{Carried, CopySource, CopyTarget, LogOutline, Misplaced, Occupied, Page};
+use crate::fault::fault;
 
 /// How many bytes are read at a time.
 const PAGE_BYTES: usize = 512 * 1024;
@@ -38,10 +38,6 @@ impl CopySource for RedisEngine {
             Ok(Page::Entries(entries))
         })
     }
-}
-
-fn carried(position: Position, taken: SystemTime, entry: &Envelope<'_>) -> Option<Carried> {
-    Some(Carried { logged: logged(position, taken, entry)?, key: entry.payload.key.map(IdempotencyKey::new) })
 }
 
 impl Shared {
@@ -142,8 +138,4 @@ impl CopyTarget for RedisTarget {
             if is_whole { Ok(()) } else { Err(fault(RedisFault::BegunAnew)) }
         })
     }
-}
-
-fn fault(error: impl std::error::Error + Send + Sync + 'static) -> EngineFault {
-    Arc::new(error)
 }

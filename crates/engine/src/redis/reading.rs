@@ -26,7 +26,7 @@ impl Shared {
         let doubts = self.lock().doubts;
         let read = self.read_now(request).await?;
         // What was read meanwhile may be of another log, in the places of this one.
-        if doubts % 2 == 1 || self.lock().doubts != doubts {
+        if doubts.are_open() || self.lock().doubts != doubts {
             return Err(ReadError::Fault(Arc::new(RedisFault::Behind)));
         }
         Ok(read)

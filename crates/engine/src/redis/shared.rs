@@ -11,7 +11,7 @@ use super::error::RedisFault;
 use super::store::{Publication, Store, Taken};
 use crate::cluster::envelope::{self, Envelope};
 use crate::cluster::ids::Ids;
-use crate::cluster::{KnownLog, SharedLog};
+use crate::cluster::{Doubts, KnownLog, SharedLog};
 
 /// How many entries of one id are looked at.
 const SAME_ID_MAX: usize = 64;
@@ -28,8 +28,8 @@ pub(super) struct Shared {
 /// What is known of the log.
 pub(super) struct State {
     pub(super) log: Option<KnownLog>,
-    /// Counts up whenever it is in doubt whether the log still is what was told; odd while it is.
-    pub(super) doubts: u64,
+    /// Whether the log still is what was told.
+    pub(super) doubts: Doubts,
     pub(super) ids: Ids,
     /// Entries that could not be read.
     pub(super) unreadable: u64,
@@ -37,7 +37,7 @@ pub(super) struct State {
 
 impl Shared {
     pub(super) fn new(store: Store, warm_events: u64) -> Self {
-        let state = State { log: None, doubts: 1, ids: Ids::default(), unreadable: 0 };
+        let state = State { log: None, doubts: Doubts::default(), ids: Ids::default(), unreadable: 0 };
         Self {
             store,
             warm_events,
@@ -54,14 +54,12 @@ impl Shared {
 
     /// The log was held against what was told, and is it.
     pub(super) fn is_verified(&self) {
-        let mut state = self.lock();
-        state.doubts += state.doubts % 2;
+        self.lock().doubts.settle();
     }
 
     /// It is not known any more whether the log is what was told.
     pub(super) fn is_in_doubt(&self) {
-        let mut state = self.lock();
-        state.doubts += 1 - state.doubts % 2;
+        self.lock().doubts.raise();
     }
 
     /// Forgets the log: another one begins.
