@@ -93,7 +93,7 @@ pub(crate) fn check(flags: &Serve) -> Result<(), Failure> {
         #[cfg(feature = "nats")]
         Engine::Nats(servers) => asked(flags, async {
             crate::nats::ask(&nats(flags, &servers).await?).await?.tell(STREAM, say);
-            about_syncing(flags, say).await;
+            about_syncing(flags.nats.nats_monitoring.clone(), say).await;
             Ok(())
         }),
         #[cfg(feature = "redis")]
@@ -173,7 +173,8 @@ async fn on_nats(flags: &Serve, servers: &[String]) -> Result<Opened, Failure> {
     let nats = Arc::new(nats(flags, servers).await.map_err(Failure::Cluster)?);
     let asked = crate::nats::ask(&nats).await.map_err(Failure::Cluster)?;
     asked.tell(STREAM, |told| tracing::warn!("{told}"));
-    about_syncing(flags, |told| tracing::warn!("{told}")).await;
+    // Who does not answer holds up no start.
+    tokio::spawn(about_syncing(flags.nats.nats_monitoring.clone(), |told| tracing::warn!("{told}")));
     let builder = before_disk(flags).engine(nats.clone());
     Ok(Opened { hub: builder.build().map_err(Failure::Hub)?, store: Store::Nats(nats) })
 }
@@ -221,8 +222,8 @@ fn say(told: String) {
 }
 
 #[cfg(feature = "nats")]
-async fn about_syncing(flags: &Serve, say: impl Fn(String)) {
-    for told in crate::nats::syncing(&flags.nats).await {
+async fn about_syncing(addresses: Vec<String>, say: impl Fn(String)) {
+    for told in crate::nats::syncing(addresses).await {
         say(format!("about the stream of the log: {told}"));
     }
 }

@@ -105,18 +105,14 @@ fn options(nats: &NatsFlags, hub: &str, kept: &Kept, servers: &[String]) -> Resu
 }
 
 /// Asks each server that can be asked whether what it acknowledges is on its disk; says what is wrong with it, or that nobody knows.
-pub(crate) async fn syncing(flags: &NatsFlags) -> Vec<String> {
-    if flags.nats_monitoring.is_empty() {
+pub(crate) async fn syncing(addresses: Vec<String>) -> Vec<String> {
+    if addresses.is_empty() {
         let unknown = "whether its servers sync what they acknowledge (sync_interval: always) is not known here; --nats-monitoring says \
                        where they can be asked";
         return vec![unknown.to_owned()];
     }
-    let asked: Vec<_> = flags
-        .nats_monitoring
-        .iter()
-        .cloned()
-        .map(|address| tokio::task::spawn_blocking(move || syncs(&address)))
-        .collect();
+    let ask = |address: String| tokio::task::spawn_blocking(move || syncs(&address));
+    let asked: Vec<_> = addresses.into_iter().map(ask).collect();
     let mut said = Vec::new();
     for asked in asked {
         said.extend(asked.await.unwrap_or_else(|panic| Err(panic.to_string())).err());
