@@ -142,6 +142,43 @@ fn published_next(published: &[Published]) -> Position {
     published[EVENTS - 1].position + 2
 }
 
+/// Copies the first page of a log, and no more.
+async fn begin_to_copy(source: &dyn CopySource, target: &mut dyn CopyTarget) {
+    let log = source.outline().await.expect("an outline");
+    target.begin(log).await.expect("begun");
+    let Page::Entries(page) = source.page(log.oldest, log.next).await.expect("read") else {
+        panic!("nothing is lost")
+    };
+    target.put(page).await.expect("stored");
+}
+
+#[track_caller]
+fn assert_occupied(error: &CopyError) {
+    let is_said =
+        matches!(error, CopyError::Target(fault) if fault.to_string().contains("holds a log already"));
+    assert!(is_said, "{error:?}");
+}
+
+/// Copies a log from a disk to a store, and from there back to a disk: what came out is what went in, and whoever was at the disk goes
+/// on at either.
+#[cfg(any(feature = "nats", feature = "redis"))]
+async fn goes_there_and_back(store: &dyn CopySource, target: &mut dyn CopyTarget, node: impl Engine) {
+    let (from, back) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    let published = write(from.path()).await;
+    drop(DiskEngine::options(from.path()).history_events(2_000).open().expect("a log"));
+    let disk = DiskEngine::options(from.path()).open_source().expect("a log");
+    let written = whole(&disk).await;
+    let copied = copy(&disk, target, |_| {}).await.expect("copied");
+    assert_eq!((copied.oldest, copied.next, copied.left_out), (written.1, written.2, 0));
+
+    let copied = copy(store, &mut DiskEngine::options(back.path()).target(), |_| {}).await.expect("copied");
+    assert_eq!((copied.oldest, copied.next), (written.1, written.2));
+    let there = DiskEngine::options(back.path()).open().expect("a log");
+    assert_eq!(whole(&there).await, written);
+    goes_on(there, &published).await;
+    goes_on(node, &published).await;
+}
+
 #[tokio::test]
 async fn a_copy_on_another_disk_is_the_same_log_p2_p6() {
     let (from, to) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
@@ -194,13 +231,8 @@ async fn a_copy_that_was_interrupted_is_no_log_and_is_begun_anew() {
     let (from, to) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
     write(from.path()).await;
     let source = DiskEngine::options(from.path()).open_source().expect("a log");
-    let log = source.outline().await.expect("an outline");
     let mut target = DiskEngine::options(to.path()).target();
-    target.begin(log).await.expect("begun");
-    let Page::Entries(page) = source.page(log.oldest, log.next).await.expect("read") else {
-        panic!("nothing is lost")
-    };
-    target.put(page).await.expect("stored");
+    begin_to_copy(&source, &mut target).await;
     drop(target);
     assert!(!to.path().join("default").exists());
     copy(&source, &mut DiskEngine::options(to.path()).target(), |_| {}).await.expect("copied");
@@ -217,10 +249,7 @@ async fn a_log_is_never_copied_over_another_or_out_of_nothing() {
     let source = DiskEngine::options(from.path()).open_source().expect("a log");
     let error =
         copy(&source, &mut DiskEngine::options(to.path()).target(), |_| {}).await.expect_err("refused");
-    assert!(
-        matches!(&error, CopyError::Target(fault) if fault.to_string().contains("holds a log already")),
-        "{error:?}"
-    );
+    assert_occupied(&error);
 }
 
 /// A log that grows whenever it is looked at.
@@ -278,23 +307,9 @@ mod on_nats {
     /// Over NATS, and from there back to a disk: what came out is what went in.
     #[tokio::test(flavor = "multi_thread")]
     async fn a_log_goes_to_nats_and_back_and_is_the_same_p2_p6() {
-        let (from, back) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
         let server = Server::start();
-        let published = write(from.path()).await;
-        drop(DiskEngine::options(from.path()).history_events(2_000).open().expect("a log"));
-        let disk = DiskEngine::options(from.path()).open_source().expect("a log");
-        let written = whole(&disk).await;
         let nats = connected(&server).await;
-        let copied = copy(&disk, &mut nats.target(), |_| {}).await.expect("copied");
-        assert_eq!((copied.oldest, copied.next, copied.left_out), (written.1, written.2, 0));
-
-        let copied =
-            copy(&nats, &mut DiskEngine::options(back.path()).target(), |_| {}).await.expect("copied");
-        assert_eq!((copied.oldest, copied.next), (written.1, written.2));
-        let there = DiskEngine::options(back.path()).open().expect("a log");
-        assert_eq!(whole(&there).await, written);
-        goes_on(there, &published).await;
-        goes_on(connected(&server).await, &published).await;
+        goes_there_and_back(&nats, &mut nats.target(), connected(&server).await).await;
     }
 
     #[tokio::test(flavor = "multi_thread")]
@@ -303,23 +318,15 @@ mod on_nats {
         let server = Server::start();
         write(from.path()).await;
         let disk = DiskEngine::options(from.path()).open_source().expect("a log");
-        let log = disk.outline().await.expect("an outline");
         let nats = connected(&server).await;
         let mut target = nats.target();
-        target.begin(log).await.expect("begun");
-        let Page::Entries(page) = disk.page(log.oldest, log.next).await.expect("read") else {
-            panic!("nothing is lost")
-        };
-        target.put(page).await.expect("stored");
+        begin_to_copy(&disk, &mut target).await;
         let fault = nats.check().await.expect_err("no log yet");
         assert!(fault.needs_hands() && fault.to_string().contains("not finished"), "{fault}");
         copy(&disk, &mut nats.target(), |_| {}).await.expect("copied anew");
         assert!(nats.check().await.expect("a log").is_some());
         let error = copy(&disk, &mut nats.target(), |_| {}).await.expect_err("there is one");
-        assert!(
-            matches!(&error, CopyError::Target(fault) if fault.to_string().contains("holds a log")),
-            "{error:?}"
-        );
+        assert_occupied(&error);
     }
 }
 
@@ -331,23 +338,10 @@ mod on_redis {
     /// Over Redis, and from there back to a disk: what came out is what went in.
     #[tokio::test(flavor = "multi_thread")]
     async fn a_log_goes_to_redis_and_back_and_is_the_same_p2_p6() {
-        let (from, back) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
         let server = Server::start();
-        let published = write(from.path()).await;
-        drop(DiskEngine::options(from.path()).history_events(2_000).open().expect("a log"));
-        let disk = DiskEngine::options(from.path()).open_source().expect("a log");
-        let written = whole(&disk).await;
         let redis = options(&server).connect().expect("an engine");
-        let copied = copy(&disk, &mut redis.target(), |_| {}).await.expect("copied");
-        assert_eq!((copied.oldest, copied.next, copied.left_out), (written.1, written.2, 0));
-
-        let copied =
-            copy(&redis, &mut DiskEngine::options(back.path()).target(), |_| {}).await.expect("copied");
-        assert_eq!((copied.oldest, copied.next), (written.1, written.2));
-        let there = DiskEngine::options(back.path()).open().expect("a log");
-        assert_eq!(whole(&there).await, written);
-        goes_on(there, &published).await;
-        goes_on(options(&server).connect().expect("an engine"), &published).await;
+        goes_there_and_back(&redis, &mut redis.target(), options(&server).connect().expect("an engine"))
+            .await;
     }
 
     #[tokio::test(flavor = "multi_thread")]
@@ -356,23 +350,15 @@ mod on_redis {
         let server = Server::start();
         write(from.path()).await;
         let disk = DiskEngine::options(from.path()).open_source().expect("a log");
-        let log = disk.outline().await.expect("an outline");
         let redis = options(&server).connect().expect("an engine");
         let mut target = redis.target();
-        target.begin(log).await.expect("begun");
-        let Page::Entries(page) = disk.page(log.oldest, log.next).await.expect("read") else {
-            panic!("nothing is lost")
-        };
-        target.put(page).await.expect("stored");
+        begin_to_copy(&disk, &mut target).await;
         let fault = redis.check().await.expect_err("no log yet");
         assert!(fault.needs_hands() && fault.to_string().contains("not finished"), "{fault}");
         copy(&disk, &mut redis.target(), |_| {}).await.expect("copied anew");
         target.finish().await.expect_err("another copy has taken its place");
         redis.check().await.expect("a log");
         let error = copy(&disk, &mut redis.target(), |_| {}).await.expect_err("there is one");
-        assert!(
-            matches!(&error, CopyError::Target(fault) if fault.to_string().contains("holds a log")),
-            "{error:?}"
-        );
+        assert_occupied(&error);
     }
 }

@@ -11,24 +11,16 @@ mod server;
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
-use common::{HUB, Hub, PATIENCE, fanfare, read_until, request};
-use fanfare_http::token::{Algorithm, Language, Mint, SigningKey, TopicMatcher};
+use common::{AUDIENCE, HUB, Hub, ISSUER, PATIENCE, SECRET, fanfare, read_until, request, token};
 use serde_json::Value;
 use server::Server;
 
-const SECRET: &str = "a secret of more than thirty-two bytes";
-const AUDIENCE: &str = "https://push.test/.well-known/mercure";
-const ISSUER: &str = "https://shop.test";
 const BELOW: &str = "/.well-known/mercure/subscriptions";
 
 fn bearer(subject: &str) -> String {
-    let all = || [TopicMatcher::new(Language::UrlPattern, "*").expect("a matcher")];
-    let key = SigningKey::secret(Algorithm::Hs256, SECRET).expect("a key");
-    let mint = Mint::modern(ISSUER, AUDIENCE).publish(all()).subscribe(all()).subject(subject);
-    let token = mint.sign(&key, SystemTime::now() - Duration::from_secs(5)).expect("a token");
-    format!("Authorization: Bearer {token}\r\n")
+    format!("Authorization: Bearer {}\r\n", token(subject))
 }
 
 /// A node of a hub.

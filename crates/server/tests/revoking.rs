@@ -6,23 +6,12 @@ mod common;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use common::{HUB, Hub, fanfare, read_until, request};
-use fanfare_http::token::{Algorithm, Language, Mint, SigningKey, TopicMatcher};
+use common::{AUDIENCE, HUB, Hub, ISSUER, SECRET, fanfare, read_until, request, token};
 
-const SECRET: &str = "a secret of more than thirty-two bytes";
-const AUDIENCE: &str = "https://push.test/.well-known/mercure";
-const ISSUER: &str = "https://shop.test";
 const FORM: &str = "Content-Type: application/x-www-form-urlencoded\r\n";
 const JSON: &str = "Content-Type: application/json\r\n";
-
-fn token(subject: &str) -> String {
-    let all = || [TopicMatcher::new(Language::UrlPattern, "*").expect("a matcher")];
-    let key = SigningKey::secret(Algorithm::Hs256, SECRET).expect("a key");
-    let mint = Mint::modern(ISSUER, AUDIENCE).publish(all()).subscribe(all()).subject(subject);
-    mint.sign(&key, SystemTime::now() - Duration::from_secs(5)).expect("a token")
-}
 
 /// A hub for tokens, over a log on the disk, with operators on a port of their own.
 fn serve(folder: &Path, more: &[&str]) -> Hub {

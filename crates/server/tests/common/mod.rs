@@ -4,9 +4,15 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
+
+use fanfare_http::token::{Algorithm, Language, Mint, SigningKey, TopicMatcher};
 
 pub(crate) const HUB: &str = "/.well-known/mercure";
+/// What tokens are signed with, for whom, and by whom.
+pub(crate) const SECRET: &str = "a secret of more than thirty-two bytes";
+pub(crate) const AUDIENCE: &str = "https://push.test/.well-known/mercure";
+pub(crate) const ISSUER: &str = "https://shop.test";
 
 /// Only so that a broken test ends; nothing is measured with it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -27,6 +33,14 @@ pub(crate) fn forget_variables(command: &mut Command) {
         command.env_remove(name);
     }
     command.env_remove("SERVER_NAME");
+}
+
+/// A token of a subject that may publish and read everything.
+pub(crate) fn token(subject: &str) -> String {
+    let all = || [TopicMatcher::new(Language::UrlPattern, "*").expect("a matcher")];
+    let key = SigningKey::secret(Algorithm::Hs256, SECRET).expect("a key");
+    let mint = Mint::modern(ISSUER, AUDIENCE).publish(all()).subscribe(all()).subject(subject);
+    mint.sign(&key, SystemTime::now() - Duration::from_secs(5)).expect("a token")
 }
 
 /// What the program says that does not start.
