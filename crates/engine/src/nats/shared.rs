@@ -149,22 +149,20 @@ impl Shared {
         }
     }
 
-    /// The answer to a publication that JetStream itself knew again: that of the first.
+    /// The answer to what JetStream itself knew again: that of the first, if it is the same.
     async fn stored_before(
         &self,
         log: &KnownLog,
         position: Position,
-        fingerprint: u128,
-        key: &IdempotencyKey,
+        is_same: impl FnOnce(&Envelope<'_>, &Submission) -> bool,
     ) -> Result<Appended, AppendError> {
         let unknown = |fault| AppendError::Unknown(Arc::new(fault));
         let message = self.store.message(position).await.map_err(unknown)?;
         let message = message.ok_or_else(|| unknown(NatsFault::NoEntry { position }))?;
         let entry =
             Envelope::read(&message.payload).map_err(|none| unknown(self.no_entry(none, position)))?;
-        let submission = entry.payload.submission();
-        match submission {
-            Some(first) if entry.payload.key == Some(key.as_str()) && first.fingerprint() == fingerprint => {
+        match entry.payload.submission() {
+            Some(first) if is_same(&entry, &first) => {
                 let id = log.id(position, entry.check, first.chosen_id.as_ref());
                 Ok(Appended { position, id, duplicate: true })
             }
@@ -238,7 +236,10 @@ impl SharedLog for Shared {
         if let Some((fingerprint, key)) = key
             && ack.duplicate
         {
-            return self.stored_before(&log, ack.sequence, fingerprint, &key).await;
+            let is_same = |entry: &Envelope<'_>, first: &Submission| {
+                entry.payload.key == Some(key.as_str()) && first.fingerprint() == fingerprint
+            };
+            return self.stored_before(&log, ack.sequence, is_same).await;
         }
         let id = log.id(ack.sequence, check, submission.chosen_id.as_ref());
         Ok(Appended { position: ack.sequence, id, duplicate: false })
@@ -303,18 +304,10 @@ impl Announced<'_> {
         if !ack.duplicate {
             return Ok(Appended { position, id: log.id(position, check, None), duplicate: false });
         }
-        let unknown = |fault| AppendError::Unknown(Arc::new(fault));
-        let message = shared.store.message(position).await.map_err(unknown)?;
-        let message = message.ok_or_else(|| unknown(NatsFault::NoEntry { position }))?;
-        let entry =
-            Envelope::read(&message.payload).map_err(|none| unknown(shared.no_entry(none, position)))?;
-        let first = entry.payload.submission();
-        match (first, presence) {
-            (Some(first), Some(presence)) if first.fingerprint() == presence.fingerprint() => {
-                Ok(Appended { position, id: log.id(position, entry.check, None), duplicate: true })
-            }
-            _ => Err(AppendError::KeyReused),
-        }
+        let is_same = |_: &Envelope<'_>, first: &Submission| {
+            presence.is_some_and(|presence| first.fingerprint() == presence.fingerprint())
+        };
+        shared.stored_before(&log, position, is_same).await
     }
 }
 
