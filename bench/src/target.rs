@@ -102,18 +102,7 @@ impl Target {
         topic: &str,
         selection: Selection,
     ) -> anyhow::Result<Self> {
-        let authority = base
-            .strip_prefix("http://")
-            .map(|rest| rest.trim_end_matches('/'))
-            .filter(|authority| !authority.is_empty() && !authority.contains('/'))
-            .with_context(|| format!("{base} is not of the form http://host:port"))?;
-        let with_port =
-            if authority.contains(':') { authority.to_owned() } else { format!("{authority}:80") };
-        let address = with_port
-            .to_socket_addrs()
-            .with_context(|| format!("{authority} cannot be resolved"))?
-            .next()
-            .with_context(|| format!("{authority} has no address"))?;
+        let (authority, address) = found(base)?;
         if !topic.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte)) {
             bail!("the topic {topic} needs escapes: use letters, digits and -._~/ alone");
         }
@@ -136,6 +125,14 @@ impl Target {
             rooms: 0,
             ids: Ids::Hub,
         })
+    }
+
+    /// Those who come from now on come to another server.
+    pub(crate) fn move_to(&mut self, base: &str) -> anyhow::Result<()> {
+        let (authority, address) = found(base)?;
+        authority.clone_into(&mut self.authority);
+        self.address = address;
+        Ok(())
     }
 
     /// Publishes to so many rooms in turn instead of the topic. The Mercure protocol alone has them.
@@ -206,6 +203,22 @@ impl Target {
         out.extend_from_slice(form.as_bytes());
         payloads.write(stamp, out);
     }
+}
+
+/// What `http://host:port` names, and where that is.
+fn found(base: &str) -> anyhow::Result<(&str, SocketAddr)> {
+    let authority = base
+        .strip_prefix("http://")
+        .map(|rest| rest.trim_end_matches('/'))
+        .filter(|authority| !authority.is_empty() && !authority.contains('/'))
+        .with_context(|| format!("{base} is not of the form http://host:port"))?;
+    let with_port = if authority.contains(':') { authority.to_owned() } else { format!("{authority}:80") };
+    let address = with_port
+        .to_socket_addrs()
+        .with_context(|| format!("{authority} cannot be resolved"))?
+        .next()
+        .with_context(|| format!("{authority} has no address"))?;
+    Ok((authority, address))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ cargo_fuzz_version=0.13.2
 cargo_hack_version=0.6.45
 
 # The folders outside the workspace that hold Rust, each with its own lock file.
-outside="fuzz bench bench/codec bench/compression bench/nats bench/patterns bench/stores"
+outside="fuzz bench bench/codec bench/compression bench/cluster bench/patterns bench/stores"
 
 check_lock() {
   local folder
@@ -29,15 +29,17 @@ check_clippy() { run cargo clippy --workspace --all-targets -- -D warnings; }
 
 check_clippy_all() { run cargo clippy --workspace --all-targets --all-features -- -D warnings; }
 
-check_house() {
-  run cargo test -p fanfare --test house
-}
+# What is compiled with default features, doc tests too. The program and the log on disk have no feature that is not a default one, so what
+# is compiled with all of them tests the same; without the program nobody lends its features to the others.
+# Steps that choose packages alike share what they compile: what one package alone would get other features for is compiled again.
+libraries="--workspace --exclude fanfare-server --exclude fanfare-engine"
 
-# Everything but the doc tests, which are slow and have a step of their own. The program and the log on disk have no feature that is
-# not a default one, so the next step runs the same tests of them; without the program nobody lends its features to the others.
-check_test() {
-  run cargo test --workspace --all-targets --exclude fanfare-server --exclude fanfare-engine
-}
+# shellcheck disable=SC2086
+check_house() { run cargo test $libraries --test house; }
+
+# Everything but the doc tests, which are slow and have a step of their own.
+# shellcheck disable=SC2086
+check_test() { run cargo test $libraries --all-targets; }
 
 check_test_all() {
   need_nats && need_redis || { skip "$why"; return; }
@@ -51,7 +53,8 @@ check_features() {
 }
 
 check_doctest() {
-  run cargo test --workspace --doc
+  # shellcheck disable=SC2086
+  run cargo test $libraries --doc
   run cargo test --workspace --doc --all-features
 }
 
@@ -103,8 +106,9 @@ serve_and_stop() {
 
 check_bench_check() {
   local folder
-  for folder in bench bench/codec bench/compression bench/nats bench/patterns bench/stores; do
-    run cargo check --locked --all-targets --manifest-path "$folder/Cargo.toml"
+  # In one target folder, for they have most of their packages in common.
+  for folder in bench bench/codec bench/compression bench/cluster bench/patterns bench/stores; do
+    run env CARGO_TARGET_DIR=target/bench cargo check --locked --all-targets --manifest-path "$folder/Cargo.toml"
   done
 }
 
@@ -126,7 +130,7 @@ check_faults() {
   need_apt cc gcc || { skip "$why"; return; }
   skipped="$(mktemp)"
   run env FANFARE_FAULT_ROUNDS="${FANFARE_FAULT_ROUNDS:-300}" FANFARE_SKIPPED="$skipped" \
-    cargo test -p fanfare-server --test faults
+    cargo test --workspace --all-features --test faults
   # What no installation mends, such as the right to mount a file system.
   while read -r line; do note "$line"; done <"$skipped"
   rm -f "$skipped"

@@ -176,6 +176,11 @@ impl Generator {
         Ok(())
     }
 
+    /// Those who come from now on, publishers or subscribers, come to another server.
+    pub(crate) fn move_to(&mut self, base: &str) -> anyhow::Result<()> {
+        self.target.move_to(base)
+    }
+
     /// Everything wrong since the beginning.
     pub(crate) fn faults(&self) -> Faults {
         self.book.checker.faults()

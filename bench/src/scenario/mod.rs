@@ -50,6 +50,9 @@ pub(crate) enum Name {
     Kill,
     /// The hub is killed under its subscribers and started again over its log on disk.
     Restart,
+    /// One of two nodes over one log is killed, and its subscribers go on at the other: give a log that nodes share, such as
+    /// --fanfare-arguments '--engine nats://… --nats-replicas 1'.
+    Takeover,
     /// Publishing with the log on disk, beside the same hub with its log in memory.
     Durable,
     /// Everything for a long time, with the log on disk: nothing grows.
@@ -136,6 +139,7 @@ pub(crate) fn scenario(arguments: &Arguments) -> anyhow::Result<()> {
         Name::Storm => stage.each_hub(|hub| storm::cut(&stage, hub)),
         Name::Kill => stage.each_hub(|hub| storm::kill(&stage, hub, Restarted::WithoutItsLog)),
         Name::Restart => stage.each_hub(|hub| durable::restart(&stage, hub)),
+        Name::Takeover => stage.each_hub(|hub| storm::takeover(&stage, hub)),
         Name::Durable => stage.hubs().iter().try_fold(Vec::new(), |mut all, hub| {
             all.extend(durable::publish(&stage, hub)?);
             Ok(all)

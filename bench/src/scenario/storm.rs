@@ -1,7 +1,7 @@
 //! All subscribers are cut at once, or the hub is killed under them; all come back with their last event ID.
 //!
-//! After a cut everybody goes on where it was, and so they do after a kill of a hub whose log is on disk. Where the log was in memory
-//! everybody is told so, once.
+//! After a cut everybody goes on where it was, and so they do after a kill of a hub whose log is on disk, and at another node over the same
+//! log. Where the log was in memory everybody is told so, once.
 
 use super::{Name, Outcome, PUBLISHERS, Stage, Watch, phase};
 use crate::contestant::Contestant;
@@ -54,10 +54,7 @@ pub(super) fn kill(stage: &Stage, hub: &Contestant, restarted: Restarted) -> any
     settle_in(&mut generator, subscribers, &mut outcome)?;
     generator.drop_publishers();
     server.kill()?;
-    let killed = Instant::now();
-    while generator.subscribed() > 0 && killed.elapsed() < BACK {
-        generator.listen(Duration::from_millis(10))?;
-    }
+    until_gone(&mut generator)?;
     let started = Instant::now();
     let again = hub.at(server.base.trim_start_matches("http://")).start()?;
     outcome.figure("listens_after_s", started.elapsed().as_secs_f64());
@@ -84,6 +81,36 @@ pub(super) fn kill(stage: &Stage, hub: &Contestant, restarted: Restarted) -> any
     outcome.promise(several == 0, || format!("{several} were told of more than one gap"));
     outcome.faults = generator.faults();
     Ok(outcome)
+}
+
+/// A node is killed under its subscribers, who go on at another one over the same log, to which all is published.
+pub(super) fn takeover(stage: &Stage, hub: &Contestant) -> anyhow::Result<Outcome> {
+    let subscribers = stage.subscribers.unwrap_or(1_000);
+    let mut outcome = Outcome::new(Name::Takeover, &hub.name, subscribers);
+    let (mut node, other) = (hub.start()?, hub.start()?);
+    let mut generator = stage.generator(hub, &other, subscribers)?;
+    generator.move_to(&node.base)?;
+    settle_in(&mut generator, subscribers, &mut outcome)?;
+    node.kill()?;
+    until_gone(&mut generator)?;
+    generator.move_to(&other.base)?;
+    // What they have missed.
+    generator.run(&phase(Pace::Rate(RATE), Duration::from_secs(1), 5))?;
+    let watch = Watch::new(other.pid())?;
+    let all: Vec<usize> = (0..subscribers).collect();
+    come_back(&mut generator, watch, &mut outcome, |generator| generator.come_back_some(&all, COMING_MAX))?;
+    generator.gaps_are_faults();
+    outcome.faults = generator.faults();
+    Ok(outcome)
+}
+
+/// Waits until nobody is connected to the server that was killed.
+fn until_gone(generator: &mut Generator) -> anyhow::Result<()> {
+    let killed = Instant::now();
+    while generator.subscribed() > 0 && killed.elapsed() < BACK {
+        generator.listen(Duration::from_millis(10))?;
+    }
+    Ok(())
 }
 
 /// Everybody subscribes and has an event, and with it an id.
