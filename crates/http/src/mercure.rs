@@ -11,7 +11,7 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, any, get};
-use fanfare_hub::Hub;
+use fanfare_hub::{Hub, Subscription};
 use fanfare_wire::Coding;
 use http::request::Parts;
 use http::{HeaderValue, StatusCode, header};
@@ -30,7 +30,7 @@ use crate::refusal::Refusal;
 use crate::subscribe::{self, Rules};
 use crate::subscriptions::{self, Subscriptions};
 use crate::token::Role;
-use crate::{Access, Bookmarks, Origins, body, cors, idempotency, metadata, publish, stream};
+use crate::{Access, Bookmarks, Origins, Payloads, body, cors, idempotency, metadata, publish, stream};
 
 /// What [`Mercure::endpoint`] answers to; in the order of a sentence.
 const METHODS: &str = "GET, HEAD, POST, QUERY, OPTIONS";
@@ -189,6 +189,39 @@ impl Mercure {
         let settings = Arc::make_mut(&mut self.settings);
         settings.subscriptions = told.then(|| Subscriptions::new(&settings.hub_url));
         self
+    }
+
+    /// Has a subscription of the application's own announced and listed among the [active ones](Self::subscriptions) until it ends: for a handler
+    /// that serves a hub's stream itself, beside those that come to the endpoint.
+    ///
+    /// It is there with each matcher that it asks for, and what a [handle](fanfare_hub::SubscriptionHandle) changes about that is told
+    /// as it happens, wherever the stream is by then: first what it has left is gone, then what it has joined has come, under the one id that it
+    /// keeps. What it asks for only for a moment may never be told. `payloads` says what is told besides, as for a
+    /// [request](crate::Rights::payloads).
+    ///
+    /// Without [`subscriptions(true)`](Self::subscriptions) it is given back as it is. The application is trusted to ask for so much: what is
+    /// kept of it does not count in what selections may take, and a matcher whose topic would be too long is left out, which the log says.
+    ///
+    /// ```
+    /// use fanfare_http::{Mercure, Payloads};
+    /// use fanfare_hub::Hub;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let hub = Hub::builder().build()?;
+    /// let mercure = Mercure::new(hub.clone()).subscriptions(true);
+    ///
+    /// let mut subscription = mercure.announce(hub.subscribe("rooms/7"), &Payloads::default());
+    /// subscription.handle().select("rooms/8")?;
+    /// // Now `rooms/7` is gone, and `rooms/8` has come.
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime, with `subscriptions(true)`.
+    pub fn announce(&self, subscription: Subscription, payloads: &Payloads) -> Subscription {
+        match &self.settings.subscriptions {
+            Some(subscriptions) => subscriptions.attend_changing(&self.hub, subscription, payloads),
+            None => subscription,
+        }
     }
 
     /// Sets what one request may hold.

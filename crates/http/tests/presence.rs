@@ -14,7 +14,8 @@ use common::{Answer, HUB, PATIENCE, send, until};
 use fanfare_engine::DiskEngine;
 use fanfare_engine::disk::Durability;
 use fanfare_http::{Access, Authorize, ConnectionLimits, Denied, Drain, Mercure, Payloads, Rights, Role};
-use fanfare_hub::{Delivery, Grant, Hub, Matcher, Subscription};
+use fanfare_hub::{Delivery, Entry, Grant, Hub, Matcher, Subscription, SubscriptionHandle};
+use fanfare_stream::Sse;
 use fanfare_wire::Event;
 use futures_util::StreamExt;
 use http::request::Parts;
@@ -479,4 +480,100 @@ async fn after_a_restart_nobody_of_before_is_listed_m153() {
     let list = ask(&app, "").await;
     assert!(list.text.ends_with("\"subscriptions\":[]}"), "{}", list.text);
     assert_eq!(ask(&app, &format!("/exact/a/{}", before.replace(':', "%3A"))).await.status, 404);
+}
+
+/// What is told of an event of presence: whether it came, and what is asked for.
+fn of(frame: &str) -> (bool, String) {
+    let document = frame.split_once("data: ").unwrap().1;
+    let document: serde_json::Value = serde_json::from_str(document.trim_end()).unwrap();
+    let text =
+        format!("{} {}", document["match_type"].as_str().unwrap(), document["match"].as_str().unwrap());
+    (document["active"].as_bool().unwrap(), text)
+}
+
+/// An application's own stream of `a`, announced, which stays with the HTTP library if it is told to; gives its handle to whoever has
+/// the other end.
+fn own_stream(
+    mercure: &Mercure,
+    hub: &Hub,
+    keeps: bool,
+) -> (Router, tokio::sync::mpsc::UnboundedReceiver<SubscriptionHandle>) {
+    let (give, given) = tokio::sync::mpsc::unbounded_channel();
+    let (mercure, hub) = (mercure.clone(), hub.clone());
+    let payloads = Payloads::default().detail([Matcher::any()], Some(json!({"desk": "north"})));
+    let stream = move || async move {
+        let mut subscription = mercure.announce(hub.subscribe("a").bookmarks(false), &payloads);
+        give.send(subscription.handle()).unwrap();
+        let sse = Sse::new(subscription);
+        if keeps { sse.keep_on_http() } else { sse }
+    };
+    (Router::new().route("/own", axum::routing::get(stream)), given)
+}
+
+/// The lists say the same as what was announced, and other nodes read both.
+#[tokio::test]
+async fn what_a_live_subscription_leaves_is_gone_and_what_it_joins_comes_wherever_its_stream_is() {
+    for keeps in [false, true] {
+        let hub = common::hub();
+        let mercure = mercure(&hub);
+        let (own, mut handles) = own_stream(&mercure, &hub, keeps);
+        let app = open(&mercure).merge(own);
+        let server = Server::start(app.clone(), ConnectionLimits::default(), Drain::new());
+        let mut watch = watch(&hub).filter(Entry::is_private);
+        let mut client = server.connect().await;
+        client.request("/own").await;
+        client.until("\r\n\r\n").await;
+        let came = told(&mut watch).await;
+        assert!(came.contains(r#""payload":{"desk":"north"}"#), "{came}");
+        let subscriber = subscriber_of(&came);
+        assert_eq!(of(&came), (true, "exact a".to_owned()));
+        let handle = handles.recv().await.unwrap();
+        hub.publish("a", Event::new("one")).await.unwrap();
+        client.until("data: one\n").await;
+
+        let pattern = Matcher::url_pattern("/c/:id", "https://push.test/").unwrap();
+        let no_change = || handle.join("b");
+        handle.select("b").unwrap();
+        no_change().unwrap();
+        for expected in [(false, "exact a"), (true, "exact b")] {
+            let told = told(&mut watch).await;
+            assert_eq!(
+                (of(&told), subscriber_of(&told)),
+                ((expected.0, expected.1.to_owned()), subscriber.clone())
+            );
+        }
+        handle.join(pattern.clone()).unwrap();
+        assert_eq!(of(&told(&mut watch).await), (true, "urlpattern /c/:id".to_owned()));
+        let listed = ask(&app, "").await.text;
+        assert!(listed.contains(r#""match":"b""#) && listed.contains(r#""match":"/c/:id""#), "{listed}");
+        assert_eq!(listed.matches(r#""subscriber":"#).count(), 2, "{listed}");
+        hub.publish("b", Event::new("two")).await.unwrap();
+        client.until("data: two\n").await;
+
+        // Whoever has left everything is nowhere, and comes again; and goes with what it has then.
+        handle.leave("b").unwrap();
+        assert_eq!(of(&told(&mut watch).await), (false, "exact b".to_owned()));
+        handle.leave(pattern).unwrap();
+        assert_eq!(of(&told(&mut watch).await), (false, "urlpattern /c/:id".to_owned()));
+        let listed = ask(&app, "").await.text;
+        assert!(listed.ends_with(r#""subscriptions":[]}"#), "{listed}");
+        handle.join("b").unwrap();
+        assert_eq!(of(&told(&mut watch).await), (true, "exact b".to_owned()));
+        drop(client);
+        assert_eq!(of(&told(&mut watch).await), (false, "exact b".to_owned()));
+        assert!(handle.join("c").is_err());
+        mercure.leave().await;
+    }
+}
+
+#[tokio::test]
+async fn a_hub_that_announces_nobody_gives_a_subscription_back_as_it_is() {
+    let hub = common::hub();
+    let silent = Mercure::new(hub.clone());
+    let subscription = silent.announce(hub.subscribe("a"), &Payloads::default());
+    assert_eq!(subscription.key(), None);
+    // One that was refused is announced by nobody.
+    hub.close();
+    let refused = mercure(&hub).announce(hub.subscribe("a"), &Payloads::default());
+    assert_eq!(refused.key(), None);
 }

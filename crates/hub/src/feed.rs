@@ -17,7 +17,7 @@ use crate::id::Place;
 use crate::live::Until;
 use crate::log::{Entry, Log, Retention};
 use crate::router::{Found, Router, Seat};
-use crate::sieve::Sieve;
+use crate::sieve::{Newer, Sieve};
 use crate::sync::{Mutex, MutexGuard, lock};
 use crate::{Bookmark, Check, Counts, Delivery, Gap, GapReason, IdKey, Position};
 
@@ -85,10 +85,10 @@ impl From<GapReason> for DueGap {
 /// What a look at the log gave.
 pub(crate) enum Step {
     Deliver(Delivery),
-    /// An entry for this subscriber, if its sieve lets it through, and one that stands for it if that does.
+    /// An entry for this subscriber, if its sieve lets it through, and those that stand for it if they do.
     Sift {
         entry: Arc<Entry>,
-        newer: Option<Arc<Entry>>,
+        newer: Newer,
     },
     /// The entries at the cursor are not in memory; the log in memory begins at `before`.
     Read {
@@ -214,8 +214,7 @@ impl Feed {
                     let Some(sieve) = sieve else {
                         return Step::Deliver(deliver(counts, cursor, entry, now));
                     };
-                    let newest = || router.newest_like(log, *seat, &entry, until);
-                    let newer = sieve.conflates().then(newest).flatten();
+                    let newer = router.newest_like(log, *seat, &entry, until, sieve.newer_wanted());
                     return Step::Sift { entry, newer };
                 }
                 Found::SearchFrom(position) => {
@@ -271,17 +270,34 @@ impl Feed {
         Gap::new(due.reason, after, position, id, &self.gap_event)
     }
 
-    /// The newest entry in memory that stands for one that was read from the engine.
+    /// The newest entries in memory that may stand for one that was read from the engine, at most `most`.
     pub(crate) fn newest_like(
         &self,
         seat: Seat,
         cursor: &Cursor,
         entry: &Entry,
         until: Position,
-    ) -> Option<Arc<Entry>> {
+        most: usize,
+    ) -> Newer {
         let state = self.lock();
-        let log = state.log.as_ref().filter(|log| cursor.epoch == Some(log.epoch()))?;
-        state.router.newest_like(log, seat, entry, until)
+        let log = state.log.as_ref().filter(|log| cursor.epoch == Some(log.epoch()));
+        log.map_or_else(Newer::new, |log| state.router.newest_like(log, seat, entry, until, most))
+    }
+
+    /// Whether a subscription that waits for something else than the log was ended; if not, `waker` is woken when it is.
+    pub(crate) fn is_ended(&self, key: Option<SubscriptionKey>, waker: &Waker) -> bool {
+        if key.is_none() {
+            return false;
+        }
+        // As in [`step`](Self::step).
+        let _noted: Option<Waker>;
+        let mut state = self.lock();
+        let State { log, endings, .. } = &mut *state;
+        if endings.until(key, log.as_ref().map_or(0, Log::epoch)) == Until::Here {
+            return true;
+        }
+        _noted = endings.waits(key, waker);
+        false
     }
 
     /// Hands out an entry that was read from the engine, or let through by a sieve; `None` if another log has begun since, or it has ended.

@@ -64,7 +64,11 @@ pub(crate) struct Live {
     changes: VecDeque<Change>,
     is_ended: bool,
     reader: Reader,
+    /// What is called after each change.
+    changed: Option<Changed>,
 }
+
+type Changed = Arc<dyn Fn() + Send + Sync>;
 
 struct Change {
     epoch: Option<u32>,
@@ -105,7 +109,7 @@ impl Until {
 impl Live {
     pub(crate) fn new(serial: u64, seat: Seat) -> Self {
         let (changes, reader) = (VecDeque::new(), Reader::Nobody);
-        Self { serial, seat: Seat::at(seat.readership), changes, is_ended: false, reader }
+        Self { serial, seat: Seat::at(seat.readership), changes, is_ended: false, reader, changed: None }
     }
 
     pub(crate) fn serial(&self) -> u64 {
@@ -241,6 +245,41 @@ impl Subscription {
         }
         SubscriptionHandle { shared: Arc::downgrade(&place.shared), of: Some((key, serial)) }
     }
+
+    /// Has `changed` called whenever a [handle](Self::handle) has changed what the subscription asks for, wherever that is.
+    ///
+    /// It is called in the thread that made the change, with no lock held, and so perhaps in two threads at once: whoever needs to know what
+    /// is asked for now looks at [`SubscriptionHandle::selection`]. It must not wait for anything. One that was given before is called
+    /// first. That a subscription ends is told by [`on_end`](Self::on_end).
+    ///
+    /// ```
+    /// # use std::sync::mpsc;
+    /// # use fanfare_hub::Hub;
+    /// let hub = Hub::builder().build()?;
+    /// let (tell, told) = mpsc::channel();
+    /// let mut subscription = hub.subscribe("rooms/7").on_change(move || drop(tell.send("changed")));
+    /// let handle = subscription.handle();
+    /// handle.join("rooms/8")?;
+    /// handle.join("rooms/8")?;
+    /// assert_eq!(told.try_iter().count(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn on_change(mut self, changed: impl Fn() + Send + Sync + 'static) -> Self {
+        self.handle();
+        let Some(place) = &mut self.place else { return self };
+        let mut state = place.shared.feed.lock();
+        if let Some(live) = state.endings.live_mut(place.ending) {
+            live.changed = Some(match live.changed.take() {
+                None => Arc::new(changed),
+                Some(before) => Arc::new(move || {
+                    before();
+                    changed();
+                }),
+            });
+        }
+        drop(state);
+        self
+    }
 }
 
 impl SubscriptionHandle {
@@ -330,6 +369,7 @@ impl SubscriptionHandle {
         let (epoch, from) = log.as_ref().map_or((None, 0), |log| (Some(log.epoch()), log.next()));
         let Some(live) = endings.live_mut(Some(key)) else { return Err(SubscribeError::Ended) };
         let is_full = live.changes.len() == CHANGES_MAX;
+        let changed = live.changed.clone();
         match live.changes.back_mut().filter(|last| (last.epoch, last.from) == (epoch, from)) {
             // Nothing was published in between.
             Some(last) => {
@@ -346,6 +386,9 @@ impl SubscriptionHandle {
         }
         drop(state);
         shared.feed.ring_out();
+        if let Some(changed) = changed {
+            changed();
+        }
         Ok(())
     }
 }

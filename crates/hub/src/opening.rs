@@ -263,6 +263,21 @@ async fn place_start(
     }))
 }
 
+/// Where the end of a topic's stream stands in log `epoch`, if it is kept.
+pub(crate) async fn place_of_end(
+    shared: &Shared,
+    topic: &str,
+    epoch: u32,
+) -> Result<Option<Position>, EngineFault> {
+    let bounds = shared.engine.bounds().await?;
+    let marks = with_log(shared, bounds, |_, log| Marks::of(topic, log.key()));
+    let Some(marks) = marks.filter(|_| bounds.epoch == epoch) else { return Ok(None) };
+    Ok(match find_mark(shared, &marks.end, bounds).await? {
+        Mark::Kept(end) => Some(end.position()),
+        Mark::Trimmed | Mark::Unknown => None,
+    })
+}
+
 /// What is known of the entry with an id that the hub chose.
 enum Mark {
     Kept(Arc<Entry>),

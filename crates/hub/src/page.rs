@@ -9,6 +9,7 @@ use fanfare_wire::CodedForms;
 
 use crate::engine::Batch;
 use crate::log::Entry;
+use crate::sieve::Newer;
 use crate::{Grant, IdKey, Position, Selection, Topic};
 
 /// What an engine gave for the positions from `first` to `through`.
@@ -102,27 +103,30 @@ impl Page {
         }
     }
 
-    /// The newest entry of the page that is asked for, may be read, has the same topic in front as `entry`, stands behind it and before
-    /// `until`.
+    /// The newest entries of the page, at most `most`, that are asked for, may be read, have the same topic in front as `entry`, end no
+    /// stream, and stand behind it and before `until`.
     pub(crate) fn newest_like(
         &self,
         selection: &Selection,
         grant: &Grant,
         entry: &Entry,
         until: Position,
-    ) -> Option<&Arc<Entry>> {
-        let topic = entry.topics.first()?;
-        let places = self.by_topic().get(topic)?.iter().rev();
+        most: usize,
+    ) -> Newer {
+        let Some(topic) = entry.topics.first().filter(|_| most > 0) else { return Newer::new() };
+        let places = self.by_topic().get(topic).into_iter().flatten().rev();
         let entries = places.map(|&place| &self.entries[place as usize]);
-        let mut behind = entries
+        let behind = entries
             .filter(|newer| newer.position() < until)
             .take_while(|newer| newer.position() > entry.position());
-        behind.find(|newer| {
+        let is_for = |newer: &&Arc<Entry>| {
             newer.topics.first() == Some(topic)
+                && !newer.is_end()
                 && selection.matches(&newer.topics)
                 && !grant.excepts(newer)
                 && (!newer.is_private() || grant.allows(&newer.topics))
-        })
+        };
+        behind.filter(is_for).take(most).cloned().collect()
     }
 
     /// Where the first entry of a topic stands, at `from` or behind it.

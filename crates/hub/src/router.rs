@@ -17,6 +17,7 @@ use crate::log::{Entry, Log};
 use crate::matcher::{Kind, Matcher};
 use crate::namespace::Namespace;
 use crate::patterns::{Amount, Patterns, Prospect, Sought};
+use crate::sieve::Newer;
 use crate::{Grant, Position, Selection, terms_bytes};
 
 /// A subscriber's place at a readership.
@@ -618,25 +619,27 @@ impl Router {
         }
     }
 
-    /// The newest entry for a seat that has the same topic in front as `entry`, stands behind it and before `until`. Few are looked at:
-    /// mostly the first is it.
+    /// The newest entries for a seat, at most `most`, that have the same topic in front as `entry`, end no stream, and stand behind it and before
+    /// `until`. Few are looked at: mostly the first is it.
     pub(crate) fn newest_like(
         &self,
         log: &Log,
         seat: Seat,
         entry: &Entry,
         until: Position,
-    ) -> Option<Arc<Entry>> {
-        let topic = entry.topics.first()?;
-        let behind = log.chain(topic.as_str(), entry.position() + 1)?.rev().filter(|&at| at < until);
-        let mut newest = behind.take(Self::NEWEST_MAX).filter_map(|position| log.get(position));
+        most: usize,
+    ) -> Newer {
+        let Some(topic) = entry.topics.first().filter(|_| most > 0) else { return Newer::new() };
+        let Some(behind) = log.chain(topic.as_str(), entry.position() + 1) else { return Newer::new() };
+        let behind = behind.rev().filter(|&at| at < until).take(Self::NEWEST_MAX);
         let selection = &self.selected(seat).selection;
         let is_for = |newer: &&Arc<Entry>| {
             newer.topics.first() == Some(topic)
+                && !newer.is_end()
                 && selection.matches(&newer.topics)
                 && self.may_read(seat, newer)
         };
-        newest.find(is_for).cloned()
+        behind.filter_map(|position| log.get(position)).filter(is_for).take(most).cloned().collect()
     }
 
     /// How many entries of a topic are looked at for one that stands for those before it.

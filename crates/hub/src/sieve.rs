@@ -5,12 +5,21 @@
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use smallvec::SmallVec;
 
 use crate::log::Entry;
 use crate::{SubscribeError, Subscription};
 
 /// Whether an entry is handed out.
 type Filter = Box<dyn Fn(&Entry) -> bool + Send>;
+
+/// Those that may stand for an entry, the newest first.
+pub(crate) type Newer = SmallVec<[Arc<Entry>; 1]>;
+
+/// How many of them are looked for where a filter may refuse some.
+const NEWER_MAX: usize = 8;
 
 /// What a subscriber leaves out.
 #[derive(Default)]
@@ -20,19 +29,23 @@ pub(crate) struct Sieve {
 }
 
 impl Sieve {
-    /// Whether newer entries stand for older ones.
-    pub(crate) fn conflates(&self) -> bool {
-        self.conflates
+    /// How many newer entries have to be known before it is asked about one: filters are not asked where those are found.
+    pub(crate) fn newer_wanted(&self) -> usize {
+        match (self.conflates, self.filters.is_empty()) {
+            (false, _) => 0,
+            (true, true) => 1,
+            (true, false) => NEWER_MAX,
+        }
     }
 
-    /// Whether an entry is handed out, of which `newer` is the newest with the same topic in front that is for this subscriber.
+    /// Whether an entry is handed out, of which `newer` are the newest with the same topic in front that are for this subscriber.
     ///
     /// # Errors
     /// A filter panicked. Its subscription ends, and nobody else's who is served by the same thread.
-    pub(crate) fn lets_through(&self, entry: &Entry, newer: Option<&Entry>) -> Result<bool, SubscribeError> {
-        // The end of a topic's stream is no value of that topic: it is always told, and stands for nothing.
-        let stands = |newer: &Entry| !newer.is_end() && self.passes(newer);
-        let asked = || entry.is_end() || self.passes(entry) && !newer.is_some_and(stands);
+    pub(crate) fn lets_through(&self, entry: &Entry, newer: &[Arc<Entry>]) -> Result<bool, SubscribeError> {
+        let stands = |newer: &Arc<Entry>| self.passes(newer);
+        // The end of a topic's stream is no value of that topic, and is always told.
+        let asked = || entry.is_end() || self.passes(entry) && !newer.iter().any(stands);
         catch_unwind(AssertUnwindSafe(asked)).map_err(|_| SubscribeError::FilterPanicked)
     }
 
@@ -91,7 +104,9 @@ impl Subscription {
     /// An event is left out when one with the same canonical topic (the first that it is published to) stands behind it in memory, or
     /// in what was read with it from the engine, and is for this subscriber, too. So whoever keeps up gets all, and whoever is behind,
     /// slow or returning, gets the newest of each topic, in the hub's order: the last event of each topic always arrives. It keeps
-    /// nothing for that but its place. Far behind what is in memory it may get several of a topic: one for each part that is read.
+    /// nothing for that but its place. It may get several of a topic far behind what is in memory, one for each part that is read, and
+    /// where the eight newest are all for others or refused by a [`filter`](Self::filter). The end of a topic's
+    /// [stream](crate::Hub::produce) stands for nothing and always arrives.
     ///
     /// What is left out for something newer is no gap: that is what was asked for. What retention took is one, as always.
     ///

@@ -7,8 +7,9 @@ use std::time::SystemTime;
 use fanfare_wire::{Draft, Event, EventId, Frame};
 
 use crate::feed::{Cursor, State};
+use crate::opening;
 use crate::subscription::Stage;
-use crate::{Bookmark, Delivery, Resume, SubscribeError, Subscription};
+use crate::{Bookmark, Delivery, Position, Resume, SubscribeError, Subscription};
 
 /// How things stand, as events that a subscriber gets before all others.
 ///
@@ -86,10 +87,12 @@ impl Subscription {
     /// between the two; a change that it had made and not yet published, or published while `take` ran, may be in the snapshot and
     /// come as an event besides. [`Snapshot::as_of`] is for those to whom that matters.
     ///
-    /// Who comes back with a last event ID that is resumed exactly needs none, and `take` is not called. Everybody else gets one: who
+    /// Who comes back with a last event ID that is resumed exactly needs none, and who has the [end](Resume::Over) of a stream gets nothing
+    /// more: `take` is not called. Everybody else gets one: who
     /// comes for the first time, who asks for `earliest`, and who would be told of a gap, in the place of that gap. The snapshot is
     /// written whole and its last event has the id of its place, so who drops before the end gets another one. One without events is
-    /// none, and the subscription goes on as without it.
+    /// none, and the subscription goes on as without it. Who came for a [stream](crate::Hub::produce) from its start, or back to it, gets its
+    /// end behind the snapshot if it has ended.
     ///
     /// ```
     /// # use std::convert::Infallible;
@@ -122,7 +125,7 @@ impl Subscription {
         S: Into<Snapshot>,
     {
         match self.opened().await {
-            Ok(Resume::Resumed { .. }) => return Ok(self),
+            Ok(Resume::Resumed { .. } | Resume::Over) => return Ok(self),
             Ok(_) => {}
             Err(error) => return Ok(Self::refused(error)),
         }
@@ -141,6 +144,11 @@ impl Subscription {
             None => {
                 place.cursor.epoch = Some(epoch);
                 place.cursor.next = at.position() + 1;
+                // How things stand does not tell that there will be no more.
+                match self.place_of_an_end(epoch).await {
+                    Ok(end) => self.goes_on_at(end.filter(|&end| end <= at.position())),
+                    Err(error) => return Ok(Self::refused(error)),
+                }
                 at
             }
             Some(last) => match self.placed_behind(last).await {
@@ -173,6 +181,20 @@ impl Subscription {
         }
         _replaced = router.hang_bell(&mut place.seat, context.waker());
         Poll::Pending
+    }
+
+    /// Where the stream ended that it came for, if that did.
+    async fn place_of_an_end(&self, epoch: u32) -> Result<Option<Position>, SubscribeError> {
+        let asked =
+            self.place.as_ref().and_then(|place| Some((place.shared.clone(), self.stream_asked_for()?)));
+        let Some((shared, topic)) = asked else { return Ok(None) };
+        opening::place_of_end(&shared, &topic, epoch).await.map_err(SubscribeError::Log)
+    }
+
+    fn goes_on_at(&mut self, end: Option<Position>) {
+        if let Some((place, end)) = self.place.as_mut().zip(end) {
+            place.cursor.next = end;
+        }
     }
 
     /// Goes on behind an event, as who comes with its id.

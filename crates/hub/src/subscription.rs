@@ -416,6 +416,15 @@ impl Subscription {
         is_live.then(|| (place.seat, place.cursor.clone(), place.ending))
     }
 
+    /// The topic whose stream it came for, from the start or to go on with it.
+    pub(crate) fn stream_asked_for(&self) -> Option<Arc<str>> {
+        let place = self.place.as_ref()?;
+        match place.asked(self.requested.as_ref(), self.from_start)? {
+            Asked::After { topic, .. } => topic,
+            Asked::Start { topic } => Some(topic),
+        }
+    }
+
     /// The same one, handed the end of its topic's stream already.
     pub(crate) fn that_has_an_end(mut self) -> Self {
         self.is_over();
@@ -437,6 +446,13 @@ impl Subscription {
         if let Stage::Reading(wanted, _) = &mut self.stage {
             wanted.pause();
         }
+    }
+
+    /// Whether it waits, as of when it was last polled, for something that memory does not have: to know where it begins, or entries of the
+    /// engine's. What is published meanwhile it gets behind that.
+    #[must_use]
+    pub fn is_catching_up(&self) -> bool {
+        matches!(self.stage, Stage::Opening(_) | Stage::Reading(..))
     }
 
     /// The hub, while the subscription has a place in it.
@@ -476,8 +492,14 @@ impl Subscription {
                         continue;
                     }
                 },
-                Stage::Opening(opening) => match ready!(opening.as_mut().poll(context)) {
-                    Ok(opened) => {
+                Stage::Opening(opening) => match opening.as_mut().poll(context) {
+                    Poll::Pending if place.shared.feed.is_ended(place.ending, context.waker()) => {
+                        self.place = None;
+                        self.stage = Stage::Ended;
+                        return Poll::Ready(Err(SubscribeError::Ended));
+                    }
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(Ok(opened)) => {
                         if !matches!(opened.resume, Resume::Earliest) {
                             place.cursor.client_id.clone_from(&self.requested);
                         }
@@ -487,7 +509,7 @@ impl Subscription {
                             return Poll::Ready(Ok(()));
                         }
                     }
-                    Err(error) => {
+                    Poll::Ready(Err(error)) => {
                         self.place = None;
                         self.stage = Stage::Ended;
                         return Poll::Ready(Err(error));
@@ -510,7 +532,7 @@ impl Subscription {
                 }
                 Step::Sift { entry, newer } => {
                     let lets_through =
-                        sieve.as_ref().map_or(Ok(true), |sieve| sieve.lets_through(&entry, newer.as_deref()));
+                        sieve.as_ref().map_or(Ok(true), |sieve| sieve.lets_through(&entry, &newer));
                     match lets_through {
                         Ok(true) => {}
                         Ok(false) => continue,
@@ -575,8 +597,11 @@ impl Stream for Subscription {
         if matches!(self.stage, Stage::Ended) {
             return Poll::Ready(None);
         }
-        if let Err(error) = ready!(self.poll_open(context)) {
-            return Poll::Ready(Some(Err(error)));
+        match ready!(self.poll_open(context)) {
+            Ok(()) => {}
+            // By a handle: that is how its application wants it.
+            Err(SubscribeError::Ended) => return Poll::Ready(None),
+            Err(error) => return Poll::Ready(Some(Err(error))),
         }
         // A page that was found in this poll is there for one entry at least.
         let mut found = None;
@@ -596,16 +621,22 @@ impl Stream for Subscription {
                 }
                 Stage::Reading(wanted, until) => {
                     let until = *until;
-                    let fault = match ready!(wanted.poll(context.waker())) {
-                        Ok(Got::Page(page)) => {
+                    let fault = match wanted.poll(context.waker()) {
+                        Poll::Pending if place.shared.feed.is_ended(place.ending, context.waker()) => {
+                            this.place = None;
+                            this.stage = Stage::Ended;
+                            return Poll::Ready(None);
+                        }
+                        Poll::Pending => return Poll::Pending,
+                        Poll::Ready(Ok(Got::Page(page))) => {
                             this.stage = Stage::Replaying(Arc::downgrade(&page), until);
                             found = Some(page);
                             continue;
                         }
                         // The next step tells the gap.
-                        Ok(Got::Void) => None,
-                        Err(ReadError::Trimmed { oldest }) => place.skip_to(oldest).err(),
-                        Err(ReadError::Fault(fault)) => Some(fault),
+                        Poll::Ready(Ok(Got::Void)) => None,
+                        Poll::Ready(Err(ReadError::Trimmed { oldest })) => place.skip_to(oldest).err(),
+                        Poll::Ready(Err(ReadError::Fault(fault))) => Some(fault),
                     };
                     this.stage = Stage::Open;
                     if let Some(fault) = fault {
@@ -623,13 +654,13 @@ impl Stream for Subscription {
                     if let Some(entry) = entry.filter(|entry| entry.position() < until) {
                         let entry = entry.clone();
                         if let Some(sieve) = sieve {
-                            let newest = || {
-                                let here = page.newest_like(selection, grant, &entry, until).cloned();
+                            let most = sieve.newer_wanted();
+                            let mut newer = page.newest_like(selection, grant, &entry, until, most);
+                            if newer.len() < most {
                                 let feed = &place.shared.feed;
-                                here.or_else(|| feed.newest_like(place.seat, cursor, &entry, until))
-                            };
-                            let newer = sieve.conflates().then(newest).flatten();
-                            match sieve.lets_through(&entry, newer.as_deref()) {
+                                newer.extend(feed.newest_like(place.seat, cursor, &entry, until, most));
+                            }
+                            match sieve.lets_through(&entry, &newer) {
                                 Ok(true) => {}
                                 Ok(false) => {
                                     cursor.next = entry.position() + 1;

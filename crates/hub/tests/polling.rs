@@ -8,13 +8,18 @@ use std::sync::Arc;
 use std::task::Context;
 use std::time::Duration;
 
-use fanfare_hub::{GapReason, Grant, Hub, HubBuilder, Matcher, Place, Publication, Subscription, Topic};
+use fanfare_hub::{
+    GapReason, Grant, Hub, HubBuilder, Matcher, Place, Publication, SubscribeError, Subscription, Topic,
+};
 use fanfare_wire::Event;
 use futures_core::Stream;
+use futures_util::FutureExt;
 use support::puppet::{self, Puppet, logged};
+use support::shelf::{Answers, Shelf};
 use support::toy::Toy;
 use support::{
-    Bell, TestClock, What, assert_waiting, id, next, next_event, next_gap, now, ready_data, topic,
+    Bell, Read, TestClock, What, assert_ended, assert_waiting, id, next, next_event, next_gap, now,
+    ready_data, topic,
 };
 
 fn hub_over(puppet: &Arc<Puppet>) -> HubBuilder {
@@ -238,4 +243,33 @@ fn what_follows_presence_for_the_hub_itself_is_told_each_time_that_some_is_missi
     assert_eq!(ready_data(&mut other), ["4", "5"], "no gap after a gap for anybody else");
     announce("6");
     assert_eq!(ready_data(&mut own), ["6"]);
+}
+
+#[test]
+fn who_is_ended_while_it_waits_for_the_engine_is_told_at_once_and_waits_no_more() {
+    let shelf = Shelf::of((1..=5).map(|_| vec![topic("a")]), 10, Answers::WhenTold, true);
+    let hub = Hub::builder().engine(shelf.clone()).build().expect("a hub");
+    let mut reading = hub.subscribe("a").after(Shelf::id_of(1));
+    let silent = Puppet::silent();
+    let of_silent = Hub::builder().engine(silent).build().expect("a hub");
+    let mut opening = of_silent.subscribe("a").after(id("somebody's"));
+    for subscription in [&mut reading, &mut opening] {
+        let handle = subscription.handle();
+        let bell = Arc::new(Bell::default());
+        while subscription.take(&bell).is_pending() && bell.was_rung() {}
+        assert_waiting(subscription);
+        assert!(subscription.take(&bell).is_pending() && !bell.was_rung());
+        handle.end();
+        assert!(bell.was_rung(), "nobody tells it");
+        assert_ended(subscription);
+        assert!(handle.selection().is_none());
+    }
+    assert_eq!(shelf.held(), 0, "what nobody waits for is asked for no more");
+    assert_eq!((hub.counts().subscribers, of_silent.counts().subscribers), (0, 0));
+    // Whoever waits to know where it begins is told why it never will.
+    let mut opening = of_silent.subscribe("a").after(id("somebody's"));
+    let handle = opening.handle();
+    assert!(opening.opened().now_or_never().is_none());
+    handle.end();
+    assert!(matches!(opening.opened().now_or_never(), Some(Err(SubscribeError::Ended))));
 }

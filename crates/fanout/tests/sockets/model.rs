@@ -41,6 +41,9 @@ struct Subscriber {
     dealt: usize,
     /// The number of publications up to its last event ID.
     at: usize,
+    /// How many gaps may come before its next event although it has missed nothing, and the number of publications up to the last of them.
+    gaps: usize,
+    told: usize,
 }
 
 struct World {
@@ -61,24 +64,28 @@ impl Subscriber {
         topics & self.asks != 0 && (!private || topics & self.may != 0)
     }
 
-    /// Whether it may be told of a gap although it has missed nothing: something of its topics is gone, and that it could not
+    /// Notes that the hub may tell it of a gap now although it has missed nothing: something of its topics is gone, and that it could not
     /// have read it is forgotten with it.
-    fn may_be_told(&self, published: &[(u8, bool)], oldest: usize) -> bool {
-        (self.at..oldest).any(|number| published[number].0 & self.asks != 0)
+    fn may_be_told(&mut self, published: &[(u8, bool)], oldest: usize) {
+        if (self.at.max(self.told)..oldest).any(|number| published[number].0 & self.asks != 0) {
+            self.gaps += 1;
+            self.told = oldest;
+        }
     }
 
     /// Reads one event, which has to be this.
-    fn expect(&mut self, expected: &str, mut may_be_told: bool) {
+    fn expect(&mut self, expected: &str) {
         let Some(client) = &mut self.client else { return };
         loop {
             match client.next() {
                 Got::Event { name, data, id } => {
                     self.last_event_id = Some(id);
-                    if name == GAP && expected != GAP && may_be_told {
-                        may_be_told = false;
+                    if name == GAP && expected != GAP && self.gaps > 0 {
+                        self.gaps -= 1;
                         continue;
                     }
                     assert_eq!(if name == "message" { &data } else { &name }, expected);
+                    self.gaps = 0;
                     return;
                 }
                 Got::End | Got::Broken => panic!("the stream ended before {expected}"),
@@ -93,7 +100,7 @@ impl World {
         let hub = Hub::builder().history_events(history).compressed_from_bytes(64).build().unwrap();
         let subscriber = |&(asks, may): &(u8, u8)| {
             let (client, last_event_id) = (None, None);
-            Subscriber { asks, may, client, last_event_id, dealt: 0, at: 0 }
+            Subscriber { asks, may, client, last_event_id, dealt: 0, at: 0, gaps: 0, told: 0 }
         };
         let subscribers = masks.iter().map(subscriber).collect();
         Self { house: House::new(hub, &settings()), history, published: Vec::new(), subscribers }
@@ -110,8 +117,9 @@ impl World {
         for subscriber in &mut self.subscribers {
             if subscriber.client.is_some() {
                 if subscriber.gets((mask, private)) {
-                    let may_be_told = subscriber.may_be_told(&self.published, oldest);
-                    subscriber.expect(&number.to_string(), may_be_told);
+                    // For the second time, if it was when it came back: what has gone since is another gap.
+                    subscriber.may_be_told(&self.published, oldest);
+                    subscriber.expect(&number.to_string());
                     subscriber.at = number + 1;
                 }
                 subscriber.dealt = number + 1;
@@ -137,16 +145,16 @@ impl World {
             let due: Vec<usize> =
                 (subscriber.dealt..published.len()).filter(|&n| subscriber.gets(published[n])).collect();
             let (gone, kept): (Vec<usize>, Vec<usize>) = due.into_iter().partition(|&number| number < oldest);
-            let mut may_be_told = subscriber.may_be_told(published, oldest);
-            if !gone.is_empty() {
-                subscriber.expect(GAP, false);
+            (subscriber.gaps, subscriber.told) = (0, 0);
+            if gone.is_empty() {
+                subscriber.may_be_told(published, oldest);
+            } else {
+                subscriber.expect(GAP);
                 subscriber.at = oldest;
-                may_be_told = false;
             }
             for number in kept {
-                subscriber.expect(&number.to_string(), may_be_told);
+                subscriber.expect(&number.to_string());
                 subscriber.at = number + 1;
-                may_be_told = false;
             }
         }
         subscriber.dealt = published.len();

@@ -68,6 +68,16 @@ pub(crate) struct Around<'a> {
 pub(crate) const CONTEXT: &str = "https://mercure.rocks/";
 
 impl Subscriber {
+    /// The same one with those subscriptions alone that `other` has not.
+    pub(crate) fn but_for(&self, other: &Self) -> Self {
+        let is_other =
+            |each: &&Subscription| !other.subscriptions.iter().any(|known| known.asked == each.asked);
+        Self {
+            id: self.id.clone(),
+            subscriptions: self.subscriptions.iter().filter(is_other).cloned().collect(),
+        }
+    }
+
     /// About how many bytes it takes in memory: its texts are its own, whoever asks for the same.
     pub(crate) fn bytes(&self) -> usize {
         /// Its place, its id, and what is to be done when it has gone.

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use fanfare_hub::engine::NoPresence;
-use fanfare_hub::{Charge, Hub, Publication, PublishError, Topic};
+use fanfare_hub::{Charge, Hub, Matcher, MatcherKind, Publication, PublishError, Selection, Topic};
 use fanfare_wire::{Event, EventId, EventName};
 use tokio::runtime::Handle;
 use tokio::sync::OnceCell;
@@ -218,6 +218,58 @@ impl Subscriptions {
         })
     }
 
+    /// The same for a subscription of the application's own, with what it asks for and whatever its handles change that to.
+    pub(crate) fn attend_changing(
+        self: &Arc<Self>,
+        hub: &Hub,
+        mut subscription: fanfare_hub::Subscription,
+        payloads: &Payloads,
+    ) -> fanfare_hub::Subscription {
+        let handle = subscription.handle();
+        let made = subscriber_id().inspect_err(|error| tracing::error!(%error, "made no subscriber id"));
+        let (Ok(id), Some(selection)) = (made, handle.selection()) else { return subscription };
+        let driver = Driver::new(self, hub);
+        let (changing, payloads) = (driver.clone(), payloads.clone());
+        let subscriber = self.asking(id.clone(), &selection, &payloads);
+        let number = driver.change(|state| state.registry.begin(Arc::new(subscriber)));
+        let look = move || {
+            changing.change(|state| {
+                // Under this lock, so that whoever looks last has seen the last change.
+                let Some(selection) = handle.selection() else { return };
+                let subscriber = changing.subscriptions.asking(id.clone(), &selection, &payloads);
+                state.registry.change(number, Arc::new(subscriber));
+            });
+        };
+        let subscription = subscription
+            .on_change(look.clone())
+            .on_end(move || driver.change(|state| state.registry.end(number)));
+        // Somebody else may have had a handle before.
+        look();
+        subscription
+    }
+
+    /// A subscriber with a selection; what cannot be told of in a topic is left out.
+    fn asking(&self, id: String, selection: &Selection, payloads: &Payloads) -> Subscriber {
+        let subscription = |matcher: &Matcher| {
+            let language = match matcher.kind() {
+                MatcherKind::UrlPattern => Language::UrlPattern,
+                MatcherKind::UriTemplate => Language::Selector,
+                _ => Language::Exact,
+            };
+            let text = matcher.as_str().to_owned();
+            let subscription =
+                Subscription { payload: payloads.of(&text), asked: AsAsked { language, text } };
+            let path = subscription.path(&self.hub_path, &id);
+            let can_be_told = Topic::parse(path.as_str()).is_ok();
+            if !can_be_told {
+                tracing::warn!(bytes = path.len(), "a matcher is too long to be announced");
+            }
+            can_be_told.then_some(subscription)
+        };
+        let subscriptions = selection.matchers().iter().filter_map(subscription).collect();
+        Subscriber { id, subscriptions }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing panics between two states of the registry.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -226,7 +278,7 @@ impl Subscriptions {
     /// The announcements of a change, one for each subscription (M-144); over a log that nodes share in which life of its node,
     /// and whether that is dead.
     fn announcements(&self, change: &Change, whose: Option<(Life, bool)>) -> Vec<Publication> {
-        let Change { subscriber, active } = change;
+        let Change { subscriber, active, number } = change;
         let announcement = |subscription: &Subscription| {
             let topic = Topic::parse(subscription.path(&self.hub_path, &subscriber.id)).ok()?;
             let document = subscription.document(&self.hub_path, &subscriber.id, *active, Around::default());
@@ -236,7 +288,7 @@ impl Subscriptions {
                 event = event.event(EventName::from_static(EVENT));
             }
             Some(match whose {
-                Some((life, of_dead)) => nodes::address(vec![topic], life, of_dead, event, *active),
+                Some(whose) => nodes::address(vec![topic], whose, event, *active, *number),
                 None => Publication::to([topic]).private(event),
             })
         };
@@ -366,6 +418,35 @@ mod tests {
         assert_eq!(&id[23..24], "4");
         assert!("89ab".contains(&id[28..29]), "{id}");
         assert_ne!(id, subscriber_id().expect("random numbers"));
+    }
+
+    /// Goal: a subscription that comes once more, because its subscriber went on without it, is not taken for one that was said twice.
+    #[test]
+    fn each_coming_of_a_subscription_is_stored_by_nodes_that_share_a_log() {
+        let subscriptions =
+            Subscriptions::new(&Url::parse("https://push.test/.well-known/mercure").expect("a URL"));
+        let selection =
+            "a".parse::<Topic>().map(Matcher::from).map(|matcher| Selection::from_iter([matcher]));
+        let selection = selection.expect("a topic");
+        let asking = |selection: &Selection| {
+            Arc::new(subscriptions.asking("urn:uuid:1".to_owned(), selection, &Payloads::default()))
+        };
+        let (one, none) = (asking(&selection), asking(&Selection::from_iter([])));
+        let mut registry = Registry::default();
+        let number = registry.begin(one.clone());
+        let mut said = Vec::new();
+        for to in [&none, &one, &none] {
+            said.extend(registry.take(10));
+            registry.change(number, to.clone());
+        }
+        said.extend(registry.take(10));
+        assert_eq!(said.iter().map(|change| change.active).collect::<Vec<_>>(), [true, false, true, false]);
+        let life = Some((nodes::Life::default(), false));
+        let whole = |change: &Change| format!("{:?}", subscriptions.announcements(change, life));
+        let differ: std::collections::BTreeSet<_> = said.iter().map(whole).collect();
+        assert_eq!(differ.len(), 4, "{differ:?}");
+        // What is handed in again is the same.
+        assert_eq!(whole(&said[2]), whole(&said[2].clone()));
     }
 
     #[test]

@@ -4,17 +4,20 @@
 //! comes and goes before its coming was handed to the log was never there.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::Arc;
 
 use super::document::Subscriber;
 
-/// INVARIANT: a subscriber stands in `due` as coming, or in `active`, or in `due` as gone; never in two of them.
+/// INVARIANT: a subscriber stands in `due` as coming, or in `active`, or in `due` as gone; never in two of them. Of one that is active at most one
+/// change stands in `due`, and `changing` says where.
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
-    /// Those whose coming was handed to the log, in the order in which they came.
+    /// Those whose coming was handed to the log, in the order in which they came, as of what was handed to it.
     active: BTreeMap<Number, Arc<Subscriber>>,
     /// What is to be announced, in order.
-    due: BTreeMap<Number, Change>,
+    due: BTreeMap<Number, Due>,
+    changing: BTreeMap<Number, Number>,
     /// Who of the active ones is to be announced once more.
     again: BTreeSet<Number>,
     given: u64,
@@ -26,11 +29,31 @@ pub(crate) struct Registry {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Number(u64);
 
-/// A subscriber that came or went.
+/// What has still to be announced.
+#[derive(Debug)]
+enum Due {
+    Begins(Arc<Subscriber>),
+    /// One that is active asks for something else.
+    Changes {
+        of: Number,
+        to: Arc<Subscriber>,
+    },
+    Ends(Arc<Subscriber>),
+}
+
+/// Subscriptions of one subscriber that came or went.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Change {
     pub(crate) subscriber: Arc<Subscriber>,
     pub(crate) active: bool,
+    /// Of one that went on: which change it was, for the same subscription may come and go again.
+    pub(crate) number: Option<Number>,
+}
+
+impl fmt::Display for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
 }
 
 impl Registry {
@@ -42,8 +65,22 @@ impl Registry {
     /// Notes that a subscriber has come.
     pub(crate) fn begin(&mut self, subscriber: Arc<Subscriber>) -> Number {
         let number = self.next();
-        self.due.insert(number, Change { subscriber, active: true });
+        self.due.insert(number, Due::Begins(subscriber));
         number
+    }
+
+    /// Notes what a subscriber has asked for since.
+    ///
+    /// What it asks for only until that is handed to the log is not announced.
+    pub(crate) fn change(&mut self, of: Number, to: Arc<Subscriber>) {
+        if let Some(Due::Begins(subscriber)) = self.due.get_mut(&of) {
+            *subscriber = to;
+        } else if self.active.contains_key(&of) {
+            let next = Number(self.given + 1);
+            let number = *self.changing.entry(of).or_insert(next);
+            self.given = self.given.max(number.0);
+            self.due.insert(number, Due::Changes { of, to });
+        }
     }
 
     /// Notes that a subscriber has gone.
@@ -53,8 +90,11 @@ impl Registry {
         }
         if let Some(subscriber) = self.active.remove(&number) {
             self.again.remove(&number);
+            if let Some(change) = self.changing.remove(&number) {
+                self.due.remove(&change);
+            }
             let number = self.next();
-            self.due.insert(number, Change { subscriber, active: false });
+            self.due.insert(number, Due::Ends(subscriber));
         }
     }
 
@@ -79,16 +119,32 @@ impl Registry {
             // They are all active, or they would have been taken out.
             let Some(subscriber) = self.active.get(&number).cloned() else { continue };
             subscriptions += subscriber.subscriptions.len();
-            taken.push(Change { subscriber, active: true });
+            taken.push(Change { subscriber, active: true, number: None });
         }
         while subscriptions < most
-            && let Some((number, change)) = self.due.pop_first()
+            && let Some((number, due)) = self.due.pop_first()
         {
-            subscriptions += change.subscriber.subscriptions.len();
-            if change.active {
-                self.active.insert(number, change.subscriber.clone());
+            let before = taken.len();
+            match due {
+                Due::Begins(subscriber) => {
+                    self.active.insert(number, subscriber.clone());
+                    taken.push(Change { subscriber, active: true, number: None });
+                }
+                Due::Ends(subscriber) => taken.push(Change { subscriber, active: false, number: None }),
+                Due::Changes { of, to } => {
+                    self.changing.remove(&of);
+                    let Some(from) = self.active.insert(of, to.clone()) else { continue };
+                    // What was left goes first, so that nobody is told of more than was asked for.
+                    for (subscriber, active) in [(from.but_for(&to), false), (to.but_for(&from), true)] {
+                        if !subscriber.subscriptions.is_empty() {
+                            let subscriber = Arc::new(subscriber);
+                            taken.push(Change { subscriber, active, number: Some(number) });
+                        }
+                    }
+                }
             }
-            taken.push(change);
+            subscriptions +=
+                taken[before..].iter().map(|each| each.subscriber.subscriptions.len()).sum::<usize>();
         }
         self.in_flight = !taken.is_empty();
         taken
@@ -121,13 +177,24 @@ mod tests {
     use std::collections::BTreeSet;
 
     fn subscriber(id: usize) -> Arc<Subscriber> {
-        let asked = AsAsked { language: Language::Exact, text: "a".to_owned() };
-        let subscriptions = vec![Subscription { asked, payload: None }];
+        asking(id, &["a"])
+    }
+
+    fn asking(id: usize, texts: &[&str]) -> Arc<Subscriber> {
+        let asked = |text: &&str| AsAsked { language: Language::Exact, text: (*text).to_owned() };
+        let subscriptions =
+            texts.iter().map(|text| Subscription { asked: asked(text), payload: None }).collect();
         Arc::new(Subscriber { id: id.to_string(), subscriptions })
     }
 
-    fn ids(subscribers: &[Arc<Subscriber>]) -> BTreeSet<String> {
-        subscribers.iter().map(|subscriber| subscriber.id.clone()).collect()
+    /// Each subscription: whose it is, and what is asked for.
+    fn all(subscribers: &[Arc<Subscriber>]) -> BTreeSet<(String, String)> {
+        let each = |subscriber: &Arc<Subscriber>| {
+            let id = subscriber.id.clone();
+            let texts = subscriber.subscriptions.iter().map(|each| each.asked.text.clone());
+            texts.map(|text| (id.clone(), text)).collect::<Vec<_>>()
+        };
+        subscribers.iter().flat_map(each).collect()
     }
 
     #[test]
@@ -148,7 +215,7 @@ mod tests {
         assert_eq!(registry.take(10).len(), 1);
         registry.end(number);
         registry.end(number);
-        assert_eq!(registry.take(10), [Change { subscriber: subscriber(1), active: false }]);
+        assert_eq!(registry.take(10), [Change { subscriber: subscriber(1), active: false, number: None }]);
         assert_eq!(registry.len(), (0, 0));
     }
 
@@ -171,14 +238,44 @@ mod tests {
         registry.announce_again();
         registry.end(numbers[0]);
         assert!(!registry.is_announced_again() && !registry.is_settled());
-        let change = |id, active| Change { subscriber: subscriber(id), active };
+        let change = |id, active| Change { subscriber: subscriber(id), active, number: None };
         assert_eq!(registry.take(10), [change(2, true), change(1, false)]);
         assert!(registry.is_announced_again());
+    }
+
+    #[test]
+    fn what_a_subscriber_leaves_goes_before_what_it_joins_comes_and_nothing_else_is_told() {
+        let mut registry = Registry::default();
+        let number = registry.begin(asking(1, &["a"]));
+        // Before it was announced it has never asked for anything else.
+        registry.change(number, asking(1, &["a", "b"]));
+        let came = |texts: &[&str]| Change { subscriber: asking(1, texts), active: true, number: None };
+        assert_eq!(registry.take(10), [came(&["a", "b"])]);
+        registry.change(number, asking(1, &["b", "c"]));
+        registry.change(number, asking(1, &["b", "d"]));
+        let told = registry.take(10);
+        let of = |texts: &[&str], active| (asking(1, texts), active);
+        let what: Vec<_> = told.iter().map(|change| (change.subscriber.clone(), change.active)).collect();
+        assert_eq!(what, [of(&["a"], false), of(&["d"], true)]);
+        // It comes once more, which is another coming.
+        registry.change(number, asking(1, &["a"]));
+        let again = registry.take(10);
+        assert!(again.iter().all(|change| change.number > told[0].number), "{again:?} after {told:?}");
+        // There and back is no change, and whoever is gone goes with what it had.
+        registry.change(number, asking(1, &["c"]));
+        registry.change(number, asking(1, &["a"]));
+        assert!(registry.take(10).is_empty() && registry.is_settled());
+        registry.change(number, asking(1, &["c"]));
+        registry.end(number);
+        registry.change(number, asking(1, &["d"]));
+        assert_eq!(registry.take(10), [Change { active: false, ..came(&["a"]) }]);
+        assert_eq!((registry.len(), registry.changing.len()), ((0, 0), 0));
     }
 
     #[derive(Clone, Copy, Debug)]
     enum Op {
         Begin,
+        Change(usize, usize),
         End(usize),
         Take(usize),
         Again,
@@ -193,6 +290,7 @@ mod tests {
             ops in prop::collection::vec(prop_oneof![
                 3 => Just(Op::Begin),
                 3 => (0..20_usize).prop_map(Op::End),
+                3 => (0..20_usize, 0..8_usize).prop_map(|(which, mask)| Op::Change(which, mask)),
                 2 => (1..5_usize).prop_map(Op::Take),
                 1 => Just(Op::Again),
                 1 => Just(Op::List),
@@ -200,38 +298,48 @@ mod tests {
         ) {
             let mut registry = Registry::default();
             let mut there = BTreeMap::new();
-            let mut sums: Vec<BTreeSet<String>> = vec![BTreeSet::new()];
-            let tell = |sums: &mut Vec<BTreeSet<String>>, taken: Vec<Change>| for change in taken {
-                for sum in &mut *sums {
-                    if change.active {
-                        sum.insert(change.subscriber.id.clone());
-                    } else {
-                        sum.remove(&change.subscriber.id);
+            let mut sums: Vec<BTreeSet<(String, String)>> = vec![BTreeSet::new()];
+            let tell = |sums: &mut Vec<BTreeSet<_>>, taken: Vec<Change>| for change in taken {
+                for each in all(&[change.subscriber]) {
+                    for sum in &mut *sums {
+                        if change.active { sum.insert(each.clone()) } else { sum.remove(&each) };
                     }
                 }
             };
+            let mut now = BTreeMap::new();
             for (id, op) in ops.into_iter().enumerate() {
                 match op {
-                    Op::Begin => drop(there.insert(id, registry.begin(subscriber(id)))),
+                    Op::Begin => {
+                        there.insert(id, registry.begin(subscriber(id)));
+                        now.insert(id, subscriber(id));
+                    }
                     Op::End(which) => {
                         let found = there.keys().nth(which % there.len().max(1)).copied();
                         if let Some(number) = found.and_then(|id| there.remove(&id)) {
                             registry.end(number);
                         }
+                        found.and_then(|id| now.remove(&id));
+                    }
+                    Op::Change(which, mask) => {
+                        let Some(id) = there.keys().nth(which % there.len().max(1)).copied() else { continue };
+                        let texts = ["a", "b", "c"].into_iter().enumerate().filter(|(bit, _)| mask & 1 << bit != 0);
+                        let to = asking(id, &texts.map(|(_, text)| text).collect::<Vec<_>>());
+                        registry.change(there[&id], to.clone());
+                        now.insert(id, to);
                     }
                     Op::Again => registry.announce_again(),
                     Op::Take(most) => tell(&mut sums, registry.take(most)),
                     Op::List => {
-                        sums.push(ids(&registry.active()));
-                        prop_assert!(sums[0].is_superset(&ids(&registry.active())), "an unannounced one is listed");
+                        sums.push(all(&registry.active()));
+                        prop_assert!(sums[0].is_superset(&all(&registry.active())), "an unannounced one is listed");
                     }
                 }
             }
             while !registry.is_settled() {
                 tell(&mut sums, registry.take(7));
             }
-            let expected: BTreeSet<_> = there.keys().map(ToString::to_string).collect();
-            prop_assert_eq!(ids(&registry.active()), expected.clone());
+            let expected = all(&now.into_values().collect::<Vec<_>>());
+            prop_assert_eq!(all(&registry.active()), expected.clone());
             for sum in sums {
                 prop_assert_eq!(&sum, &expected);
             }

@@ -13,6 +13,7 @@ use support::polled as reader;
 mod changes;
 mod internal;
 mod limits;
+mod mixes;
 mod model;
 #[cfg(feature = "uri-template")]
 mod patterns;

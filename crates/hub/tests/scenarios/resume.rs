@@ -234,3 +234,32 @@ fn a_private_event_needs_a_matcher_and_a_grant_but_not_for_the_same_topic_m124()
         assert_eq!(ready_data(&mut replayed), expected, "replayed, {asked} with {granted:?}");
     }
 }
+
+/// P2: of what has left memory topics are remembered, and not what was published to which of them together. So a gap may be told to whom
+/// nothing is missing, and once more for what has gone since.
+#[test]
+fn who_may_have_missed_something_is_told_each_time_although_nothing_was_for_it() {
+    let hub = small_hub(1);
+    let grant = Grant::from_iter([Matcher::from(topic("b"))]);
+    let comes = || hub.subscribe("a").grant(&grant).bookmarks(false);
+    // None of these is for it: one is of a topic that it asks for, one of a topic that it may read.
+    let publish_others = || {
+        for to in ["a", "b"] {
+            let private = Publication::to([topic(to)]).private(Event::new("not for it"));
+            now(hub.publish_all(private)).expect("published");
+        }
+        publish(&hub, "c", "not asked for");
+    };
+    let mut reader = read(comes());
+    publish(&hub, "a", "1");
+    let seen = next_event(&mut reader).id;
+    drop(reader);
+    publish_others();
+    let mut reader = read(comes().after(seen));
+    assert_eq!(next_gap(&mut reader).reason(), GapReason::Trimmed);
+    assert_waiting(&mut reader);
+    publish_others();
+    publish(&hub, "a", "2");
+    assert_eq!(next_gap(&mut reader).reason(), GapReason::Trimmed);
+    assert_eq!(ready_data(&mut reader), ["2"]);
+}

@@ -21,6 +21,8 @@ mod changes;
 mod internal;
 #[path = "../../../../hub/tests/scenarios/limits.rs"]
 mod limits;
+#[path = "../../../../hub/tests/scenarios/mixes.rs"]
+mod mixes;
 #[path = "../../../../hub/tests/scenarios/model.rs"]
 mod model;
 #[path = "../../../../hub/tests/scenarios/patterns.rs"]

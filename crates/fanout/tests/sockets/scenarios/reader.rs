@@ -3,9 +3,10 @@
 //! Each thread of tests has a fan-out of its own, of one worker, and that stands still while the test does something: it is
 //! held up where it drops a connection that was adopted for this, and is let go on to the next such one, so exactly once
 //! around its loop, as often as somebody waits for something. So what it has done when is the same each time. The sockets are
-//! of the kind that stays in the kernel: what was written to one can be read as soon as the write has returned.
+//! of the kind that stays in the kernel: what was written to one can be read as soon as the write has returned. They take turns with all
+//! framings and codings.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io::{self, Read as _};
 use std::net::TcpStream;
@@ -16,10 +17,12 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::task::Poll;
 
 use fanfare_fanout::{Adoption, Client, Fanout, Terms};
-use fanfare_hub::{GapReason, Hub, Resume, SubscribeError, Subscription};
-use fanfare_wire::{Decoder, EventId, Item};
+use fanfare_hub::{Form, Framing, GapReason, Hub, Resume, SubscribeError, Subscription};
+use fanfare_wire::{Coding, Decoder, EventId, Item};
 
+use super::super::decompressed::Decompressed;
 use super::super::support::{HANGS, HEAD, settings};
+use super::support::chunks::Chunks;
 use super::support::{Bell, Got, Read, What};
 
 /// How often a worker goes around without anything coming, and without the hub having counted anything, until nothing is taken to
@@ -37,6 +40,8 @@ thread_local! {
 struct House {
     fanout: Fanout,
     stop: RefCell<Stop>,
+    /// Which client is next.
+    turn: Cell<usize>,
 }
 
 /// Where its worker waits.
@@ -65,7 +70,7 @@ impl House {
         let fanout = Fanout::start(&settings()).unwrap();
         let stop = Self::stop(&fanout);
         stop.reached.recv().unwrap();
-        Self { fanout, stop: RefCell::new(stop) }
+        Self { fanout, stop: RefCell::new(stop), turn: Cell::new(0) }
     }
 
     /// Has the worker stop once it gets there: before it looks at hubs, and behind whatever it was told before.
@@ -75,8 +80,16 @@ impl House {
         hub.close();
         // Who has no hub any more is sent away at once.
         let client = Client { held: Some(Box::new(Barrier { reached, go_on })), ..Client::default() };
-        adopt(fanout, hub.subscribe("a"), Some(client));
+        adopt(fanout, hub.subscribe("a"), Form::default(), Some(client));
         Stop { reached: is_reached, _go_on: lets_go }
+    }
+
+    /// What the next client is written in.
+    fn form(&self) -> Form {
+        let turn = self.turn.replace(self.turn.get() + 1);
+        let framing = if turn.is_multiple_of(2) { Framing::Chunked } else { Framing::Bare };
+        let coding = Coding::COMPRESSING.get(turn / 2 % (Coding::COMPRESSING.len() + 1)).copied();
+        Form { framing, coding: coding.unwrap_or_default() }
     }
 
     /// Has the worker go around once.
@@ -88,7 +101,7 @@ impl House {
 }
 
 /// Hands a subscription over, and gives the other end of its socket.
-fn adopt(fanout: &Fanout, subscription: Subscription, client: Option<Client>) -> UnixStream {
+fn adopt(fanout: &Fanout, subscription: Subscription, form: Form, client: Option<Client>) -> UnixStream {
     let (server, socket) = UnixStream::pair().unwrap();
     server.set_nonblocking(true).unwrap();
     socket.set_nonblocking(true).unwrap();
@@ -97,7 +110,7 @@ fn adopt(fanout: &Fanout, subscription: Subscription, client: Option<Client>) ->
             socket: TcpStream::from(OwnedFd::from(server)),
             head: HEAD.to_vec(),
             subscription,
-            terms: Terms { keep_alive: None, ..Terms::default() },
+            terms: Terms { keep_alive: None, framing: form.framing, coding: form.coding, ..Terms::default() },
             client: client.map(Box::new),
         })
         .expect("a worker takes it");
@@ -109,6 +122,9 @@ pub(super) struct Reader {
     /// Until it is asked for something.
     subscription: Option<Subscription>,
     socket: Option<UnixStream>,
+    form: Form,
+    chunks: Chunks,
+    decompressed: Decompressed,
     decoder: Decoder,
     /// How much of the response's head is still to come.
     head: usize,
@@ -117,7 +133,11 @@ pub(super) struct Reader {
 }
 
 pub(super) fn read(subscription: Subscription) -> Reader {
+    let form = HOUSE.with(House::form);
     Reader {
+        form,
+        chunks: Chunks::default(),
+        decompressed: Decompressed::of(form.coding),
         hub: subscription.hub(),
         subscription: Some(subscription),
         socket: None,
@@ -145,6 +165,8 @@ impl Reader {
         while let Some(socket) = &mut self.socket {
             match socket.read(&mut buffer) {
                 Ok(0) => {
+                    let is_whole = self.form.framing == Framing::Bare || self.chunks.has_ended();
+                    assert!(is_whole && self.decompressed.has_ended(), "{:?} broke off", self.form);
                     self.has_ended = true;
                     self.socket = None;
                 }
@@ -156,10 +178,16 @@ impl Reader {
     }
 
     fn decode(&mut self, bytes: &[u8]) {
-        let (head, mut bytes) = bytes.split_at(bytes.len().min(self.head));
+        let (head, bytes) = bytes.split_at(bytes.len().min(self.head));
         let from = HEAD.len() - self.head;
         assert_eq!(head, &HEAD[from..from + head.len()]);
         self.head -= head.len();
+        let bytes = match self.form.framing {
+            Framing::Bare => bytes.to_vec(),
+            Framing::Chunked => self.chunks.take_in(bytes),
+        };
+        let bytes = self.decompressed.take_in(&bytes);
+        let mut bytes = &bytes[..];
         while let Some(item) = self.decoder.next(&mut bytes).unwrap() {
             let (what, id) = match item {
                 Item::Event(event) if event.name == "fanfare.gap" => (gap(event.data), event.last_event_id),
@@ -190,7 +218,7 @@ impl Read for Reader {
     fn take(&mut self, _: &Arc<Bell>) -> Poll<Option<Result<Got, SubscribeError>>> {
         HOUSE.with(|house| {
             if let Some(subscription) = self.subscription.take() {
-                self.socket = Some(adopt(&house.fanout, subscription, None));
+                self.socket = Some(adopt(&house.fanout, subscription, self.form, None));
             }
             let (mut counted, mut quiet) = (None, 0);
             for round in 0.. {

@@ -26,7 +26,7 @@ use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::document::Subscriber;
-use super::registry::Change;
+use super::registry::{Change, Number};
 use super::{Driver, Subscriptions};
 use roll::{Do, Known, Roll};
 pub(super) use said::Life;
@@ -92,17 +92,19 @@ impl Nodes {
     }
 }
 
-/// Addresses an announcement to those who follow it on all nodes, too, and marks it so that it is stored once.
+/// Addresses an announcement to those who follow it on all nodes, too, and marks it so that it is stored once. `number` tells several of
+/// one subscription apart.
 pub(super) fn address(
     mut topics: Vec<Topic>,
-    life: Life,
-    of_dead: bool,
+    (life, of_dead): (Life, bool),
     event: Event,
     active: bool,
+    number: Option<Number>,
 ) -> Publication {
     // The store keeps keys in memory for a while, and paths may be long.
     let path = topics.first().map_or("", |topic| topic.as_str());
-    let said = digest(&SHA256, format!("{life} {of_dead} {active} {path}").as_bytes());
+    let number = number.map_or_else(String::new, |number| number.to_string());
+    let said = digest(&SHA256, format!("{life} {of_dead} {active} {number}{path}").as_bytes());
     let key = IdempotencyKey::new(URL_SAFE_NO_PAD.encode(&said.as_ref()[..16]));
     topics.push(Topic::internal(TOPIC));
     topics.extend(topic_of(life, of_dead));
@@ -291,7 +293,7 @@ impl OneNode {
             "a node is gone; the ends of its subscribers are announced"
         );
         let ends = dead.into_iter().flat_map(|Known { life, subscriber }| {
-            let change = Change { subscriber, active: false };
+            let change = Change { subscriber, active: false, number: None };
             subscriptions.announcements(&change, Some((life, true)))
         });
         let handed_in: Vec<_> = ends.map(|end| self.hub.announce(end)).collect();

@@ -23,10 +23,12 @@ const WORD_BYTES: usize = 128 * 1024;
 
 /// A node: a process, drawn when it starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(test, derive(Default))]
 pub(crate) struct Node(pub(super) u64);
 
 /// One of a node's lives: another one begins when it was taken for dead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(test, derive(Default))]
 pub(crate) struct Life {
     pub(super) node: Node,
     pub(super) number: u64,

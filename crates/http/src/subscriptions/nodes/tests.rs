@@ -257,7 +257,7 @@ impl Cluster {
         {
             self.log.append(Note::There { node: process.roll.life().node, since });
         }
-        for Change { subscriber, active } in process.registry.take(most) {
+        for Change { subscriber, active, .. } in process.registry.take(most) {
             self.log.announce(process.roll.life(), false, &subscriber, active);
         }
     }
