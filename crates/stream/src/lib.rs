@@ -51,8 +51,6 @@ mod head;
 #[cfg(feature = "hyper-1")]
 pub mod hyper_1;
 mod item;
-#[cfg(feature = "tokio")]
-mod jitter;
 mod keep_alive;
 mod last_event_id;
 mod life;
