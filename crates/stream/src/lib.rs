@@ -21,7 +21,7 @@
 //! | `gzip` | [`Sse::compress`] in gzip | `flate2`, in Rust |
 //! | `zstd` | [`Sse::compress`] in zstd | the C library |
 //!
-//! Without `tokio` an [`Sse`] sends no keep-alive by itself: give it a stream that now and then yields
+//! Without `tokio` an [`Sse`] sends no keep-alive by itself, but where `blocking::serve` writes it: give it a stream that now and then yields
 //! [`KeepAliveStyle::to_frame`], timed by a [`KeepAliveState`].
 
 // The pages name what a feature adds; without it they have nothing to link to.

@@ -2,7 +2,7 @@
 //! for more only while the client takes bytes.
 //!
 //! The task looks now and then, and costs an event nothing but a note of the time. Outside a tokio runtime there is none, and
-//! nothing ends.
+//! nothing ends, but where `blocking` looks in its place.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;

@@ -81,7 +81,8 @@ impl Sse {
     /// Everything the stream yields is traffic. The stream is asked first each time, so what it yields at
     /// the moment a keep-alive is due goes out instead of it.
     ///
-    /// The timer is tokio's: without feature `tokio`, or polled outside a tokio runtime, none is sent.
+    /// The timer is tokio's: without feature `tokio`, or polled outside a tokio runtime, none is sent, unless `blocking::serve` writes the
+    /// stream, which has a clock of its own.
     ///
     /// # Panics
     ///
@@ -227,7 +228,7 @@ impl Sse {
 
     /// Ends the response, between two events, when it has been served for `lifetime`. A browser reconnects.
     ///
-    /// The source is dropped then, even while the client takes nothing. Like the keep-alive it needs a tokio runtime to be polled in.
+    /// The source is dropped then, even while the client takes nothing. Like the keep-alive it needs a tokio runtime to be polled in, or `blocking::serve`.
     #[cfg(feature = "tokio")]
     #[must_use]
     pub fn lifetime(mut self, lifetime: Duration) -> Self {
@@ -245,7 +246,7 @@ impl Sse {
     ///
     /// A server that owns its sockets has a deadline of its own, and leaves a stream with HTTP for which this was called.
     ///
-    /// Like the keep-alive it needs a tokio runtime to be polled in.
+    /// Like the keep-alive it needs a tokio runtime to be polled in, or `blocking::serve`.
     #[cfg(feature = "tokio")]
     #[must_use]
     pub fn write_deadline(mut self, deadline: impl Into<Option<Duration>>) -> Self {
@@ -257,7 +258,7 @@ impl Sse {
     /// browser reconnects, to whoever listens then.
     ///
     /// A client that does not take its farewell within a second is cut. Without a shutdown a server that stops gracefully waits for an
-    /// open stream for ever. Like the keep-alive it needs a tokio runtime to be polled in.
+    /// open stream for ever. Like the keep-alive it needs a tokio runtime to be polled in, or `blocking::serve`.
     #[cfg(feature = "tokio")]
     #[must_use]
     pub fn ends_with(mut self, shutdown: &Shutdown) -> Self {
