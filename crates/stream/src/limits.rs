@@ -189,10 +189,8 @@ impl Ends {
         if unasked_since.is_some() && patience.is_some_and(|patience| patience <= now) {
             return Err(Closed::WriteDeadline);
         }
-        if let Leaves::NotYet = self.leaves
-            && let Some(at) = self.leave.as_ref().and_then(Leave::moment)
-        {
-            self.leaves = Leaves::At(at);
+        if let (Leaves::NotYet, Some(leave)) = (self.leaves, &self.leave) {
+            self.leaves = leave.moment().map_or(Leaves::NotYet, Leaves::At);
         }
         let leaves = match self.leaves {
             Leaves::NotYet => None,
