@@ -177,5 +177,12 @@ check_clients() {
       if have "$name"; then CHROMIUM="$(command -v "$name")"; fi
     done
   fi
-  run env CHROMIUM="$CHROMIUM" tests/clients/run
+  if [ -z "${FIREFOX:-}" ]; then
+    # Debian's. A package `firefox` is often but a pointer to a snap.
+    have firefox || need_apt firefox-esr firefox-esr || { skip "$why"; return; }
+    for name in firefox firefox-esr; do
+      if have "$name"; then FIREFOX="$(command -v "$name")"; fi
+    done
+  fi
+  run env CHROMIUM="$CHROMIUM" FIREFOX="$FIREFOX" tests/clients/run
 }

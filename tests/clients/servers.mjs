@@ -31,6 +31,7 @@ export const PROGRAMS = {
   poem: (address) => [path.join(built, "examples/poem"), [address]],
   tower: (address) => [path.join(built, "examples/tower"), [address]],
   room: (address) => [path.join(built, "examples/hub_axum"), [address]],
+  rooms: (address) => [path.join(built, "examples/rooms_axum"), [address]],
 };
 
 /** What a failed test has left behind would keep a file's process alive for ever. */

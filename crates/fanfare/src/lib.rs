@@ -66,7 +66,7 @@
 //! | `tls` | `Tls` for `serve`: TLS with a certificate from files, which is renewed when they change |
 //! | `io-uring` | `serve` writes through `io_uring` where the kernel allows it (Linux) |
 //! | `tcp` | `tcp::cut_stalled`: the kernel cuts a connection whose peer takes nothing (Linux) |
-//! | `blocking` | `blocking::Connection` on a `TcpStream` or anything that writes, a thread for each |
+//! | `blocking` | `blocking::serve` and `blocking::Connection`: a thread for each connection, on a `TcpStream` or anything that writes |
 //! | `testing` | `testing`: a kit for your tests, without sockets and with a clock that can be stopped |
 
 // The pages name what a feature adds; without it they have nothing to link to.

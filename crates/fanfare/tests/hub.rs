@@ -77,3 +77,31 @@ async fn a_refused_subscription_is_reported_to_the_application() {
     let error = reported.recv().unwrap().downcast::<SubscribeError>().unwrap();
     assert!(matches!(*error, SubscribeError::Topic(_)), "{error}");
 }
+
+/// Goal: nothing of a hub needs a runtime, whoever reads it.
+#[cfg(feature = "blocking")]
+#[test]
+fn p1_a_thread_that_waits_for_a_hub_is_woken_by_what_is_published() {
+    use futures_util::FutureExt;
+    use std::io::Read;
+    use std::net::{TcpListener, TcpStream};
+
+    let hub = Hub::builder().build().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let sse = room(&hub, &Request::new(()));
+    let server = listener.accept().unwrap().0;
+    let serving = std::thread::spawn(move || fanfare::blocking::serve(server, &http::Method::GET, sse));
+    let mut read = String::new();
+    for data in ["one", "two"] {
+        hub.publish("rooms/7", Event::new(data)).now_or_never().expect("memory does not wait").unwrap();
+        while !read.ends_with(&format!("data: {data}\n\n")) {
+            let mut byte = [0];
+            client.read_exact(&mut byte).unwrap();
+            read.push(byte[0].into());
+        }
+    }
+    hub.close();
+    client.shutdown(std::net::Shutdown::Write).unwrap();
+    serving.join().unwrap().unwrap();
+}

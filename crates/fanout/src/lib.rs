@@ -14,7 +14,6 @@ mod counts;
 mod ending;
 mod fanout;
 mod inbox;
-pub mod jitter;
 mod report;
 // The same condition stands in Cargo.toml: elsewhere the crate io-uring does not build.
 #[cfg_attr(

@@ -179,7 +179,7 @@ impl Worker {
         self.leave_hub(key);
         let connection = &mut self.connections[key];
         let mut aside = Aside::default();
-        aside.owe_frame(&crate::jitter::come_back(), connection.form, &mut connection.sum);
+        aside.owe_frame(&fanfare_wire::jitter::come_back(), connection.form, &mut connection.sum);
         aside.owe_end(connection.form, connection.sum);
         connection.aside = Some(Box::new(aside));
         self.tend(key);

@@ -12,7 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use fanfare_hub::{Batch, Subscription};
-use fanfare_wire::Sum;
+use fanfare_wire::{Sum, jitter};
 use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
@@ -30,7 +30,7 @@ use crate::rounds::Link;
 use crate::sending::Sending;
 use crate::socket::{self, Discarded, Wrote};
 use crate::writing::Pick;
-use crate::{Adoption, Ended, Settings, clock, jitter};
+use crate::{Adoption, Ended, Settings, clock};
 
 /// The token of the bell; connections have the numbers of their slots.
 const BELL: Token = Token(usize::MAX);

@@ -10,8 +10,8 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use fanfare_fanout::jitter;
 use fanfare_wire::Frame;
+use fanfare_wire::jitter;
 use futures_core::Stream;
 use pin_project_lite::pin_project;
 use tokio::time::Sleep;

@@ -6,7 +6,7 @@
 use std::ops::Range;
 use std::time::{Duration, SystemTime};
 
-use fanfare_fanout::jitter;
+use fanfare_wire::jitter;
 
 /// How long a stream lives at the most, from `now` on: as long as the token, and `longest`. `None` for ever.
 pub(crate) fn drawn(

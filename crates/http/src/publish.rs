@@ -5,8 +5,8 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use fanfare_fanout::jitter;
 use fanfare_hub::{Publication, PublishError, Topic, TopicError};
+use fanfare_wire::jitter;
 use fanfare_wire::{Event, EventId, EventName};
 use url::Url;
 

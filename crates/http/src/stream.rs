@@ -6,10 +6,10 @@
 use std::time::SystemTime;
 
 use axum::response::{IntoResponse, Response};
-use fanfare_fanout::jitter;
 use fanfare_hub::{Resume, Selection, SubscribeError};
 use fanfare_stream::{AcceptEncoding, KeepAlive, Sse};
 use fanfare_wire::Frame;
+use fanfare_wire::jitter;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use tokio::time::{Instant, timeout};

@@ -9,8 +9,19 @@ use axum::routing::get;
 use common::socket::Server;
 use common::{HUB, PATIENCE, app, hub, until};
 use fanfare_http::{Access, ConnectionLimits, Drain, Mercure};
+use fanfare_hub::Hub;
 
 const SHORT: Duration = Duration::from_millis(200);
+
+/// Publishes to a stream of topic `a`, and reads it.
+async fn still_gets_events(hub: &Hub, body: &mut h2::RecvStream) {
+    hub.publish("a", fanfare_wire::Event::new("still there")).await.unwrap();
+    let mut read = String::new();
+    while !read.contains("data: still there\n\n") {
+        let data = tokio::time::timeout(PATIENCE, body.data()).await.expect("it goes on").unwrap().unwrap();
+        read.push_str(&String::from_utf8_lossy(&data));
+    }
+}
 
 /// Goal: nobody is subscribed, or listed, for longer than they may be.
 /// Method: grant no window at all, so that hyper asks for nothing.
@@ -58,13 +69,37 @@ async fn an_http2_connection_without_a_request_is_closed_after_a_while_and_one_w
     let error = tokio::time::timeout(PATIENCE, gone).await.expect("it is closed");
     assert!(error.is_go_away() && error.reason() == Some(h2::Reason::NO_ERROR), "{error}");
     until(|| server.counts.connections_open() == 1).await;
-    hub.publish("a", fanfare_wire::Event::new("still there")).await.unwrap();
-    let mut body = streaming.into_body();
-    let mut read = String::new();
-    while !read.contains("data: still there\n\n") {
-        let data = tokio::time::timeout(PATIENCE, body.data()).await.expect("it goes on").unwrap().unwrap();
-        read.push_str(&String::from_utf8_lossy(&data));
-    }
+    still_gets_events(&hub, &mut streaming.into_body()).await;
+}
+
+/// Goal: a client that has died without a word, or that a network has cut off, is noticed although nothing is to be sent to it.
+/// Method: one that takes everything and answers no ping, so only the ping can tell; and one before it that answers them.
+#[tokio::test]
+async fn an_http2_client_that_answers_no_ping_is_gone_and_one_that_does_is_not_p5() {
+    let hub = hub();
+    let limits = ConnectionLimits { http2_ping_timeout: SHORT, ..ConnectionLimits::default() };
+    let app = Mercure::new(hub.clone()).access(Access::open()).router();
+    let server = Server::start(app, limits, Drain::new());
+    let mut sender = server.connect_http2(65_535).await;
+    let request = http::Request::get(format!("http://localhost{HUB}?match=a")).body(()).unwrap();
+    let (response, _) = sender.send_request(request, true).unwrap();
+    let mut body = response.await.unwrap().into_body();
+
+    let mut dead = server.connect().await;
+    // The preface, no settings, and a request: `:method` GET, `:scheme` http, `:authority` and `:path` as texts (RFC 7541).
+    let path = format!("{HUB}?match=a");
+    let mut fields = vec![0x82, 0x86, 0x01, 1, b'a', 0x04, u8::try_from(path.len()).unwrap()];
+    fields.extend_from_slice(path.as_bytes());
+    dead.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await;
+    // Headers that end the head and the stream, of stream 1.
+    dead.send([&[0, 0, u8::try_from(fields.len()).unwrap(), 1, 0x05, 0, 0, 0, 1][..], &fields].concat())
+        .await;
+    dead.until(":\n").await;
+    assert_eq!(hub.counts().subscribers, 2);
+    assert!(dead.rest().await.contains("\0\0\x08\x06\0\0\0\0\0"), "it was asked");
+    until(|| hub.counts().subscribers == 1).await;
+
+    still_gets_events(&hub, &mut body).await;
 }
 
 /// Goal: nobody keeps a connection by not taking an answer, however small.

@@ -24,8 +24,7 @@ pub(crate) struct Ending {
 impl Sse {
     /// Why the server has yet to be told to cut the connection, if it has.
     fn cut(&self) -> Option<Closed> {
-        let is_cut = |why: &Closed| matches!(why, Closed::WriteDeadline | Closed::Shutdown);
-        self.life.0.why().filter(|why| !self.ending.is_told && is_cut(why))
+        self.life.0.why().filter(|why| !self.ending.is_told && why.cuts())
     }
 }
 

@@ -37,6 +37,13 @@ pub enum Closed {
     Io(io::ErrorKind),
 }
 
+impl Closed {
+    /// Whether the client is to get nothing more, be it on its way.
+    pub(crate) fn cuts(self) -> bool {
+        matches!(self, Self::WriteDeadline | Self::Shutdown)
+    }
+}
+
 impl fmt::Display for Closed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

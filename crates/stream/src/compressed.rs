@@ -3,9 +3,11 @@
 //! It keeps no bytes: frames are coded one by one, so none waits for another. Which coding it is was decided [elsewhere](crate::AcceptEncoding).
 
 use bytes::{Bytes, BytesMut};
-use fanfare_wire::{Coding, Frame, Shift, Sum};
+use fanfare_wire::{COMPRESSED_FROM_BYTES, Coding, Frame, Shift, Sum};
 use http::header::{CONTENT_ENCODING, VARY};
 use http::{HeaderMap, HeaderValue};
+
+use crate::AcceptEncoding;
 
 #[derive(Default)]
 pub(crate) struct Compressed {
@@ -23,6 +25,11 @@ pub(crate) struct Compressed {
 impl Compressed {
     pub(crate) fn by(coding: Coding, min_bytes: usize) -> Self {
         Self { coding, min_bytes, is_negotiated: true, ..Self::default() }
+    }
+
+    /// In the coding that a client likes best, of those that compress.
+    pub(crate) fn for_client(accepted: &AcceptEncoding) -> Self {
+        Self::by(accepted.preferred(Coding::COMPRESSING), COMPRESSED_FROM_BYTES)
     }
 
     pub(crate) fn coding(&self) -> Coding {

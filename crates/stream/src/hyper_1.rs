@@ -13,7 +13,7 @@ use http::{Method, Request, Response};
 use hyper::service::Service;
 use pin_project_lite::pin_project;
 
-use crate::{Negotiated, NegotiatedBody, NotAcceptable, Sse, SseBody};
+pub use crate::into_response::IntoResponse;
 
 /// Answers each request with what `handler` makes of it; see [`IntoResponse`].
 ///
@@ -35,47 +35,6 @@ use crate::{Negotiated, NegotiatedBody, NotAcceptable, Sse, SseBody};
 /// ```
 pub fn service<H>(handler: H) -> SseService<H> {
     SseService { handler }
-}
-
-/// What a handler may answer with: an [`Sse`], a response that has one as its body, or what was [`Negotiated`].
-pub trait IntoResponse {
-    /// The response's body.
-    type Body;
-
-    /// Answers a request that was made with `method`.
-    fn into_response(self, method: &Method) -> Response<Self::Body>;
-}
-
-impl IntoResponse for Sse {
-    type Body = SseBody;
-
-    fn into_response(self, method: &Method) -> Response<SseBody> {
-        self.response_to(method)
-    }
-}
-
-impl IntoResponse for Response<SseBody> {
-    type Body = SseBody;
-
-    fn into_response(self, method: &Method) -> Self {
-        if method == Method::HEAD { self.map(|_unread| SseBody::ended()) } else { self }
-    }
-}
-
-impl<B> IntoResponse for Negotiated<Response<B>> {
-    type Body = NegotiatedBody<B>;
-
-    fn into_response(self, method: &Method) -> Response<NegotiatedBody<B>> {
-        self.into_response(method)
-    }
-}
-
-impl IntoResponse for Negotiated<NotAcceptable> {
-    type Body = NegotiatedBody<String>;
-
-    fn into_response(self, method: &Method) -> Response<NegotiatedBody<String>> {
-        self.map(NotAcceptable::into_response).into_response(method)
-    }
 }
 
 /// A hyper `Service` of a function. See [`service`].

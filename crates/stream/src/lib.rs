@@ -2,7 +2,7 @@
 //!
 //! [`Sse`] turns any `Stream` of events into a response body with the right head, keeps it alive while
 //! nothing happens, and ends it cleanly. [`channel`] is the same for those who push, [`LastEventId`] says
-//! where a client that comes back left off, [`Accept`] whether it wants a stream at all, [`AcceptEncoding`] in which coding, and `blocking` serves a bare connection from a thread. How a stream ended,
+//! where a client that comes back left off, [`Accept`] whether it wants a stream at all, [`AcceptEncoding`] in which coding, and `blocking` serves a connection of your own from a thread. How a stream ended,
 //! [`Closed`] says, to whoever wants to hear it.
 //! This crate knows no topics and keeps no history: that is the hub's, whose subscriptions are streams like
 //! any other here.
@@ -16,12 +16,12 @@
 //! | `axum-08` | [`Sse`] and [`Negotiated`] are responses of axum 0.8, [`LastEventId`] and [`Accept`] extractors; implies `tokio` | `axum-core` |
 //! | `hyper-1` | `hyper_1::service`, a plain `Service` of hyper 1; implies `tokio` | `hyper` without features |
 //! | `tcp` | `tcp::cut_stalled`: the kernel cuts a connection whose peer takes nothing (Linux) | `socket2` |
-//! | `blocking` | `blocking::Connection` on a `TcpStream` or anything that writes | nothing |
+//! | `blocking` | `blocking::serve` and `blocking::Connection`: a thread for each connection, on a `TcpStream` or anything that writes | nothing |
 //! | `testing` | [`testing`]: a kit for your tests, without sockets and with a clock that can be stopped; implies `tokio` | tokio's `test-util` |
 //! | `gzip` | [`Sse::compress`] in gzip | `flate2`, in Rust |
 //! | `zstd` | [`Sse::compress`] in zstd | the C library |
 //!
-//! Without `tokio` an [`Sse`] sends no keep-alive by itself: give it a stream that now and then yields
+//! Without `tokio` an [`Sse`] sends no keep-alive by itself, but where `blocking::serve` writes it: give it a stream that now and then yields
 //! [`KeepAliveStyle::to_frame`], timed by a [`KeepAliveState`].
 
 // The pages name what a feature adds; without it they have nothing to link to.
@@ -50,9 +50,9 @@ mod date;
 mod head;
 #[cfg(feature = "hyper-1")]
 pub mod hyper_1;
+#[cfg(any(feature = "hyper-1", feature = "blocking"))]
+mod into_response;
 mod item;
-#[cfg(feature = "tokio")]
-mod jitter;
 mod keep_alive;
 mod last_event_id;
 mod life;

@@ -2,7 +2,7 @@
 //! for more only while the client takes bytes.
 //!
 //! The task looks now and then, and costs an event nothing but a note of the time. Outside a tokio runtime there is none, and
-//! nothing ends.
+//! nothing ends, but where `blocking` looks in its place.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -17,10 +17,8 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::life::Life;
 use crate::shutdown::END_WITHIN;
+use crate::sse::WRITE_DEADLINE;
 use crate::{Closed, Shutdown};
-
-/// How long a client may take nothing, unless something else is said.
-const WRITE_DEADLINE: Duration = Duration::from_secs(30);
 
 /// What ends a stream that would go on.
 pub(crate) struct Limits {
@@ -86,15 +84,25 @@ impl Limits {
             return None;
         }
         let runtime = Handle::try_current().ok()?;
-        let over = self.lifetime.and_then(|lifetime| Instant::now().checked_add(lifetime));
-        let ends = Ends {
-            over,
+        Some(Watch(runtime.spawn(self.ends().watch(life.clone())).abort_handle()))
+    }
+
+    fn ends(&self) -> Ends {
+        Ends {
+            over: self.lifetime.and_then(|lifetime| Instant::now().checked_add(lifetime)),
             write_deadline: self.write_deadline,
             leave: self.leave.clone(),
             leaves: Leaves::NotYet,
             serving: self.serving.clone(),
-        };
-        Some(Watch(runtime.spawn(ends.watch(life.clone())).abort_handle()))
+        }
+    }
+
+    /// Begins the stream for whoever looks after it in a task's place, and writes it: what ends it, and the write deadline.
+    #[cfg(feature = "blocking")]
+    pub(crate) fn take_over(&mut self) -> (Ends, Option<Duration>) {
+        self.has_begun = true;
+        let write_deadline = self.write_deadline.take();
+        (self.ends(), write_deadline)
     }
 }
 
@@ -132,7 +140,7 @@ impl Serving {
 }
 
 /// When a stream ends that has begun.
-struct Ends {
+pub(crate) struct Ends {
     over: Option<Instant>,
     /// How long the server may take to come back.
     write_deadline: Option<Duration>,
@@ -163,6 +171,12 @@ impl Ends {
         }
     }
 
+    /// As [`look`](Self::look), by the clock.
+    #[cfg(feature = "blocking")]
+    pub(crate) fn look_now(&mut self, life: &Life) -> Result<Option<std::time::Instant>, Closed> {
+        self.look(Instant::now(), life).map(|again| again.map(Instant::into_std))
+    }
+
     /// When to look again, if ever, or why the stream is over.
     fn look(&mut self, now: Instant, life: &Life) -> Result<Option<Instant>, Closed> {
         if self.over.is_some_and(|over| over <= now) {
@@ -175,10 +189,8 @@ impl Ends {
         if unasked_since.is_some() && patience.is_some_and(|patience| patience <= now) {
             return Err(Closed::WriteDeadline);
         }
-        if let Leaves::NotYet = self.leaves
-            && let Some(at) = self.leave.as_ref().and_then(Leave::moment)
-        {
-            self.leaves = Leaves::At(at);
+        if let (Leaves::NotYet, Some(leave)) = (self.leaves, &self.leave) {
+            self.leaves = leave.moment().map_or(Leaves::NotYet, Leaves::At);
         }
         let leaves = match self.leaves {
             Leaves::NotYet => None,
@@ -192,6 +204,12 @@ impl Ends {
             Leaves::At(at) | Leaves::Told(at) => Some(at),
         };
         Ok(self.over.into_iter().chain(patience).chain(leaves).min())
+    }
+
+    /// Waits until the shutdown begins, if there is one.
+    #[cfg(feature = "blocking")]
+    pub(crate) fn begun(&self) -> Option<impl Future<Output = ()> + use<>> {
+        self.leave.as_ref().map(|leave| leave.shutdown.clone().begun())
     }
 
     /// Waits until then, or until the shutdown begins.

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use http::Extensions;
 use http_body::{Body, SizeHint};
 
 use crate::{BoxError, Sse};
@@ -60,6 +61,28 @@ impl fmt::Debug for Offer {
     }
 }
 
+/// The same for whoever stands in for the HTTP library, which a stream may be kept for.
+#[cfg(feature = "blocking")]
+#[derive(Clone)]
+struct Kept(Offer);
+
+/// Leaves a way to a response's stream in its extensions, and makes the body.
+pub(crate) fn leave_in(extensions: &mut Extensions, sse: Sse, keep_on_http: bool) -> SseBody {
+    let offer = Offer::of(sse);
+    if !keep_on_http {
+        extensions.insert(offer.clone());
+    }
+    #[cfg(feature = "blocking")]
+    extensions.insert(Kept(offer.clone()));
+    SseBody(Held::Offered(offer))
+}
+
+/// Takes the stream of a response, also one that is kept for the HTTP library.
+#[cfg(feature = "blocking")]
+pub(crate) fn taken_from(extensions: &Extensions) -> Option<Sse> {
+    extensions.get::<Kept>()?.0.take()
+}
+
 /// The body of a response that was made of an [`Sse`]: the same bytes, unless somebody took the [`Offer`].
 #[derive(Debug)]
 pub struct SseBody(Held);
@@ -74,14 +97,6 @@ enum Held {
 }
 
 impl SseBody {
-    pub(crate) fn of(sse: Sse) -> Self {
-        Self(Held::Own(Some(sse)))
-    }
-
-    pub(crate) fn offered(offer: Offer) -> Self {
-        Self(Held::Offered(offer))
-    }
-
     /// A body that has ended.
     pub(crate) fn ended() -> Self {
         Self(Held::Own(None))

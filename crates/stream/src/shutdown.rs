@@ -11,11 +11,9 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use fanfare_wire::{Event, Frame};
+use fanfare_wire::{Frame, jitter};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
-
-use crate::jitter;
 
 /// How long a client may take for the end of its stream.
 pub(crate) const END_WITHIN: Duration = Duration::from_secs(1);
@@ -189,8 +187,7 @@ impl Shutdown {
     /// The last that a stream sends, with a reconnection time of its own.
     pub(crate) fn farewell(&self) -> [Option<Frame>; 2] {
         let settings = &self.0.settings;
-        let come_back = Event::without_data().retry(jitter::within(&settings.retry)).to_frame();
-        [Some(come_back), settings.farewell.clone()]
+        [Some(jitter::come_back_within(&settings.retry)), settings.farewell.clone()]
     }
 
     fn finish_within(&self) -> Duration {

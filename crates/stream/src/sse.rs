@@ -4,10 +4,10 @@
 //! end is the [`Life`]'s.
 
 use std::fmt;
-#[cfg(feature = "tokio")]
+#[cfg(any(feature = "tokio", feature = "blocking"))]
 use std::time::Duration;
 
-use fanfare_wire::{COMPRESSED_FROM_BYTES, Coding, Frame};
+use fanfare_wire::{Coding, Frame};
 use futures_core::Stream;
 use http::{Method, Response};
 
@@ -20,7 +20,11 @@ use crate::life::{Life, Owned};
 #[cfg(feature = "tokio")]
 use crate::limits::Limits;
 use crate::source::Source;
-use crate::{AcceptEncoding, BoxError, Closed, Closing, IntoFrame, KeepAlive, Offer, SseBody, head};
+use crate::{AcceptEncoding, BoxError, Closed, Closing, IntoFrame, KeepAlive, SseBody, head, offer};
+
+/// How long a client may take nothing, unless something else is said.
+#[cfg(any(feature = "tokio", feature = "blocking"))]
+pub(crate) const WRITE_DEADLINE: Duration = Duration::from_secs(30);
 
 /// A response that is an event stream: body, head and keep-alive.
 ///
@@ -77,7 +81,8 @@ impl Sse {
     /// Everything the stream yields is traffic. The stream is asked first each time, so what it yields at
     /// the moment a keep-alive is due goes out instead of it.
     ///
-    /// The timer is tokio's: without feature `tokio`, or polled outside a tokio runtime, none is sent.
+    /// The timer is tokio's: without feature `tokio`, or polled outside a tokio runtime, none is sent, unless `blocking::serve` writes the
+    /// stream, which has a clock of its own.
     ///
     /// # Panics
     ///
@@ -122,8 +127,9 @@ impl Sse {
     /// # Ok::<(), http::Error>(())
     /// ```
     #[must_use]
-    pub fn compress(self, accepted: &AcceptEncoding) -> Self {
-        self.in_coding(accepted.preferred(Coding::COMPRESSING), COMPRESSED_FROM_BYTES)
+    pub fn compress(mut self, accepted: &AcceptEncoding) -> Self {
+        self.around.compressed = Compressed::for_client(accepted);
+        self
     }
 
     /// Codes the stream in this coding, which its client has to take; frames of fewer than `min_bytes` are not compressed. See
@@ -222,7 +228,7 @@ impl Sse {
 
     /// Ends the response, between two events, when it has been served for `lifetime`. A browser reconnects.
     ///
-    /// The source is dropped then, even while the client takes nothing. Like the keep-alive it needs a tokio runtime to be polled in.
+    /// The source is dropped then, even while the client takes nothing. Like the keep-alive it needs a tokio runtime to be polled in, or `blocking::serve`.
     #[cfg(feature = "tokio")]
     #[must_use]
     pub fn lifetime(mut self, lifetime: Duration) -> Self {
@@ -240,7 +246,7 @@ impl Sse {
     ///
     /// A server that owns its sockets has a deadline of its own, and leaves a stream with HTTP for which this was called.
     ///
-    /// Like the keep-alive it needs a tokio runtime to be polled in.
+    /// Like the keep-alive it needs a tokio runtime to be polled in, or `blocking::serve`.
     #[cfg(feature = "tokio")]
     #[must_use]
     pub fn write_deadline(mut self, deadline: impl Into<Option<Duration>>) -> Self {
@@ -252,7 +258,7 @@ impl Sse {
     /// browser reconnects, to whoever listens then.
     ///
     /// A client that does not take its farewell within a second is cut. Without a shutdown a server that stops gracefully waits for an
-    /// open stream for ever. Like the keep-alive it needs a tokio runtime to be polled in.
+    /// open stream for ever. Like the keep-alive it needs a tokio runtime to be polled in, or `blocking::serve`.
     #[cfg(feature = "tokio")]
     #[must_use]
     pub fn ends_with(mut self, shutdown: &Shutdown) -> Self {
@@ -273,7 +279,7 @@ impl Sse {
     ///
     /// A server that owns its sockets, such as `fanfare::serve`, takes the connection of a hub's subscription over when
     /// all middleware has shaped the response, and drops the body. Say this where a middleware looks at the body
-    /// itself, to count or to change what is sent. See [`Offer`].
+    /// itself, to count or to change what is sent. See [`Offer`](crate::Offer).
     #[must_use]
     pub fn keep_on_http(mut self) -> Self {
         self.keep_on_http = true;
@@ -318,7 +324,7 @@ impl Sse {
 
     /// Makes an HTTP response of it, with status 200.
     ///
-    /// Its extensions hold an [`Offer`] of the stream, unless [`keep_on_http`](Self::keep_on_http) was called.
+    /// Its extensions hold an [`Offer`](crate::Offer) of the stream, unless [`keep_on_http`](Self::keep_on_http) was called.
     #[must_use]
     pub fn response(self) -> Response<SseBody> {
         self.response_with(Response::new(()))
@@ -357,12 +363,9 @@ impl Sse {
         let (mut parts, ()) = head.into_parts();
         head::complete(&mut parts.headers);
         self.around.compressed.complete(&mut parts.headers);
-        if self.keep_on_http {
-            return Response::from_parts(parts, SseBody::of(self));
-        }
-        let offer = Offer::of(self);
-        parts.extensions.insert(offer.clone());
-        Response::from_parts(parts, SseBody::offered(offer))
+        let keep_on_http = self.keep_on_http;
+        let body = offer::leave_in(&mut parts.extensions, self, keep_on_http);
+        Response::from_parts(parts, body)
     }
 }
 

@@ -64,7 +64,8 @@ impl<IO> WriteDeadline<IO> {
         self
     }
 
-    /// Calls `hook` when the peer is given up, before anybody hears of it.
+    /// Calls `hook` when the peer is given up, before anybody hears of it: by this, or by the kernel, if it was told to
+    /// (`tcp::cut_stalled`) and is first.
     #[must_use]
     pub fn on_cut(mut self, hook: impl FnOnce(&IO) + Send + 'static) -> Self {
         self.on_cut = Some(Box::new(hook));
@@ -85,7 +86,7 @@ impl<IO> WriteDeadline<IO> {
     fn judge(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if written.is_ready() {
             self.waiting = None;
-            return written;
+            return self.note(written);
         }
         let deadline = self.deadline;
         let waiting = self.waiting.get_or_insert_with(|| Box::pin(sleep(deadline)));
@@ -105,10 +106,22 @@ impl<IO> WriteDeadline<IO> {
     }
 
     fn cut(&mut self, why: &'static str) -> io::Error {
+        self.give_up();
+        io::Error::new(io::ErrorKind::TimedOut, why)
+    }
+
+    /// Passes on what the connection says. That the kernel has given the peer up it tells whoever asks first.
+    fn note<T>(&mut self, said: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if matches!(&said, Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::TimedOut) {
+            self.give_up();
+        }
+        said
+    }
+
+    fn give_up(&mut self) {
         if let Some(hook) = self.on_cut.take() {
             hook(&self.io);
         }
-        io::Error::new(io::ErrorKind::TimedOut, why)
     }
 }
 
@@ -121,7 +134,7 @@ impl<IO: AsyncRead + Unpin> AsyncRead for WriteDeadline<IO> {
         match Pin::new(&mut self.io).poll_read(cx, buffer) {
             // A connection over HTTP/2 may wait for its client's word before it writes.
             Poll::Pending => self.poll_last_moment(cx).map(Err),
-            read @ Poll::Ready(_) => read,
+            read @ Poll::Ready(_) => self.note(read),
         }
     }
 }
@@ -183,6 +196,43 @@ mod tests {
         }
         assert_eq!(begun.elapsed().as_secs(), 30);
         assert_eq!(heard.try_iter().count(), 1);
+    }
+
+    /// A connection whose peer the kernel has given up.
+    struct GivenUp;
+
+    impl AsyncRead for GivenUp {
+        fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+        }
+    }
+
+    impl AsyncWrite for GivenUp {
+        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {
+            Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_the_kernel_has_given_up_is_told_to_the_hook_once_whoever_hears_of_it_first() {
+        for reads_first in [true, false] {
+            let (told, heard) = mpsc::channel();
+            let mut ours =
+                WriteDeadline::new(GivenUp, Duration::from_secs(30)).on_cut(move |_| told.send(()).unwrap());
+            for reads in [reads_first, !reads_first] {
+                let failed = if reads { ours.read_u8().await.map(drop) } else { ours.write_u8(7).await };
+                assert_eq!(failed.unwrap_err().kind(), io::ErrorKind::TimedOut);
+                assert_eq!(heard.try_iter().count(), usize::from(reads == reads_first));
+            }
+        }
     }
 
     #[tokio::test(start_paused = true)]

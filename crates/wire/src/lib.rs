@@ -5,7 +5,7 @@
 //! in any cut and reads them as a browser does. This crate opens no socket, reads no clock and knows no HTTP.
 //! The rules come from [WHATWG HTML § 9.2][spec].
 //!
-//! Without the default feature `std` the crate needs `alloc` alone. Feature `json` adds `Event::json`; `gzip` and `zstd`
+//! Without the default feature `std` the crate needs `alloc` alone, and has no `jitter`. Feature `json` adds `Event::json`; `gzip` and `zstd`
 //! add the [`Coding`]s of these names.
 //!
 //! [spec]: https://html.spec.whatwg.org/multipage/server-sent-events.html
@@ -24,6 +24,8 @@ mod event;
 mod field;
 mod frame;
 mod item;
+#[cfg(feature = "std")]
+pub mod jitter;
 mod limits;
 mod lines;
 mod name;

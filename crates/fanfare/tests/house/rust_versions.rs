@@ -6,7 +6,10 @@
 //! their own, by which cargo refuses in plain words.
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
 
+use crate::headers::rust_files;
 use crate::workspace::{self, Member};
 
 /// Features whose framework asks for a newer Rust than the crate does without them.
@@ -45,6 +48,26 @@ fn a_crate_asks_for_no_older_rust_than_its_dependencies_need() {
         }
     }
     assert!(breaches.is_empty(), "raise rust-version, or take an older dependency:\n{}", breaches.join("\n"));
+}
+
+/// Goal: neither clippy nor a newer compiler says that a crate is written in a Rust which it does not ask for.
+/// Method: `let` behind `&&` is what edition 2024 has gained since (Rust 1.88), and rustfmt begins a line or goes on with it.
+#[test]
+fn chains_of_let_stay_out_of_crates_for_a_rust_without_them() {
+    let root = workspace::root();
+    let mut found = Vec::new();
+    for member in workspace::members() {
+        if numbers(&member.rust_version.unwrap()) >= [1, 88, 0] {
+            continue;
+        }
+        let folder = member.name.strip_prefix("fanfare-").unwrap_or("fanfare");
+        let mut files = Vec::new();
+        rust_files(&root.join("crates").join(folder).join("src"), &mut files);
+        assert!(!files.is_empty(), "crates/{folder} has no source");
+        let chained = |path: &PathBuf| fs::read_to_string(path).unwrap().contains("&& let ");
+        found.extend(files.into_iter().filter(chained));
+    }
+    assert!(found.is_empty(), "these need Rust 1.88: {found:#?}");
 }
 
 /// All features of a crate but those that ask for a Rust of their own.

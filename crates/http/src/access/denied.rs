@@ -66,7 +66,7 @@ impl From<Denied> for Refusal {
             .challenge(Challenge::InvalidRequest),
             Denied::Forbidden(sentence) => Self::forbidden(sentence),
             Denied::Unavailable => {
-                Self::unavailable("Tokens cannot be checked now.", fanfare_fanout::jitter::reconnection_time())
+                Self::unavailable("Tokens cannot be checked now.", fanfare_wire::jitter::reconnection_time())
             }
         }
     }

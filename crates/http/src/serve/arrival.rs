@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 
 use super::client::Origin;
 use super::connection::House;
-use super::io::Impatient;
+use super::io::{Impatient, impatient};
 use super::places::{Place, Standing};
 use super::proxy_protocol;
 #[cfg(feature = "tls")]
@@ -25,7 +25,7 @@ pub(crate) struct Arrival {
 
 /// What HTTP is spoken over.
 pub(crate) enum Socket {
-    Plain(Impatient<TcpStream>),
+    Plain(Impatient),
     #[cfg(feature = "tls")]
     Secure(Box<tls::Secure>),
 }
@@ -54,7 +54,7 @@ pub(crate) async fn arrive(mut socket: TcpStream, peer: SocketAddr, house: &Hous
         tracing::debug!(%address, "closed a connection of a client that has far too many");
         return None;
     }
-    let socket = Impatient::new(socket, house.limits.write_timeout, house.counts.clone());
+    let socket = impatient(socket, house.limits.write_timeout, house.counts.clone());
     #[cfg(feature = "tls")]
     let (socket, is_secure) = match &house.tls {
         None => (Socket::Plain(socket), false),

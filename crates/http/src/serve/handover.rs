@@ -21,7 +21,6 @@ use fanfare_wire::Coding;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Version, header, response};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use super::io::{self, Impatient};
@@ -36,7 +35,7 @@ use crate::revocation::Ticket;
 pub(crate) struct Handover(Arc<Inner>);
 
 struct Inner {
-    socket: Owner<Impatient<TcpStream>>,
+    socket: Owner<Impatient>,
     /// What goes on instead of a response, once there is one.
     stream: Mutex<Option<Stream>>,
 }
@@ -69,7 +68,7 @@ pub(crate) struct Asked {
 }
 
 impl Handover {
-    pub(crate) fn new(socket: Owner<Impatient<TcpStream>>) -> Self {
+    pub(crate) fn new(socket: Owner<Impatient>) -> Self {
         Self(Arc::new(Inner { socket, stream: Mutex::new(None) }))
     }
 

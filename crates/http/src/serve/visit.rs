@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use fanfare_fanout::jitter;
+use fanfare_wire::jitter;
 use http::{HeaderValue, Method, Request, Version, header};
 use tower::Service;
 

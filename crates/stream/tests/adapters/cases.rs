@@ -1,5 +1,7 @@
 //! What every adapter has to do. Names no framework.
 
+use std::io::Read;
+
 use fanfare_stream::Closed;
 use fanfare_wire::Event;
 
@@ -102,12 +104,69 @@ pub(crate) fn a_shutdown_sends_its_clients_away_for_a_while(host: &Host) {
     let mut client = Client::get(host, "/until-the-shutdown", &["Connection: close"]);
     let visit = host.visit();
     visit.stream.send(Event::new("before"));
-    client.read_until("data: before\n\n\r\n");
+    let head = client.head();
+    client.read_until("data: before\n\n");
     host.shutdown.begin();
-    let farewell = client.rest_of_body();
+    let farewell = client.rest_of_body(&head);
     let retry = farewell.strip_prefix("retry: ").unwrap().strip_suffix("\n\nevent: bye\ndata: \n\n").unwrap();
     assert!((1_000..5_000).contains(&retry.parse::<u32>().unwrap()));
     assert_eq!(visit.stream.closed(), Closed::Shutdown);
+}
+
+/// Goal: neither the thread nor the task that writes to such a client holds a shutdown up.
+pub(crate) fn a_shutdown_cuts_a_client_that_takes_nothing(host: &Host) {
+    let _client = Client::get(host, "/until-the-shutdown", &[]);
+    let visit = host.visit();
+    let shutdown = host.shutdown.clone();
+    let flooding = std::thread::spawn(move || visit.stream.flood());
+    shutdown.begin();
+    assert_eq!(flooding.join().unwrap(), Closed::Shutdown);
+}
+
+pub(crate) fn a_stream_ends_in_order_when_its_time_is_over(host: &Host) {
+    let mut client = Client::get(host, "/for-a-moment", &["Connection: close"]);
+    assert_eq!(host.visit().stream.closed(), Closed::Expired);
+    assert_eq!(client.whole_body(), "");
+}
+
+pub(crate) fn whoever_is_too_far_behind_is_sent_off_while_it_takes_nothing(host: &Host) {
+    let mut client = Client::get(host, "/", &["Connection: close"]);
+    let visit = host.visit();
+    let head = client.head();
+    visit.stream.send(Event::new("first"));
+    client.read_until("data: first\n\n");
+    visit.stream.overflow();
+    assert_eq!(visit.stream.closed(), Closed::TooSlow);
+    // What was on its way is whole: a client that reads on sees an end between two events.
+    let rest = client.rest_of_body(&head);
+    assert!(rest.is_empty() || rest.ends_with("x\n\n"));
+}
+
+pub(crate) fn a_stream_is_compressed_event_by_event_if_its_client_takes_that(host: &Host) {
+    let mut client = Client::get(host, "/compressed", &["Accept-Encoding: gzip", "Connection: close"]);
+    let visit = host.visit();
+    let head = client.head();
+    assert_eq!(head.header("content-encoding"), Some("gzip"));
+    assert_eq!(head.header("vary"), Some("Accept-Encoding"));
+    // The head of gzip comes with the first event. A short one is not compressed, and can be found.
+    visit.stream.send(Event::new("short"));
+    let read = client.bytes_until(b"data: short\n\n");
+    visit.stream.send(Event::new("long ".repeat(100)));
+    visit.stream.close();
+    let body = client.rest_of_body_after(&head, read);
+    let mut said = String::new();
+    // It checks the end, too.
+    flate2::read::GzDecoder::new(&body[..]).read_to_string(&mut said).unwrap();
+    let long = "long ".repeat(100);
+    assert_eq!(
+        said,
+        format!("data: short\n\ndata: {long}\n\nevent: close\ndata: Closing the connection\n\n")
+    );
+
+    let mut client = Client::get(host, "/compressed", &["Accept-Encoding: br", "Connection: close"]);
+    drop(host.visit());
+    let head = client.head();
+    assert_eq!((head.header("content-encoding"), head.header("vary")), (None, Some("Accept-Encoding")));
 }
 
 /// Checks an answer of `/orders`, which is a stream or JSON, or of `/orders-as-they-come`, which is a stream.

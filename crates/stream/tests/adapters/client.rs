@@ -52,17 +52,23 @@ impl Client {
 
     /// Reads until `end` has come, and gives all up to it.
     pub(crate) fn read_until(&mut self, end: &str) -> String {
+        String::from_utf8(self.bytes_until(end.as_bytes())).unwrap()
+    }
+
+    /// As [`read_until`](Self::read_until), of what is no text.
+    pub(crate) fn bytes_until(&mut self, end: &[u8]) -> Vec<u8> {
         let mut looked_at = 0;
         loop {
-            let found = self.read[looked_at..].windows(end.len()).position(|bytes| bytes == end.as_bytes());
+            let found = self.read[looked_at..].windows(end.len()).position(|bytes| bytes == end);
             if let Some(found) = found {
                 let upto = looked_at + found + end.len();
-                return String::from_utf8(self.read.drain(..upto).collect()).unwrap();
+                return self.read.drain(..upto).collect();
             }
             looked_at = self.read.len().saturating_sub(end.len());
             assert!(
                 self.read_some(),
-                "the end came before {end:?}: {:?}",
+                "the end came before {:?}: {:?}",
+                String::from_utf8_lossy(end),
                 String::from_utf8_lossy(&self.read)
             );
         }
@@ -91,17 +97,29 @@ impl Client {
 
     /// Reads the body up to the end of the connection; it has to be whole.
     pub(crate) fn body_under(&mut self, head: &Head) -> String {
-        let rest = self.rest();
-        let body = match head.header("transfer-encoding") {
-            Some("chunked") => unchunked(&rest).expect("the last chunk is there"),
-            _ => rest,
-        };
-        String::from_utf8(body).unwrap()
+        String::from_utf8(self.rest_of_body_after(head, Vec::new())).unwrap()
     }
 
-    /// Reads chunks up to the end of the connection; the last one has to be there.
-    pub(crate) fn rest_of_body(&mut self) -> String {
-        String::from_utf8(unchunked(&self.rest()).expect("the last chunk is there")).unwrap()
+    /// Reads the body, behind a piece that was read of it, up to the end of the connection; it has to be whole.
+    pub(crate) fn rest_of_body(&mut self, head: &Head) -> String {
+        let rest = self.rest();
+        let rest = match head.header("transfer-encoding") {
+            // The end of the chunk before.
+            Some("chunked") => {
+                unchunked(rest.strip_prefix(b"\r\n").unwrap()).expect("the last chunk is there")
+            }
+            _ => rest,
+        };
+        String::from_utf8(rest).unwrap()
+    }
+
+    /// The body, which begins with what was read of it, up to the end of the connection; it has to be whole.
+    pub(crate) fn rest_of_body_after(&mut self, head: &Head, mut read: Vec<u8>) -> Vec<u8> {
+        read.extend(self.rest());
+        match head.header("transfer-encoding") {
+            Some("chunked") => unchunked(&read).expect("the last chunk is there"),
+            _ => read,
+        }
     }
 
     fn read_some(&mut self) -> bool {

@@ -24,7 +24,7 @@ macro_rules! over_adapters {
     };
 }
 
-over_adapters!([actix_4: Actix4, axum_08: Axum08, blocking: Blocking, hyper_1: Hyper1], {
+over_adapters!([actix_4: Actix4, axum_08: Axum08, blocking: Blocking, connection: Looping, hyper_1: Hyper1], {
     the_head_says_what_it_is_before_the_first_event,
     each_event_arrives_when_it_is_sent,
     the_last_event_id_is_that_of_the_header_or_else_of_the_query,
@@ -35,18 +35,16 @@ over_adapters!([actix_4: Actix4, axum_08: Axum08, blocking: Blocking, hyper_1: H
     a_client_that_leaves_is_found_out_by_a_keep_alive,
     a_client_that_takes_nothing_is_given_up,
     a_head_request_gets_the_head_alone_and_its_stream_ends,
+    a_stream_is_compressed_event_by_event_if_its_client_takes_that,
 });
 
-/// Those whose streams are served by a runtime.
-mod shut_down {
-    over_adapters!([actix_4: Actix4, axum_08: Axum08, hyper_1: Hyper1], {
+/// Those that serve an `Sse`; a loop of one's own ends its stream, and chooses its answer, itself.
+mod of_an_sse {
+    over_adapters!([actix_4: Actix4, axum_08: Axum08, blocking: Blocking, hyper_1: Hyper1], {
         a_shutdown_sends_its_clients_away_for_a_while,
-    });
-}
-
-/// Those that have responses of another kind to give.
-mod negotiated {
-    over_adapters!([actix_4: Actix4, axum_08: Axum08, hyper_1: Hyper1], {
+        a_shutdown_cuts_a_client_that_takes_nothing,
+        a_stream_ends_in_order_when_its_time_is_over,
+        whoever_is_too_far_behind_is_sent_off_while_it_takes_nothing,
         one_handler_answers_with_a_stream_or_with_json_as_its_client_wishes,
         who_takes_neither_hears_what_there_is,
         a_handler_of_streams_alone_refuses_whoever_takes_none,

@@ -3,7 +3,6 @@
 //! It sets no time limit: whoever waits for it does, and everything that a client can hold up is in here.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
@@ -11,7 +10,7 @@ use super::Tls;
 use crate::serve::io::Impatient;
 
 /// A connection whose bytes nobody between can read.
-pub(crate) type Secure = TlsStream<Impatient<TcpStream>>;
+pub(crate) type Secure = TlsStream<Impatient>;
 
 /// The first byte of every TLS connection: a record of the handshake (RFC 8446, section 5.1).
 const HANDSHAKE: u8 = 0x16;
@@ -23,7 +22,7 @@ const PLAIN: &str = "This port speaks TLS; the URL has to begin with https.\n";
 const DISCARDED_BYTES_MAX: u64 = 256 * 1024;
 
 /// Shakes hands; `None` if nothing came of it, in which case the client was told.
-pub(crate) async fn accept(mut socket: Impatient<TcpStream>, tls: &Tls) -> Option<Secure> {
+pub(crate) async fn accept(mut socket: Impatient, tls: &Tls) -> Option<Secure> {
     let mut first = [0];
     if socket.get_ref().peek(&mut first).await.ok()? == 0 {
         return None;

@@ -1,7 +1,7 @@
 //! actix-web 4, with one worker.
 
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
-use fanfare_stream::{Accept, LastEventId, Sse};
+use fanfare_stream::{Accept, AcceptEncoding, LastEventId, Sse};
 
 use super::{Host, ORDERS, Told, answer, orders};
 
@@ -26,6 +26,11 @@ impl Actix4 {
     }
 }
 
-async fn handler(request: HttpRequest, last: LastEventId, told: web::Data<Told>) -> Sse {
-    answer(request.path(), &last, &told)
+async fn handler(
+    request: HttpRequest,
+    last: LastEventId,
+    accepted: AcceptEncoding,
+    told: web::Data<Told>,
+) -> Sse {
+    answer(request.path(), &last, &accepted, &told)
 }

@@ -4,7 +4,7 @@ use axum::Router;
 use axum::http::Uri;
 use axum::http::header::CONTENT_TYPE;
 use axum::routing::get;
-use fanfare_stream::{Accept, LastEventId};
+use fanfare_stream::{Accept, AcceptEncoding, LastEventId};
 
 use super::{Host, ORDERS, answer, orders, serve_async};
 
@@ -13,7 +13,9 @@ pub(crate) struct Axum08;
 impl Axum08 {
     pub(crate) fn start() -> Host {
         Host::run(|listener, told| {
-            let handler = move |uri: Uri, last: LastEventId| async move { answer(uri.path(), &last, &told) };
+            let handler = move |uri: Uri, last: LastEventId, accepted: AcceptEncoding| async move {
+                answer(uri.path(), &last, &accepted, &told)
+            };
             let as_wished =
                 async |accept: Accept| accept.dual(orders, || ([(CONTENT_TYPE, "application/json")], ORDERS));
             let as_they_come = async |accept: Accept| accept.only(orders);

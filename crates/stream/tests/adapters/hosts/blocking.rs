@@ -2,85 +2,36 @@
 
 use std::io::{self, BufRead, BufReader};
 use std::net::TcpStream;
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::time::Duration;
 
-use fanfare_stream::blocking::{Connection, head_only};
-use fanfare_stream::{Closed, LastEventId};
-use fanfare_wire::Event;
-use http::{Method, Request, Response};
+use fanfare_stream::{Accept, AcceptEncoding, LastEventId, blocking};
+use http::header::CONTENT_TYPE;
+use http::{Request, Response};
 
-use super::{Host, Pushed, Told, Visit, keep_alive, large, write_deadline};
+use super::{Host, ORDERS, Told, answer, orders};
 
 pub(crate) struct Blocking;
 
 impl Blocking {
     pub(crate) fn start() -> Host {
-        Host::run(|listener, told| {
-            while let Ok((socket, _)) = listener.accept() {
-                let told = told.clone();
-                std::thread::spawn(move || serve(socket, &told));
-            }
-        })
-    }
-}
-
-/// What the test holds of a stream; the thread that writes it has the rest.
-struct Held {
-    orders: mpsc::SyncSender<Order>,
-    ended: mpsc::Receiver<Closed>,
-}
-
-enum Order {
-    Send(Event),
-    Close,
-}
-
-impl Pushed for Held {
-    fn send(&self, event: Event) {
-        self.orders.send(Order::Send(event)).unwrap();
-    }
-
-    fn close(self: Box<Self>) {
-        self.orders.send(Order::Close).unwrap();
-    }
-
-    fn flood(&self) -> Closed {
-        while self.orders.send(Order::Send(large())).is_ok() {}
-        self.closed()
-    }
-
-    fn closed(&self) -> Closed {
-        self.ended.recv().unwrap()
+        Host::run_in_threads(serve)
     }
 }
 
 fn serve(socket: TcpStream, told: &Told) -> io::Result<()> {
     let request = read_request(&socket)?;
+    let accept = Accept::from_headers(request.headers());
+    let accepted = AcceptEncoding::from_headers(request.headers());
     let last = LastEventId::from_request(request.headers(), request.uri());
-    let (orders, ordered) = mpsc::sync_channel(16);
-    let (over, ended) = mpsc::channel();
-    told.visits.send(Visit::new(&last, Held { orders, ended })).ok();
-    let on_close = move |why| _ = over.send(why);
-    if request.method() == Method::HEAD {
-        // There is no stream that could say so.
-        on_close(Closed::ByClient);
-        return head_only(socket, Response::new(()));
-    }
-    let path = request.uri().path();
-    socket.set_write_timeout(write_deadline(path))?;
-    let mut connection = Connection::open(socket)?.keep_alive(keep_alive(path)).on_close(on_close);
-    loop {
-        match ordered.recv_timeout(connection.keep_alive_in().unwrap_or(Duration::MAX)) {
-            Ok(Order::Send(event)) => connection.send(event)?,
-            Ok(Order::Close) => return connection.close(),
-            Err(RecvTimeoutError::Timeout) => _ = connection.keep_alive_if_due()?,
-            Err(RecvTimeoutError::Disconnected) => return connection.end(),
-        }
+    let json =
+        || Response::builder().header(CONTENT_TYPE, "application/json").body(ORDERS.to_owned()).unwrap();
+    match request.uri().path() {
+        "/orders" => blocking::serve(socket, request.method(), accept.dual(orders, json)),
+        "/orders-as-they-come" => blocking::serve(socket, request.method(), accept.only(orders)),
+        path => blocking::serve(socket, request.method(), answer(path, &last, &accepted, told)),
     }
 }
 
-fn read_request(socket: &TcpStream) -> io::Result<Request<()>> {
+pub(super) fn read_request(socket: &TcpStream) -> io::Result<Request<()>> {
     let mut lines = BufReader::new(socket).split(b'\n');
     let mut line = || -> io::Result<Vec<u8>> {
         let line = lines.next().ok_or(io::ErrorKind::UnexpectedEof)??;

@@ -1,6 +1,6 @@
 //! hyper 1, without a framework.
 
-use fanfare_stream::{Accept, LastEventId, Negotiated, NotAcceptable, hyper_1};
+use fanfare_stream::{Accept, AcceptEncoding, LastEventId, Negotiated, NotAcceptable, hyper_1};
 use http::header::CONTENT_TYPE;
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -16,11 +16,12 @@ impl Hyper1 {
         Host::run(|listener, told| {
             let service = hyper_1::service(move |request: Request<Incoming>| {
                 let accept = Accept::from_headers(request.headers());
+                let accepted = AcceptEncoding::from_headers(request.headers());
                 let last = LastEventId::from_request(request.headers(), request.uri());
                 std::future::ready(match request.uri().path() {
                     "/orders" => accept.dual(orders, || json(ORDERS)),
                     "/orders-as-they-come" => accept.only(orders).map(NotAcceptable::into_response),
-                    path => Negotiated::Stream(answer(path, &last, &told)),
+                    path => Negotiated::Stream(answer(path, &last, &accepted, &told)),
                 })
             });
             serve_async(listener, async |listener| {

@@ -1,20 +1,23 @@
 //! The same application in each framework: it answers every request with a stream, and hands that to the test.
 
-use std::net::{SocketAddr, TcpListener};
+use std::io;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use fanfare_stream::{Closed, KeepAlive, LastEventId, Sender, Shutdown, Sse, channel};
+use fanfare_stream::{AcceptEncoding, Closed, KeepAlive, LastEventId, Sender, Shutdown, Sse, channel};
 use fanfare_wire::{Event, EventId, EventName};
 
 mod actix_4;
 mod axum_08;
 mod blocking;
+mod connection;
 mod hyper_1;
 
 pub(crate) use actix_4::Actix4;
 pub(crate) use axum_08::Axum08;
 pub(crate) use blocking::Blocking;
+pub(crate) use connection::Looping;
 pub(crate) use hyper_1::Hyper1;
 
 /// A server that runs until the process ends.
@@ -44,6 +47,10 @@ pub(crate) trait Pushed: Send {
     fn close(self: Box<Self>);
     /// Sends as much as there is room for, until it is over.
     fn flood(&self) -> Closed;
+    /// Sends more than there is room for, which is the end.
+    fn overflow(&self) {
+        unimplemented!("what is sent waits for room");
+    }
     /// Waits for the end.
     fn closed(&self) -> Closed;
 }
@@ -59,6 +66,16 @@ impl Host {
         let told = Told { visits: told, shutdown: shutdown.clone() };
         std::thread::spawn(move || serve(listener, told));
         Self { address, visits, shutdown }
+    }
+
+    /// As [`run`](Self::run), with a thread for each connection.
+    fn run_in_threads(serve: fn(TcpStream, &Told) -> io::Result<()>) -> Self {
+        Self::run(move |listener, told| {
+            while let Ok((socket, _)) = listener.accept() {
+                let told = told.clone();
+                std::thread::spawn(move || serve(socket, &told));
+            }
+        })
     }
 
     /// Waits for the next request.
@@ -90,12 +107,17 @@ fn large() -> Event {
 }
 
 /// The application, wherever the handler is asynchronous.
-fn answer(path: &str, last: &LastEventId, told: &Told) -> Sse {
+fn answer(path: &str, last: &LastEventId, accepted: &AcceptEncoding, told: &Told) -> Sse {
     let (sender, sse) = channel(16);
     // A test that is over asks for nothing.
     told.visits.send(Visit::new(last, sender)).ok();
     let sse = sse.keep_alive(keep_alive(path)).write_deadline(write_deadline(path));
-    if path == "/until-the-shutdown" { sse.ends_with(&told.shutdown) } else { sse }
+    match path {
+        "/compressed" => sse.compress(accepted),
+        "/for-a-moment" => sse.lifetime(Duration::from_millis(50)),
+        "/until-the-shutdown" => sse.ends_with(&told.shutdown),
+        _ => sse,
+    }
 }
 
 /// What `/orders` answers with if that is no stream.
@@ -120,6 +142,10 @@ impl Pushed for Sender {
             while self.send(large()).await.is_ok() {}
             Sender::closed(self).await
         })
+    }
+
+    fn overflow(&self) {
+        while self.send_or_end(large()).is_ok() {}
     }
 
     fn closed(&self) -> Closed {

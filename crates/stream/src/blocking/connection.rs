@@ -1,21 +1,23 @@
-//! The same stream on a connection of your own, written from a thread, without a runtime.
+//! [`Connection`]: a stream that a loop of your own writes, event by event.
 //!
-//! A [`Connection`] takes over where a request has been read. It reads no request, accepts no connection and
-//! starts no thread.
+//! It waits for nothing: when a keep-alive is due or the stream has lasted long enough, the loop has to ask.
 
 use std::borrow::Cow;
 use std::fmt;
-use std::io::{self, Read, Write};
-use std::net::{Shutdown, TcpStream};
-use std::time::{Duration, Instant, SystemTime};
+use std::io;
+use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use fanfare_wire::Frame;
-use http::header::{CONNECTION, DATE};
-use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use http::Response;
 
+use super::{Socket, response_head};
+#[cfg(feature = "tokio")]
+use crate::Shutdown;
 use crate::closing::{CLOSING, close_frame};
+use crate::compressed::Compressed;
 use crate::life::LastActs;
-use crate::{Closed, KeepAlive, KeepAliveState, date, head};
+use crate::{AcceptEncoding, Closed, KeepAlive, KeepAliveState, head};
 
 /// An event stream on a connection whose request has been read.
 ///
@@ -51,6 +53,7 @@ pub struct Connection<S: Socket> {
     socket: S,
     keep_alive: KeepAlive,
     state: KeepAliveState,
+    compressed: Compressed,
     broken: bool,
     at_the_end: AtTheEnd,
 }
@@ -63,19 +66,6 @@ impl Drop for AtTheEnd {
     fn drop(&mut self) {
         self.0.perform(Closed::ByApplication);
     }
-}
-
-/// What a [`Connection`] writes to: a writer that can be ended.
-///
-/// For a TLS stream: send the `close_notify` alert in `end`, then end the `TcpStream` below.
-pub trait Socket: Write {
-    /// Prepares the socket, before the first byte is written.
-    fn begin(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-
-    /// Ends the connection so that the client gets every byte that was written, and then the end.
-    fn end(&mut self) -> io::Result<()>;
 }
 
 /// Answers `HEAD`: writes the head that [`Connection::open_with`] would, and ends the connection.
@@ -103,14 +93,32 @@ impl<S: Socket> Connection<S> {
     ///
     /// [`io::ErrorKind::InvalidInput`], with nothing written, for a status whose response has no body (1xx, 204 and 304). Else
     /// what writing reports.
-    pub fn open_with(mut socket: S, head: Response<()>) -> io::Result<Self> {
-        let (parts, ()) = head.into_parts();
-        let bytes = head_bytes(parts.status, parts.headers)?;
+    pub fn open_with(socket: S, head: Response<()>) -> io::Result<Self> {
+        Self::begin(socket, head, Compressed::default())
+    }
+
+    /// As [`open_with`](Self::open_with), compressed if the client takes that; see [`Sse::compress`](crate::Sse::compress).
+    ///
+    /// [`end`](Self::end), [`close`](Self::close) and [`leave`](Self::leave) end the body as its coding wants it. One that is dropped breaks off.
+    ///
+    /// # Errors
+    ///
+    /// As [`open_with`](Self::open_with).
+    pub fn open_compressed(socket: S, head: Response<()>, accepted: &AcceptEncoding) -> io::Result<Self> {
+        Self::begin(socket, head, Compressed::for_client(accepted))
+    }
+
+    fn begin(mut socket: S, head: Response<()>, mut compressed: Compressed) -> io::Result<Self> {
+        let (mut parts, ()) = head.into_parts();
+        response_head::check_body(parts.status)?;
+        head::complete(&mut parts.headers);
+        compressed.complete(&mut parts.headers);
+        let bytes = response_head::bytes(parts.status, parts.headers);
         socket.begin()?;
         let keep_alive = KeepAlive::default();
         let state = KeepAliveState::new(keep_alive.interval(), Instant::now());
         let mut connection =
-            Self { socket, keep_alive, state, broken: false, at_the_end: AtTheEnd::default() };
+            Self { socket, keep_alive, state, compressed, broken: false, at_the_end: AtTheEnd::default() };
         connection.write(&bytes)?;
         Ok(connection)
     }
@@ -141,7 +149,8 @@ impl<S: Socket> Connection<S> {
 
     /// Sends an event. Waits while the client takes no bytes, for as long as the socket's write timeout.
     pub fn send(&mut self, event: impl Into<Frame>) -> io::Result<()> {
-        self.write(event.into().as_bytes())?;
+        let bytes = self.compressed.code(event.into());
+        self.write(&bytes)?;
         self.state.traffic(Instant::now());
         Ok(())
     }
@@ -154,7 +163,8 @@ impl<S: Socket> Connection<S> {
     fn keep_alive_if_due_at(&mut self, now: Instant) -> io::Result<bool> {
         let due = self.state.take_due(now);
         if due {
-            self.write(self.keep_alive.to_frame().as_bytes())?;
+            let bytes = self.compressed.code(self.keep_alive.to_frame());
+            self.write(&bytes)?;
         }
         Ok(due)
     }
@@ -177,15 +187,36 @@ impl<S: Socket> Connection<S> {
     }
 
     /// Like [`close`](Self::close), with data of your own.
-    pub fn close_with(mut self, data: impl Into<Cow<'static, str>>) -> io::Result<()> {
-        let farewell = self.write(close_frame(data).as_bytes());
-        farewell.and(self.end())
+    pub fn close_with(self, data: impl Into<Cow<'static, str>>) -> io::Result<()> {
+        self.end_with([close_frame(data)], Closed::ByApplication)
+    }
+
+    /// Sends what a stream says that [ends with](crate::Sse::ends_with) `shutdown`, a `retry` of its own and the farewell, and ends the connection.
+    /// A browser reconnects, to whoever listens then.
+    ///
+    /// When to do so is the loop's to say: it sees that a shutdown [has begun](Shutdown::has_begun), but nobody wakes it, and nothing spreads
+    /// its clients over the window.
+    ///
+    /// # Errors
+    ///
+    /// As [`close`](Self::close).
+    #[cfg(feature = "tokio")]
+    pub fn leave(self, shutdown: &Shutdown) -> io::Result<()> {
+        self.end_with(shutdown.farewell().into_iter().flatten(), Closed::Shutdown)
     }
 
     /// Ends the connection without a farewell. A browser reconnects.
-    pub fn end(mut self) -> io::Result<()> {
-        let ended = self.socket.end();
-        self.at_the_end.0.perform(ended.as_ref().err().map_or(Closed::ByApplication, Closed::from));
+    pub fn end(self) -> io::Result<()> {
+        self.end_with([], Closed::ByApplication)
+    }
+
+    fn end_with(mut self, last: impl IntoIterator<Item = Frame>, why: Closed) -> io::Result<()> {
+        let last: Vec<Bytes> = last.into_iter().map(|frame| self.compressed.code(frame)).collect();
+        let last = self.compressed.end(Some(last.concat().into())).filter(|last| !last.is_empty());
+        // With nothing to say, an earlier failure is no failure of the end.
+        let said = last.map_or(Ok(()), |last| self.write(&last));
+        let ended = said.and(self.socket.end());
+        self.at_the_end.0.perform(ended.as_ref().err().map_or(why, Closed::from));
         ended
     }
 
@@ -216,95 +247,13 @@ impl<S: Socket> fmt::Debug for Connection<S> {
     }
 }
 
-/// The head as bytes. `http`'s types hold no line break, so nothing of the caller's can end a line early.
-fn head_bytes(status: StatusCode, mut headers: HeaderMap) -> io::Result<Vec<u8>> {
-    if status.is_informational() || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
-        let message = format!("a response with status {} has no body", status.as_u16());
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
-    }
-    head::complete(&mut headers);
-    headers.insert(CONNECTION, HeaderValue::from_static("close"));
-    if let (false, Some(date)) = (headers.contains_key(DATE), date::header(SystemTime::now())) {
-        headers.insert(DATE, date);
-    }
-    let mut bytes = Vec::with_capacity(256);
-    bytes.extend_from_slice(b"HTTP/1.1 ");
-    bytes.extend_from_slice(status.as_str().as_bytes());
-    bytes.push(b' ');
-    bytes.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
-    for (name, value) in &headers {
-        bytes.extend_from_slice(b"\r\n");
-        bytes.extend_from_slice(name.as_str().as_bytes());
-        bytes.extend_from_slice(b": ");
-        bytes.extend_from_slice(value.as_bytes());
-    }
-    bytes.extend_from_slice(b"\r\n\r\n");
-    Ok(bytes)
-}
-
-/// Ends with a FIN. Each event leaves at once (`TCP_NODELAY`).
-impl Socket for TcpStream {
-    fn begin(&mut self) -> io::Result<()> {
-        self.set_nodelay(true)
-    }
-
-    fn end(&mut self) -> io::Result<()> {
-        self.shutdown(Shutdown::Write)?;
-        drain(self, |socket, left| socket.set_read_timeout(Some(left)));
-        Ok(())
-    }
-}
-
-#[cfg(unix)]
-impl Socket for std::os::unix::net::UnixStream {
-    fn end(&mut self) -> io::Result<()> {
-        self.shutdown(Shutdown::Write)?;
-        drain(self, |socket, left| socket.set_read_timeout(Some(left)));
-        Ok(())
-    }
-}
-
-impl<S: Socket + ?Sized> Socket for Box<S> {
-    fn begin(&mut self) -> io::Result<()> {
-        (**self).begin()
-    }
-
-    fn end(&mut self) -> io::Result<()> {
-        (**self).end()
-    }
-}
-
-/// How long, and for how many bytes, an ended connection waits for the client to end it too.
-const DRAIN_TIME: Duration = Duration::from_secs(1);
-const DRAIN_BYTES: usize = 64 * 1024;
-
-/// Reads what the client still sends, up to its end and within bounds.
-///
-/// A socket that is closed with unread input sends RST instead of FIN, and that takes from the client what it has
-/// not read yet: the farewell first.
-fn drain<S: Read>(socket: &mut S, wait_at_most: impl Fn(&S, Duration) -> io::Result<()>) {
-    let start = Instant::now();
-    let mut left = DRAIN_BYTES;
-    let mut buffer = [0; 4096];
-    while let Some(time) = DRAIN_TIME.checked_sub(start.elapsed()).filter(|time| !time.is_zero()) {
-        if left == 0 || wait_at_most(socket, time).is_err() {
-            return;
-        }
-        match socket.read(&mut buffer) {
-            Ok(0) => return,
-            Ok(bytes) => left = left.saturating_sub(bytes),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            // A timeout, or the client is gone.
-            Err(_) => return,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use fanfare_wire::Event;
+    use http::StatusCode;
+    use std::io::Write;
 
     /// A socket that takes so many bytes and then fails.
     #[derive(Default)]

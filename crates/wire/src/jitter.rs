@@ -1,13 +1,13 @@
-//! Random durations, so that many clients do not do the same thing at the same moment.
+//! Random durations, so that many clients do not do the same thing at the same moment: above all when each of them comes back (`retry`).
 //!
 //! Nothing here is secret or has to be: whoever guesses the number learns when a stranger reconnects.
 
+use core::hash::{BuildHasher, Hasher};
+use core::ops::Range;
+use core::time::Duration;
 use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher, Hasher};
-use std::ops::Range;
-use std::time::Duration;
 
-use fanfare_wire::{Event, Frame};
+use crate::{Event, Frame};
 
 /// How long a client that is sent away waits before it comes back.
 const RECONNECT_AFTER: Range<Duration> = Duration::from_secs(1)..Duration::from_secs(5);
@@ -33,12 +33,26 @@ pub fn reconnection_time() -> Duration {
 /// The last frame of a stream that the client should open again soon: a `retry` of its own, and nothing to dispatch.
 #[must_use]
 pub fn come_back() -> Frame {
-    Event::without_data().retry(reconnection_time()).to_frame()
+    come_back_within(&RECONNECT_AFTER)
+}
+
+/// As [`come_back`], with a reconnection time that is drawn from `range`.
+///
+/// ```
+/// # use std::time::Duration;
+/// let second = Duration::from_secs(1);
+/// let frame = fanfare_wire::jitter::come_back_within(&(second..second));
+/// assert_eq!(frame, b"retry: 1000\n\n"[..]);
+/// ```
+#[must_use]
+pub fn come_back_within(range: &Range<Duration>) -> Frame {
+    Event::without_data().retry(within(range)).to_frame()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::vec::Vec;
 
     #[test]
     fn draws_stay_within_the_range_and_differ() {
@@ -50,7 +64,9 @@ mod tests {
 
     #[test]
     fn an_empty_range_gives_its_start() {
-        assert_eq!(within(&(Duration::ZERO..Duration::ZERO)), Duration::ZERO);
+        let second = Duration::from_secs(1);
+        assert_eq!(within(&(second..second)), second);
+        assert_eq!(within(&(second..Duration::ZERO)), second);
     }
 
     #[test]
