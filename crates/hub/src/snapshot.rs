@@ -184,11 +184,16 @@ impl Subscription {
     }
 
     /// Where the stream ended that it came for, if that did.
-    async fn place_of_an_end(&self, epoch: u32) -> Result<Option<Position>, SubscribeError> {
+    fn place_of_an_end(
+        &self,
+        epoch: u32,
+    ) -> impl Future<Output = Result<Option<Position>, SubscribeError>> + Send + use<> {
         let asked =
             self.place.as_ref().and_then(|place| Some((place.shared.clone(), self.stream_asked_for()?)));
-        let Some((shared, topic)) = asked else { return Ok(None) };
-        opening::place_of_end(&shared, &topic, epoch).await.map_err(SubscribeError::Log)
+        async move {
+            let Some((shared, topic)) = asked else { return Ok(None) };
+            opening::place_of_end(&shared, &topic, epoch).await.map_err(SubscribeError::Log)
+        }
     }
 
     fn goes_on_at(&mut self, end: Option<Position>) {
