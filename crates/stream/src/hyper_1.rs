@@ -1,6 +1,6 @@
 //! hyper 1: a plain `Service` whose answers are event streams. No logic of its own.
 //!
-//! Any other service needs nothing from here: [`SseBody`] is a body that hyper takes, and
+//! Any other service needs nothing from here: [`SseBody`](crate::SseBody) is a body that hyper takes, and
 //! [`LastEventId::from_request`](crate::LastEventId::from_request) reads hyper's requests.
 
 use std::convert::Infallible;
