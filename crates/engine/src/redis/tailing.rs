@@ -13,7 +13,8 @@ use redis::aio::MultiplexedConnection as Connection;
 
 use super::error::RedisFault;
 use super::shared::Shared;
-use super::store::{Opened, Stored};
+use super::store::Opened;
+use super::stored::Stored;
 use crate::cluster::envelope::{Envelope, NoEnvelope};
 use crate::cluster::tail::{Begin, Saw, Tail};
 use crate::cluster::{Finding, KnownLog, logged};
@@ -90,7 +91,7 @@ impl Tailing {
                 Ended::Fault(fault) => {
                     // What happened to the tail's connection may have happened to the other one, which has not noticed.
                     if fault.is_of_connection() {
-                        self.shared.store.suspect().await;
+                        self.shared.store.link.suspect().await;
                     }
                     // One that is lost is no stall as long as another one does what it did.
                     if self.has_followed {
@@ -124,7 +125,7 @@ impl Tailing {
     async fn session(&mut self) -> Result<std::convert::Infallible, Ended> {
         let (opened, findings) = self.shared.store.open().await?;
         self.warn(findings);
-        let connection = self.shared.store.connect().await?;
+        let connection = self.shared.store.link.connect().await?;
         let from = match self.tail.begin(opened.ends, self.shared.warm_events) {
             Begin::Log { from } => {
                 self.begin_log(&opened, from).await?;
