@@ -7,6 +7,7 @@ mod announcing;
 mod doubts;
 pub(crate) mod envelope;
 mod finding;
+pub(crate) mod following;
 pub(crate) mod identity;
 pub(crate) mod ids;
 mod known;

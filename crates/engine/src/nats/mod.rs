@@ -36,7 +36,6 @@ use names::Names;
 use setup::Wanted;
 use shared::Shared;
 use store::Store;
-use tailing::Tailing;
 
 /// A log on JetStream, that any number of nodes share.
 ///
@@ -112,7 +111,7 @@ impl NatsEngine {
 
 impl Engine for NatsEngine {
     fn follow(&self, follower: Arc<dyn Follower>) -> Result<(), EngineFault> {
-        self.running.spawn(Tailing::new(self.running.log.clone(), follower).run());
+        self.running.spawn(tailing::run(self.running.log.clone(), follower));
         Ok(())
     }
 

@@ -17,6 +17,7 @@ use super::announcing;
 use super::error::NatsFault;
 use super::store::{HandedIn, Store};
 use crate::cluster::envelope::{self, Envelope, NoEnvelope};
+use crate::cluster::following::FollowedLog;
 use crate::cluster::ids::Ids;
 use crate::cluster::{Announcing, Doubts, KnownLog, SharedLog};
 
@@ -80,26 +81,22 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The stream was held against what was told, and is it.
-    pub(super) fn is_verified(&self) {
-        self.lock().doubts.settle();
-    }
-
-    /// It is not known any more whether the stream is what was told.
-    pub(super) fn is_in_doubt(&self) {
+    /// Remembers an entry's id and key, if it has them.
+    pub(super) fn learn_of(&self, log: &KnownLog, position: Position, at: SystemTime, entry: &Envelope<'_>) {
+        let payload = &entry.payload;
+        if payload.id.is_none() && payload.key.is_none() {
+            return;
+        }
+        let submission = payload.key.and_then(|_| payload.submission());
         let mut state = self.lock();
-        state.is_current = false;
-        state.doubts.raise();
-    }
-
-    /// Forgets the log: another one begins.
-    pub(super) fn forget_log(&self) {
-        let mut state = self.lock();
-        state.log = None;
-        state.is_current = false;
-        state.told = 0;
-        state.keys = Keys::new(self.key_limits);
-        state.ids.clear();
+        if let Some(id) = payload.id {
+            state.ids.push(position, id);
+        }
+        if let (Some(key), Some(submission)) = (payload.key, submission) {
+            let id = log.id(position, entry.check, submission.chosen_id.as_ref());
+            let appended = Appended { position, id, duplicate: false };
+            state.keys.remember(IdempotencyKey::new(key), submission.fingerprint(), at, appended);
+        }
     }
 
     /// Hands over what tells of presence; the answer can be waited for later.
@@ -303,6 +300,53 @@ impl SharedLog for Shared {
             }
         }
         Ok(ControlFlow::Continue(()))
+    }
+}
+
+impl FollowedLog for Shared {
+    const STORE: &'static str = "NATS";
+    const BEGUN_ANEW: NatsFault = NatsFault::BegunAnew;
+
+    fn needs_hands(fault: &NatsFault) -> bool {
+        fault.needs_hands()
+    }
+
+    fn is_in_doubt(&self) {
+        let mut state = self.lock();
+        state.is_current = false;
+        state.doubts.raise();
+    }
+
+    fn is_verified(&self) {
+        self.lock().doubts.settle();
+    }
+
+    fn forget(&self) {
+        let mut state = self.lock();
+        state.log = None;
+        state.is_current = false;
+        state.told = 0;
+        state.keys = Keys::new(self.key_limits);
+        state.ids.clear();
+    }
+
+    fn follows(&self, log: KnownLog) {
+        self.lock().log = Some(log);
+    }
+
+    fn learn(&self, position: Position, at: SystemTime, entry: &Envelope<'_>) {
+        let log = self.lock().log.clone();
+        if let Some(log) = log {
+            self.learn_of(&log, position, at, entry);
+        }
+    }
+
+    fn count_unreadable(&self) {
+        self.lock().unreadable += 1;
+    }
+
+    async fn renew(&self, epoch: u32) -> Result<(), NatsFault> {
+        self.store.renew(epoch).await
     }
 }
 

@@ -37,7 +37,6 @@ use crate::cluster::Running;
 use names::Names;
 use shared::Shared;
 use store::{Limits, Store};
-use tailing::Tailing;
 
 /// A log on Redis or Valkey, that any number of nodes share.
 ///
@@ -106,7 +105,7 @@ impl RedisEngine {
 
 impl Engine for RedisEngine {
     fn follow(&self, follower: Arc<dyn Follower>) -> Result<(), EngineFault> {
-        self.running.spawn(Tailing::new(self.running.log.clone(), follower).run());
+        self.running.spawn(tailing::run(self.running.log.clone(), follower));
         Ok(())
     }
 

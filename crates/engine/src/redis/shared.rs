@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
 
 use fanfare_hub::engine::{
     AppendError, Appended, Batch, Bounds, CheckSource, Listener, ReadError, ReadRequest,
@@ -14,6 +15,7 @@ use super::announcing;
 use super::error::RedisFault;
 use super::store::{Entry, Store, Taken};
 use crate::cluster::envelope::{self, Envelope};
+use crate::cluster::following::FollowedLog;
 use crate::cluster::ids::Ids;
 use crate::cluster::{Announcing, Doubts, KnownLog, SharedLog};
 
@@ -54,23 +56,6 @@ impl Shared {
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing is left half done under this lock.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The log was held against what was told, and is it.
-    pub(super) fn is_verified(&self) {
-        self.lock().doubts.settle();
-    }
-
-    /// It is not known any more whether the log is what was told.
-    pub(super) fn is_in_doubt(&self) {
-        self.lock().doubts.raise();
-    }
-
-    /// Forgets the log: another one begins.
-    pub(super) fn forget_log(&self) {
-        let mut state = self.lock();
-        state.log = None;
-        state.ids.clear();
     }
 
     /// The log that is followed, or why there is none.
@@ -160,6 +145,47 @@ impl SharedLog for Shared {
 
     async fn listen(&self, listener: &mut Listener) -> Result<ControlFlow<()>, RedisFault> {
         self.store.link.listen(&self.store.names.peers, listener).await
+    }
+}
+
+impl FollowedLog for Shared {
+    const STORE: &'static str = "Redis";
+    const BEGUN_ANEW: RedisFault = RedisFault::BegunAnew;
+
+    fn needs_hands(fault: &RedisFault) -> bool {
+        fault.needs_hands()
+    }
+
+    fn is_in_doubt(&self) {
+        self.lock().doubts.raise();
+    }
+
+    fn is_verified(&self) {
+        self.lock().doubts.settle();
+    }
+
+    fn forget(&self) {
+        let mut state = self.lock();
+        state.log = None;
+        state.ids.clear();
+    }
+
+    fn follows(&self, log: KnownLog) {
+        self.lock().log = Some(log);
+    }
+
+    fn learn(&self, position: Position, _: SystemTime, entry: &Envelope<'_>) {
+        if let Some(id) = entry.payload.id {
+            self.lock().ids.push(position, id);
+        }
+    }
+
+    fn count_unreadable(&self) {
+        self.lock().unreadable += 1;
+    }
+
+    async fn renew(&self, epoch: u32) -> Result<(), RedisFault> {
+        self.store.renew(epoch).await
     }
 }
 
