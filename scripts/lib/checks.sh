@@ -123,6 +123,8 @@ check_cluster() {
   need_nats || { skip "$why"; return; }
   need_faults || note "$why"
   run scripts/faults --seeds "${FANFARE_CLUSTER_SEEDS:-3}" --from "${FANFARE_CLUSTER_SEED:-1}" --faults "${FANFARE_CLUSTER_FAULTS:-5}"
+  need_redis || { note "$why"; return; }
+  run scripts/faults --engine redis --seeds "${FANFARE_CLUSTER_REDIS_SEEDS:-2}" --from "${FANFARE_CLUSTER_SEED:-1}" --faults "${FANFARE_CLUSTER_FAULTS:-5}"
 }
 
 check_faults() {

@@ -121,8 +121,6 @@ pub(crate) enum Failure {
     Secret { store: &'static str, reason: String },
     /// The store cannot hold a log.
     Unfit(Box<dyn Error + Send + Sync>),
-    /// Who subscribes is not told over several machines.
-    NoPresence,
     /// An address of a server says who the hub is, and would be shown wherever the setting is.
     LoginInAddress { store: &'static str, instead: &'static str },
 }
@@ -134,9 +132,6 @@ impl fmt::Display for Failure {
             Self::Secret { store, reason } => {
                 write!(f, "what the hub shows {store} cannot be used: {reason}")
             }
-            Self::NoPresence => f.write_str(
-                "--subscriptions cannot be told over Redis yet: leave it out with --engine redis://…, or use --engine nats://…",
-            ),
             Self::LoginInAddress { store, instead } => write!(
                 f,
                 "who the hub is to {store} does not stand in --engine, which is shown: use {instead}"

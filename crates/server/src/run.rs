@@ -170,11 +170,6 @@ pub(crate) fn prepare(flags: &Serve, access: &Access) -> Result<Prepared, Failur
     {
         return Err(Failure::OpenAdmin { address });
     }
-    #[cfg(any(feature = "nats", feature = "redis"))]
-    #[cfg(feature = "redis")]
-    if matches!(flags.engine, Some(crate::flags::Engine::Redis(_))) && access.subscriptions {
-        return Err(Failure::Cluster(crate::cluster::Failure::NoPresence));
-    }
     let network = Network::of(&flags.network).map_err(Failure::Network)?;
     let verifier = endpoint::verifier(access).map_err(Failure::Tokens)?;
     Ok(Prepared { network, verifier })

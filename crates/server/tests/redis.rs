@@ -32,13 +32,6 @@ fn a_password_in_an_address_is_refused_and_not_repeated() {
 }
 
 #[test]
-fn who_subscribes_is_not_told_over_several_machines() {
-    let (code, said) = refused(&["serve", "--dev", "--engine", "redis://127.0.0.1:6379", "--subscriptions"]);
-    assert_eq!(code, Some(2), "{said}");
-    assert!(said.contains("--subscriptions"), "{said}");
-}
-
-#[test]
 fn what_could_not_work_with_any_server_is_refused_before_anything_is_served() {
     for (engine, flags, expected) in [
         ("redis://127.0.0.1:6379", &["--hub-name", "a}b"][..], "a}b"),

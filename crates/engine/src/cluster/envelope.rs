@@ -26,7 +26,6 @@ pub(crate) fn write(
 }
 
 /// Writes what tells of presence; `None` if a text in it is too long.
-#[cfg(feature = "nats")] // Redis has no presence.
 pub(crate) fn write_presence(check: Check, presence: &Submission) -> Option<Vec<u8>> {
     let mut out = begin(check, None, 256);
     payload::write(&mut out, presence, None)?;
@@ -145,7 +144,6 @@ mod tests {
             prop_assert_eq!(copy.fingerprint(), written.fingerprint());
         }
 
-        #[cfg(feature = "nats")]
         #[test]
         fn what_tells_of_presence_comes_back_as_that(
             topics in prop::collection::vec("[a-z/]{1,20}", 1..4),

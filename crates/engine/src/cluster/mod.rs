@@ -3,16 +3,20 @@
 //!
 //! It knows no store, and does nothing by itself.
 
+mod announcing;
 mod doubts;
 pub(crate) mod envelope;
 mod finding;
+pub(crate) mod following;
 pub(crate) mod identity;
 pub(crate) mod ids;
 mod known;
 mod naming;
+mod peers;
 mod running;
 pub(crate) mod tail;
 
+pub(crate) use announcing::Announcing;
 pub(crate) use doubts::Doubts;
 pub use finding::Finding;
 pub(crate) use known::{KnownLog, carried, logged};

@@ -3,10 +3,11 @@
 
 use std::fmt;
 use std::future::Future;
+use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use fanfare_hub::engine::{
-    Answer, AppendError, Appended, Batch, Bounds, EngineFault, ReadError, ReadRequest,
+    Answer, AppendError, Appended, Batch, Bounds, EngineFault, Listener, Peers, ReadError, ReadRequest,
 };
 use fanfare_hub::{IdempotencyKey, Position, Submission};
 use fanfare_wire::EventId;
@@ -14,6 +15,8 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 
+use super::announcing::{Announcements, Announcing};
+use super::peers::PeersOf;
 use crate::fault::fault;
 
 /// A log in a store, as the engine's tasks share it.
@@ -21,6 +24,8 @@ pub(crate) trait SharedLog: Send + Sync + 'static {
     type Fault: std::error::Error + Clone + Send + Sync + 'static;
     /// The engine is being shut down.
     const GONE: Self::Fault;
+    /// More waits for the store than is allowed to.
+    const BUSY: Self::Fault;
 
     fn append(
         &self,
@@ -28,11 +33,23 @@ pub(crate) trait SharedLog: Send + Sync + 'static {
         key: Option<IdempotencyKey>,
     ) -> impl Future<Output = Result<Appended, AppendError>> + Send;
 
+    /// Stores what tells of presence, in the order in which it comes, for as long as the engine is there.
+    fn announce(self: Arc<Self>, announced: mpsc::Receiver<Announcing>) -> impl Future<Output = ()> + Send;
+
     fn bounds(&self) -> impl Future<Output = Result<Bounds, Self::Fault>> + Send;
 
     fn read(&self, request: &ReadRequest) -> impl Future<Output = Result<Batch, ReadError>> + Send;
 
     fn find(&self, id: &EventId) -> impl Future<Output = Result<Option<Position>, Self::Fault>> + Send;
+
+    /// Says a word to the other nodes, if there is a connection.
+    fn say(&self, word: Vec<u8>) -> impl Future<Output = Result<(), Self::Fault>> + Send;
+
+    /// Has what nodes say told for as long as the store lets it, or until that is asked for no more: a break.
+    fn listen(
+        &self,
+        listener: &mut Listener,
+    ) -> impl Future<Output = Result<ControlFlow<()>, Self::Fault>> + Send;
 }
 
 /// A question for the ends of the log.
@@ -69,8 +86,10 @@ impl<F: std::error::Error + Clone + Send + Sync + 'static> AskingForBounds<F> {
 
 pub(crate) struct Running<L: SharedLog> {
     pub(crate) log: Arc<L>,
-    pub(crate) runtime: Handle,
+    runtime: Handle,
     bounds: AskingForBounds<L::Fault>,
+    announcements: Announcements,
+    peers: Arc<PeersOf<L>>,
     tasks: Mutex<Vec<AbortHandle>>,
 }
 
@@ -83,8 +102,12 @@ impl<L: SharedLog> Running<L> {
             let log = asked.clone();
             async move { log.bounds().await }
         });
-        let running = Self { log, runtime: Handle::current(), bounds, tasks: Mutex::default() };
+        let (announcements, announced) = Announcements::new();
+        let runtime = Handle::current();
+        let peers = Arc::new(PeersOf::start(log.clone(), runtime.clone()));
+        let running = Self { log, runtime, bounds, announcements, peers, tasks: Mutex::default() };
         running.spawn(answering);
+        running.spawn(running.log.clone().announce(announced));
         running
     }
 
@@ -117,6 +140,18 @@ impl<L: SharedLog> Running<L> {
         Box::pin(async { answered.await.unwrap_or_else(|| Err(AppendError::Unknown(fault(L::GONE)))) })
     }
 
+    pub(crate) fn announce(
+        &self,
+        presence: Option<Submission>,
+        key: Option<IdempotencyKey>,
+    ) -> Answer<'static, Result<Appended, AppendError>> {
+        self.announcements.announce::<L>(presence, key)
+    }
+
+    pub(crate) fn peers(&self) -> Arc<dyn Peers> {
+        self.peers.clone()
+    }
+
     pub(crate) fn bounds(&self) -> Answer<'static, Result<Bounds, EngineFault>> {
         self.bounds.ask(L::GONE)
     }
@@ -136,6 +171,7 @@ impl<L: SharedLog> Running<L> {
 
 impl<L: SharedLog> Drop for Running<L> {
     fn drop(&mut self) {
+        self.peers.end();
         for task in self.tasks.get_mut().unwrap_or_else(PoisonError::into_inner).drain(..) {
             task.abort();
         }

@@ -9,7 +9,6 @@ mod copying;
 mod error;
 mod names;
 mod options;
-mod peers;
 mod reading;
 mod setup;
 mod shared;
@@ -26,8 +25,6 @@ use fanfare_hub::engine::{
 };
 use fanfare_hub::{IdempotencyKey, Position, Submission};
 use fanfare_wire::EventId;
-use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{mpsc, oneshot};
 
 pub use crate::cluster::Finding;
 pub use copying::NatsTarget;
@@ -35,14 +32,10 @@ pub use error::{ConnectError, NatsFault};
 pub use options::{NatsLogin, NatsOptions};
 
 use crate::cluster::{AskingForBounds, Running};
-use crate::fault::fault;
-use announcing::Announcing;
 use names::Names;
-use peers::NatsPeers;
 use setup::Wanted;
 use shared::Shared;
 use store::Store;
-use tailing::Tailing;
 
 /// A log on JetStream, that any number of nodes share.
 ///
@@ -62,8 +55,6 @@ use tailing::Tailing;
 pub struct NatsEngine {
     running: Running<Shared>,
     settled_bounds: AskingForBounds<NatsFault>,
-    announcements: mpsc::Sender<Announcing>,
-    peers: Arc<NatsPeers>,
 }
 
 /// What an engine on JetStream has counted.
@@ -94,10 +85,7 @@ impl NatsEngine {
             async move { shared.settled_bounds().await }
         });
         running.spawn(settling);
-        let (announcements, announced) = mpsc::channel(announcing::WAITING_MAX);
-        running.spawn(announcing::run(running.log.clone(), announced));
-        let peers = Arc::new(NatsPeers::start(running.log.clone(), running.runtime.clone()));
-        Self { running, settled_bounds, announcements, peers }
+        Self { running, settled_bounds }
     }
 
     /// Asks about the stream, and says what its owner should know about it. `None` if there is none yet. It changes nothing.
@@ -123,7 +111,7 @@ impl NatsEngine {
 
 impl Engine for NatsEngine {
     fn follow(&self, follower: Arc<dyn Follower>) -> Result<(), EngineFault> {
-        self.running.spawn(Tailing::new(self.running.log.clone(), follower).run());
+        self.running.spawn(tailing::run(self.running.log.clone(), follower));
         Ok(())
     }
 
@@ -140,16 +128,7 @@ impl Engine for NatsEngine {
         presence: Option<Submission>,
         key: Option<IdempotencyKey>,
     ) -> Answer<'static, Result<Appended, AppendError>> {
-        let (answer, answered) = oneshot::channel();
-        let handed_in = self.announcements.try_send(Announcing { presence, key, answer });
-        Box::pin(async move {
-            match handed_in {
-                Ok(()) => {}
-                Err(TrySendError::Full(_)) => return Err(AppendError::Refused(fault(NatsFault::Busy))),
-                Err(TrySendError::Closed(_)) => return Err(AppendError::Refused(fault(NatsFault::Gone))),
-            }
-            answered.await.unwrap_or_else(|_| Err(AppendError::Unknown(fault(NatsFault::Gone))))
-        })
+        self.running.announce(presence, key)
     }
 
     fn bounds(&self) -> Answer<'_, Result<Bounds, EngineFault>> {
@@ -169,13 +148,7 @@ impl Engine for NatsEngine {
     }
 
     fn peers(&self) -> Option<Arc<dyn Peers>> {
-        Some(self.peers.clone())
-    }
-}
-
-impl Drop for NatsEngine {
-    fn drop(&mut self) {
-        self.peers.end();
+        Some(self.running.peers())
     }
 }
 

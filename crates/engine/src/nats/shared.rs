@@ -1,20 +1,25 @@
 //! What the engine's tasks have in common: the store, and what is known of the log.
 
+use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use fanfare_hub::engine::{
-    AppendError, Appended, Batch, Bounds, CheckSource, Found, KeyLimits, Keys, ReadError, ReadRequest,
+    AppendError, Appended, Batch, Bounds, CheckSource, Found, KeyLimits, Keys, Listener, ReadError,
+    ReadRequest,
 };
 use fanfare_hub::{Check, IdempotencyKey, Position, Submission};
 use fanfare_wire::EventId;
-use tokio::sync::Notify;
+use futures_util::StreamExt;
+use tokio::sync::{Notify, mpsc};
 
+use super::announcing;
 use super::error::NatsFault;
 use super::store::{HandedIn, Store};
 use crate::cluster::envelope::{self, Envelope, NoEnvelope};
+use crate::cluster::following::FollowedLog;
 use crate::cluster::ids::Ids;
-use crate::cluster::{Doubts, KnownLog, SharedLog};
+use crate::cluster::{Announcing, Doubts, KnownLog, SharedLog};
 
 /// How long a publication with a key waits for what was published before it.
 const CURRENT_WITHIN: Duration = Duration::from_secs(1);
@@ -76,47 +81,42 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The stream was held against what was told, and is it.
-    pub(super) fn is_verified(&self) {
-        self.lock().doubts.settle();
-    }
-
-    /// It is not known any more whether the stream is what was told.
-    pub(super) fn is_in_doubt(&self) {
+    /// Remembers an entry's id and key, if it has them.
+    pub(super) fn learn_of(&self, log: &KnownLog, position: Position, at: SystemTime, entry: &Envelope<'_>) {
+        let payload = &entry.payload;
+        if payload.id.is_none() && payload.key.is_none() {
+            return;
+        }
+        let submission = payload.key.and_then(|_| payload.submission());
         let mut state = self.lock();
-        state.is_current = false;
-        state.doubts.raise();
-    }
-
-    /// Forgets the log: another one begins.
-    pub(super) fn forget_log(&self) {
-        let mut state = self.lock();
-        state.log = None;
-        state.is_current = false;
-        state.told = 0;
-        state.keys = Keys::new(self.key_limits);
-        state.ids.clear();
+        if let Some(id) = payload.id {
+            state.ids.push(position, id);
+        }
+        if let (Some(key), Some(submission)) = (payload.key, submission) {
+            let id = log.id(position, entry.check, submission.chosen_id.as_ref());
+            let appended = Appended { position, id, duplicate: false };
+            state.keys.remember(IdempotencyKey::new(key), submission.fingerprint(), at, appended);
+        }
     }
 
     /// Hands over what tells of presence; the answer can be waited for later.
     pub(super) async fn hand_in(
         &self,
-        presence: Option<Submission>,
-        key: Option<IdempotencyKey>,
+        Announcing { presence, key, .. }: &Announcing,
     ) -> Result<Announced<'_>, AppendError> {
         let refused = |fault| AppendError::Refused(Arc::new(fault));
         let log = self.lock().log.clone().ok_or_else(|| refused(self.why_none()))?;
         let check = self.checks.lock().unwrap_or_else(PoisonError::into_inner).draw();
         let check = check.map_err(|_| refused(NatsFault::NoRandomness))?;
-        let entry = match &presence {
+        let entry = match presence {
             Some(submission) => envelope::write_presence(check, submission),
             None => Some(envelope::write_place(check, None)),
         };
         let entry = entry.ok_or_else(|| refused(NatsFault::TooLarge))?;
         // None of a publication's, which has hexadecimal digits alone. It is not kept: JetStream alone knows it again.
-        let message_id = key.map(|key| format!("p{}", message_id(&key)));
+        let message_id = key.as_ref().map(|key| format!("p{}", message_id(key)));
         let sent = self.store.hand_in(self.store.names.presence.clone(), entry, message_id).await?;
-        Ok(Announced { shared: self, log, check, presence, sent })
+        Ok(Announced { shared: self, log, check, sent })
     }
 
     /// Waits a little until what was published lately is known here: while the tail is begun again it is not for a moment.
@@ -191,6 +191,7 @@ impl Shared {
 impl SharedLog for Shared {
     type Fault = NatsFault;
     const GONE: NatsFault = NatsFault::Gone;
+    const BUSY: NatsFault = NatsFault::Busy;
 
     /// Publishes, and says where the entry stands.
     async fn append(
@@ -245,6 +246,10 @@ impl SharedLog for Shared {
         Ok(Appended { position: ack.sequence, id, duplicate: false })
     }
 
+    async fn announce(self: Arc<Self>, announced: mpsc::Receiver<Announcing>) {
+        announcing::run(self, announced).await;
+    }
+
     /// The ends of the log as the stream says them now.
     async fn bounds(&self) -> Result<Bounds, NatsFault> {
         let opened = self.store.look_again().await?;
@@ -281,6 +286,68 @@ impl SharedLog for Shared {
         }
         Ok(None)
     }
+
+    async fn say(&self, word: Vec<u8>) -> Result<(), NatsFault> {
+        self.store.say(word).await
+    }
+
+    /// It outlives the connection: the client listens again on the next one.
+    async fn listen(&self, listener: &mut Listener) -> Result<ControlFlow<()>, NatsFault> {
+        let mut words = self.store.words().await?;
+        while let Some(message) = words.next().await {
+            if !listener(&message.payload) {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+}
+
+impl FollowedLog for Shared {
+    const STORE: &'static str = "NATS";
+    const BEGUN_ANEW: NatsFault = NatsFault::BegunAnew;
+
+    fn needs_hands(fault: &NatsFault) -> bool {
+        fault.needs_hands()
+    }
+
+    fn is_in_doubt(&self) {
+        let mut state = self.lock();
+        state.is_current = false;
+        state.doubts.raise();
+    }
+
+    fn is_verified(&self) {
+        self.lock().doubts.settle();
+    }
+
+    fn forget(&self) {
+        let mut state = self.lock();
+        state.log = None;
+        state.is_current = false;
+        state.told = 0;
+        state.keys = Keys::new(self.key_limits);
+        state.ids.clear();
+    }
+
+    fn follows(&self, log: KnownLog) {
+        self.lock().log = Some(log);
+    }
+
+    fn learn(&self, position: Position, at: SystemTime, entry: &Envelope<'_>) {
+        let log = self.lock().log.clone();
+        if let Some(log) = log {
+            self.learn_of(&log, position, at, entry);
+        }
+    }
+
+    fn count_unreadable(&self) {
+        self.lock().unreadable += 1;
+    }
+
+    async fn renew(&self, epoch: u32) -> Result<(), NatsFault> {
+        self.store.renew(epoch).await
+    }
 }
 
 /// What tells of presence, on its way.
@@ -288,14 +355,13 @@ pub(super) struct Announced<'a> {
     shared: &'a Shared,
     log: KnownLog,
     check: Check,
-    presence: Option<Submission>,
     sent: HandedIn<'a>,
 }
 
 impl Announced<'_> {
     /// Waits for the acknowledgement, and says where it stands.
-    pub(super) async fn answer(self) -> Result<Appended, AppendError> {
-        let Self { shared, log, check, presence, sent } = self;
+    pub(super) async fn answer(self, presence: Option<&Submission>) -> Result<Appended, AppendError> {
+        let Self { shared, log, check, sent } = self;
         let ack = sent.answer().await?;
         if shared.lock().log.as_ref().is_none_or(|known| known.epoch != log.epoch) {
             return Err(AppendError::Unknown(Arc::new(NatsFault::BegunAnew)));

@@ -11,7 +11,7 @@ use fanfare_wire::EventId;
 use super::RedisEngine;
 use super::error::RedisFault;
 use super::shared::Shared;
-use super::store::Publication;
+use super::store::Entry;
 use crate::cluster::carried;
 use crate::cluster::envelope;
 use crate::cluster::identity::Identity;
@@ -99,21 +99,21 @@ impl RedisTarget {
                 bytes += entry.len();
                 written.push((logged, key, entry));
             }
-            let publications = written.iter().map(|(logged, key, entry)| {
+            let stored = written.iter().map(|(logged, key, entry)| {
                 let submission = match &logged.content {
                     Content::Publication(submission) => Some(submission),
                     _ => None,
                 };
-                let publication = Publication {
+                let entry = Entry {
                     check: logged.check,
-                    entry,
+                    bytes: entry,
                     id: submission.and_then(|of| of.chosen_id.as_ref()).map(EventId::as_str),
                     key: key.as_ref().zip(submission.map(fanfare_hub::Submission::fingerprint)),
                 };
-                (publication, logged.at)
+                (entry, logged.at)
             });
             let meant = self.next + written.len() as u64 - 1;
-            let got = self.shared.store.copy(self.next, publications).await.map_err(fault)?;
+            let got = self.shared.store.copy(self.next, stored).await.map_err(fault)?;
             if got != meant {
                 return Err(fault(Misplaced { meant, got }));
             }

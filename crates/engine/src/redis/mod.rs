@@ -4,21 +4,25 @@
 //! A position is a number of our own, given by a script that does everything at once. What is promised and what is not is told in
 //! `docs/guide/cluster.md`.
 
+mod announcing;
 mod copying;
 mod error;
+mod link;
 mod names;
 mod options;
 mod reading;
 mod setup;
 mod shared;
 mod store;
+mod stored;
 mod tailing;
 
 use std::fmt;
 use std::sync::Arc;
 
 use fanfare_hub::engine::{
-    Answer, AppendError, Appended, Batch, Bounds, Engine, EngineFault, Follower, ReadError, ReadRequest,
+    Answer, AppendError, Appended, Batch, Bounds, Engine, EngineFault, Follower, Peers, ReadError,
+    ReadRequest,
 };
 use fanfare_hub::{IdempotencyKey, Position, Submission};
 use fanfare_wire::EventId;
@@ -33,7 +37,6 @@ use crate::cluster::Running;
 use names::Names;
 use shared::Shared;
 use store::{Limits, Store};
-use tailing::Tailing;
 
 /// A log on Redis or Valkey, that any number of nodes share.
 ///
@@ -93,7 +96,7 @@ impl RedisEngine {
     pub fn counts(&self) -> RedisCounts {
         let state = self.running.log.lock();
         RedisCounts {
-            connected: self.running.log.store.is_connected(),
+            connected: self.running.log.store.link.is_connected(),
             indexed_ids: state.ids.len() as u64,
             unreadable: state.unreadable,
         }
@@ -102,7 +105,7 @@ impl RedisEngine {
 
 impl Engine for RedisEngine {
     fn follow(&self, follower: Arc<dyn Follower>) -> Result<(), EngineFault> {
-        self.running.spawn(Tailing::new(self.running.log.clone(), follower).run());
+        self.running.spawn(tailing::run(self.running.log.clone(), follower));
         Ok(())
     }
 
@@ -112,6 +115,14 @@ impl Engine for RedisEngine {
         key: Option<IdempotencyKey>,
     ) -> Answer<'_, Result<Appended, AppendError>> {
         self.running.append(submission, key)
+    }
+
+    fn announce(
+        &self,
+        presence: Option<Submission>,
+        key: Option<IdempotencyKey>,
+    ) -> Answer<'static, Result<Appended, AppendError>> {
+        self.running.announce(presence, key)
     }
 
     fn bounds(&self) -> Answer<'_, Result<Bounds, EngineFault>> {
@@ -124,6 +135,10 @@ impl Engine for RedisEngine {
 
     fn find(&self, id: EventId) -> Answer<'_, Result<Option<Position>, EngineFault>> {
         self.running.find(id)
+    }
+
+    fn peers(&self) -> Option<Arc<dyn Peers>> {
+        Some(self.running.peers())
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a hub's keys are called.
 //!
-//! There are five, whatever is published, and all have one hash tag, so that scripts may touch them at once. Topics never become keys.
+//! There are seven, whatever is published, and all have one hash tag, so that scripts may touch them at once. Topics never become keys.
 
 use crate::cluster::is_hub_name;
 
@@ -13,22 +13,35 @@ pub(super) struct Names {
     pub(super) log: String,
     /// A stream with the same ids: the entries that have an id of their publisher's.
     pub(super) ids: String,
-    /// A hash: what was answered under which idempotency key.
-    pub(super) keys: String,
+    /// Where the idempotency keys of publications are.
+    pub(super) keys: KeyNames,
+    /// Where those of presence are, which are many at once when a node dies and must not displace the others.
+    pub(super) presence_keys: KeyNames,
+    /// No key: the channel on which nodes tell each other that they live. Channels are the same in all databases of a server, so it
+    /// names the one that the log is in.
+    pub(super) peers: String,
+}
+
+/// Where idempotency keys of a kind are.
+#[derive(Clone, Debug)]
+pub(super) struct KeyNames {
+    /// A hash: what was answered under which key.
+    pub(super) uses: String,
     /// A list of those keys, oldest first.
     pub(super) order: String,
 }
 
 impl Names {
     /// `None` if `hub` is no name.
-    pub(super) fn of(hub: &str) -> Option<Self> {
+    pub(super) fn of(hub: &str, database: i64) -> Option<Self> {
         let key = |kind: &str| format!("fanfare:{{{hub}}}:{kind}");
         is_hub_name(hub).then(|| Self {
             meta: key("meta"),
             log: key("log"),
             ids: key("ids"),
-            keys: key("keys"),
-            order: key("order"),
+            keys: KeyNames { uses: key("keys"), order: key("order") },
+            presence_keys: KeyNames { uses: key("presence-keys"), order: key("presence-order") },
+            peers: key(&format!("peers:{database}")),
         })
     }
 }
@@ -39,11 +52,14 @@ mod tests {
 
     #[test]
     fn every_key_of_a_hub_s_has_the_hub_s_name_as_its_hash_tag() {
-        let names = Names::of("shop").expect("names");
+        let names = Names::of("shop", 2).expect("names");
         assert_eq!(names.log, "fanfare:{shop}:log");
-        for key in [&names.meta, &names.ids, &names.keys, &names.order] {
+        let Names { meta, log, ids, keys, presence_keys, peers } = &names;
+        let all = [meta, log, ids, &keys.uses, &keys.order, &presence_keys.uses, &presence_keys.order, peers];
+        for (number, key) in all.iter().enumerate() {
             assert!(key.starts_with("fanfare:{shop}:"), "{key}");
+            assert!(!all[..number].contains(key), "{key} is one key");
         }
-        assert!(Names::of("a}b").is_none());
+        assert!(Names::of("a}b", 0).is_none());
     }
 }

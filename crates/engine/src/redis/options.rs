@@ -132,8 +132,10 @@ impl RedisOptions {
     /// # Panics
     /// Outside of a runtime of tokio's.
     pub fn connect(self) -> Result<RedisEngine, ConnectError> {
-        let names = Names::of(&self.hub).ok_or_else(|| ConnectError::HubName { name: self.hub.clone() })?;
         let client = self.client()?;
+        let database = client.get_connection_info().redis_settings().db();
+        let names =
+            Names::of(&self.hub, database).ok_or_else(|| ConnectError::HubName { name: self.hub.clone() })?;
         let limits =
             Limits { events: self.events.unwrap_or(0), bytes: self.bytes, age: self.age.unwrap_or_default() };
         Ok(RedisEngine::start(client, names, limits, &self))

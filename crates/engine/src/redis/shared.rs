@@ -1,17 +1,23 @@
 //! What the engine's tasks have in common: the store, and what is known of the log.
 
+use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
 
-use fanfare_hub::engine::{AppendError, Appended, Batch, Bounds, CheckSource, ReadError, ReadRequest};
-use fanfare_hub::{IdempotencyKey, Position, Submission};
+use fanfare_hub::engine::{
+    AppendError, Appended, Batch, Bounds, CheckSource, Listener, ReadError, ReadRequest,
+};
+use fanfare_hub::{Check, IdempotencyKey, Position, Submission};
 use fanfare_wire::EventId;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 
+use super::announcing;
 use super::error::RedisFault;
-use super::store::{Publication, Store, Taken};
+use super::store::{Entry, Store, Taken};
 use crate::cluster::envelope::{self, Envelope};
+use crate::cluster::following::FollowedLog;
 use crate::cluster::ids::Ids;
-use crate::cluster::{Doubts, KnownLog, SharedLog};
+use crate::cluster::{Announcing, Doubts, KnownLog, SharedLog};
 
 /// How many entries of one id are looked at.
 const SAME_ID_MAX: usize = 64;
@@ -52,32 +58,34 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The log was held against what was told, and is it.
-    pub(super) fn is_verified(&self) {
-        self.lock().doubts.settle();
-    }
-
-    /// It is not known any more whether the log is what was told.
-    pub(super) fn is_in_doubt(&self) {
-        self.lock().doubts.raise();
-    }
-
-    /// Forgets the log: another one begins.
-    pub(super) fn forget_log(&self) {
-        let mut state = self.lock();
-        state.log = None;
-        state.ids.clear();
-    }
-
     /// The log that is followed, or why there is none.
-    fn known(&self) -> Result<KnownLog, RedisFault> {
+    pub(super) fn known(&self) -> Result<KnownLog, RedisFault> {
         self.lock().log.clone().ok_or(RedisFault::Behind)
+    }
+
+    pub(super) fn draw(&self) -> Result<Check, RedisFault> {
+        let mut checks = self.checks.lock().unwrap_or_else(PoisonError::into_inner);
+        checks.draw().map_err(|_| RedisFault::NoRandomness)
+    }
+
+    /// What became of entries that were handed in for a log: whether they are in it if another one has begun since, nobody knows.
+    pub(super) fn of_log<T>(&self, log: &KnownLog, taken: Result<T, AppendError>) -> Result<T, AppendError> {
+        if self.lock().log.as_ref().is_none_or(|known| known.epoch != log.epoch) {
+            return taken.and(Err(AppendError::Unknown(Arc::new(RedisFault::BegunAnew))));
+        }
+        if let Err(AppendError::Refused(fault)) = &taken
+            && matches!(fault.downcast_ref(), Some(RedisFault::BegunAnew))
+        {
+            self.suspicion.notify_one();
+        }
+        taken
     }
 }
 
 impl SharedLog for Shared {
     type Fault = RedisFault;
     const GONE: RedisFault = RedisFault::Gone;
+    const BUSY: RedisFault = RedisFault::Busy;
 
     /// Publishes, and says where the entry stands. Whether its key is known is Redis' to say, in the same step.
     async fn append(
@@ -87,34 +95,22 @@ impl SharedLog for Shared {
     ) -> Result<Appended, AppendError> {
         let refused = |fault| AppendError::Refused(Arc::new(fault));
         let log = self.known().map_err(refused)?;
-        let check = self.checks.lock().unwrap_or_else(PoisonError::into_inner).draw();
-        let check = check.map_err(|_| refused(RedisFault::NoRandomness))?;
+        let check = self.draw().map_err(refused)?;
         // The time is Redis' to say, too.
-        let entry = envelope::write(check, None, &submission, key.as_ref())
+        let bytes = envelope::write(check, None, &submission, key.as_ref())
             .ok_or_else(|| refused(RedisFault::TooLarge))?;
-        let publication = Publication {
+        let entry = Entry {
             check,
-            entry: &entry,
+            bytes: &bytes,
             id: submission.chosen_id.as_ref().map(EventId::as_str),
             key: key.as_ref().map(|key| (key, submission.fingerprint())),
         };
-        let taken = self.store.append(log.epoch, publication).await;
-        if self.lock().log.as_ref().is_none_or(|known| known.epoch != log.epoch) {
-            return taken.and(Err(AppendError::Unknown(Arc::new(RedisFault::BegunAnew))));
-        }
-        let (position, check, duplicate) = match taken {
-            Ok(Taken::Stored(position)) => (position, check, false),
-            Ok(Taken::Same(position, first)) => (position, first, true),
-            Err(AppendError::Refused(fault)) => {
-                if matches!(fault.downcast_ref(), Some(RedisFault::BegunAnew)) {
-                    self.suspicion.notify_one();
-                }
-                return Err(AppendError::Refused(fault));
-            }
-            Err(error) => return Err(error),
-        };
-        let id = log.id(position, check, submission.chosen_id.as_ref());
-        Ok(Appended { position, id, duplicate })
+        let taken = self.of_log(&log, self.store.append(log.epoch, entry).await)?;
+        log.appended(taken, check, submission.chosen_id.as_ref())
+    }
+
+    async fn announce(self: Arc<Self>, announced: mpsc::Receiver<Announcing>) {
+        announcing::run(&self, announced).await;
     }
 
     /// The ends of the log as Redis says them now.
@@ -141,5 +137,71 @@ impl SharedLog for Shared {
             }
         }
         Ok(None)
+    }
+
+    async fn say(&self, word: Vec<u8>) -> Result<(), RedisFault> {
+        self.store.say(word).await
+    }
+
+    async fn listen(&self, listener: &mut Listener) -> Result<ControlFlow<()>, RedisFault> {
+        self.store.link.listen(&self.store.names.peers, listener).await
+    }
+}
+
+impl FollowedLog for Shared {
+    const STORE: &'static str = "Redis";
+    const BEGUN_ANEW: RedisFault = RedisFault::BegunAnew;
+
+    fn needs_hands(fault: &RedisFault) -> bool {
+        fault.needs_hands()
+    }
+
+    fn is_in_doubt(&self) {
+        self.lock().doubts.raise();
+    }
+
+    fn is_verified(&self) {
+        self.lock().doubts.settle();
+    }
+
+    fn forget(&self) {
+        let mut state = self.lock();
+        state.log = None;
+        state.ids.clear();
+    }
+
+    fn follows(&self, log: KnownLog) {
+        self.lock().log = Some(log);
+    }
+
+    fn learn(&self, position: Position, _: SystemTime, entry: &Envelope<'_>) {
+        if let Some(id) = entry.payload.id {
+            self.lock().ids.push(position, id);
+        }
+    }
+
+    fn count_unreadable(&self) {
+        self.lock().unreadable += 1;
+    }
+
+    async fn renew(&self, epoch: u32) -> Result<(), RedisFault> {
+        self.store.renew(epoch).await
+    }
+}
+
+impl KnownLog {
+    /// What became of an entry, as it is answered.
+    pub(super) fn appended(
+        &self,
+        taken: Taken,
+        check: Check,
+        chosen: Option<&EventId>,
+    ) -> Result<Appended, AppendError> {
+        let (position, check, duplicate) = match taken {
+            Taken::Stored(position) => (position, check, false),
+            Taken::Same(position, first) => (position, first, true),
+            Taken::Other => return Err(AppendError::KeyReused),
+        };
+        Ok(Appended { position, id: self.id(position, check, chosen), duplicate })
     }
 }

@@ -1,20 +1,22 @@
 //! What is asked of Redis: the log and its ends, entries, and to take a publication.
 //!
-//! Each request has a time within which it is answered or at fault. Nothing is remembered here but a connection.
+//! Nothing is remembered here; `link.rs` has the connection, `stored.rs` knows how answers are written.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use fanfare_hub::engine::{AppendError, KeyLimits};
 use fanfare_hub::{Check, IdempotencyKey, Position};
 use redis::aio::MultiplexedConnection as Connection;
-use redis::{AsyncConnectionConfig, Client, FromRedisValue, Script, ScriptInvocation, Value, cmd};
-use tokio::sync::{Mutex, Semaphore};
+use redis::{Client, FromRedisValue, Script, ScriptInvocation, Value, cmd};
+use tokio::sync::Semaphore;
 
 use super::error::RedisFault;
-use super::names::Names;
+use super::link::{Link, in_time};
+use super::names::{KeyNames, Names};
 use super::setup::Server;
+use super::stored::{Stored, epoch_text, hex, id, micros, place, stored, text, unhex};
 use crate::cluster::Finding;
 use crate::cluster::envelope::{CHECKED_BYTES, check_of};
 use crate::cluster::identity::{self, Identity, NoIdentity};
@@ -22,17 +24,14 @@ use crate::cluster::tail::Ends;
 
 /// How long a request may take that is no publication.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long it is not tried again to connect when it was in vain.
-const IN_VAIN: Duration = Duration::from_millis(100);
 /// How long a tail waits for something new before it asks again.
 const BLOCKED: Duration = Duration::from_secs(2);
+/// How many keys of presence are remembered, and how long: other nodes say the same within seconds.
+const PRESENCE_KEYS: KeyLimits = KeyLimits { count: 100_000, age: Duration::from_secs(120) };
 /// How many publications are on their way at once.
 const IN_FLIGHT_MAX: usize = 16_384;
 /// How many bytes of them, in KiB.
 const IN_FLIGHT_KIB_MAX: usize = 64 * 1024;
-/// How many requests may wait for the connection before whoever comes waits for them.
-const WAITING_MAX: usize = 1_024;
 
 /// How much of the log is kept; 0 for no limit.
 #[derive(Clone, Debug)]
@@ -45,25 +44,13 @@ pub(super) struct Limits {
 /// The keys of a hub, and how to ask for them.
 pub(super) struct Store {
     pub(super) names: Names,
-    client: Client,
+    pub(super) link: Link,
     limits: Limits,
     keys: KeyLimits,
     ack_timeout: Duration,
     scripts: Scripts,
-    link: Mutex<Link>,
-    is_connected: AtomicBool,
     in_flight: Semaphore,
     kib: Semaphore,
-}
-
-/// The connection for everything but the tail.
-#[derive(Default)]
-struct Link {
-    connection: Option<Connection>,
-    /// How many there were before.
-    number: u64,
-    /// When it was tried in vain, and why it was.
-    in_vain: Option<(Instant, RedisFault)>,
 }
 
 struct Scripts {
@@ -104,39 +91,44 @@ pub(super) struct Opened {
     pub(super) asked: Option<Check>,
 }
 
-/// One entry as it stands in the log.
-#[derive(Debug)]
-pub(super) struct Stored {
-    pub(super) position: Position,
-    /// The check of the entry before it.
-    pub(super) before: Option<Check>,
-    /// When Redis took it.
-    pub(super) at: SystemTime,
-    /// Empty if there is none.
-    pub(super) entry: Vec<u8>,
-}
-
-/// What became of a publication that was handed in.
-#[derive(Debug, PartialEq, Eq)]
+/// What became of an entry that was handed in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Taken {
     Stored(Position),
-    /// Its key is known, with the same publication.
+    /// Its key is known, with the same content.
     Same(Position, Check),
+    /// Its key is known, with another one.
+    Other,
 }
 
-/// A publication to be stored.
-pub(super) struct Publication<'a> {
+impl Taken {
+    fn read(answer: &Value) -> Option<Self> {
+        let Value::Array(parts) = answer else { return None };
+        let texts: Vec<_> = parts.iter().map(text).collect();
+        match &texts[..] {
+            [Some("stored"), Some(position)] => position.parse().ok().map(Self::Stored),
+            [Some("same"), Some(position), Some(check)] => {
+                Some(Self::Same(position.parse().ok()?, unhex(check.as_bytes())?))
+            }
+            [Some("other")] => Some(Self::Other),
+            _ => None,
+        }
+    }
+}
+
+/// An entry to be stored.
+pub(super) struct Entry<'a> {
     pub(super) check: Check,
-    pub(super) entry: &'a [u8],
+    pub(super) bytes: &'a [u8],
     pub(super) id: Option<&'a str>,
     pub(super) key: Option<(&'a IdempotencyKey, u128)>,
 }
 
-impl Publication<'_> {
+impl Entry<'_> {
     /// Tells a script of it.
     fn tell(&self, script: &mut ScriptInvocation<'_>) {
         let given = |text: Option<&str>| text.map_or(String::new(), |text| format!("+{text}"));
-        script.arg(hex(self.check)).arg(self.entry).arg(given(self.id));
+        script.arg(hex(self.check)).arg(self.bytes).arg(given(self.id));
         script.arg(given(self.key.map(|(key, _)| key.as_str())));
         script.arg(self.key.map_or(String::new(), |(_, fingerprint)| format!("{fingerprint:032x}")));
     }
@@ -152,103 +144,32 @@ impl Store {
     ) -> Self {
         Self {
             names,
-            client,
+            link: Link::new(client),
             limits,
             keys,
             ack_timeout,
             scripts: Scripts::new(),
-            link: Mutex::default(),
-            is_connected: AtomicBool::new(false),
             in_flight: Semaphore::new(IN_FLIGHT_MAX),
             kib: Semaphore::new(IN_FLIGHT_KIB_MAX),
         }
     }
 
-    pub(super) fn is_connected(&self) -> bool {
-        self.is_connected.load(Ordering::Relaxed)
-    }
-
-    /// Makes a connection of the caller's own.
-    pub(super) async fn connect(&self) -> Result<Connection, RedisFault> {
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(CONNECT_TIMEOUT))
-            .set_response_timeout(None)
-            .set_pipeline_buffer_size(WAITING_MAX);
-        let connected = self.client.get_multiplexed_async_connection_with_config(&config).await;
-        connected.map_err(RedisFault::connecting)
-    }
-
-    /// The connection that all requests share, and its number.
-    async fn link(&self) -> Result<(Connection, u64), RedisFault> {
-        let mut link = self.link.lock().await;
-        if let Some(connection) = &link.connection {
-            return Ok((connection.clone(), link.number));
-        }
-        if let Some((at, fault)) = &link.in_vain
-            && at.elapsed() < IN_VAIN
-        {
-            return Err(fault.clone());
-        }
-        match self.connect().await {
-            Ok(connection) => {
-                *link = Link { connection: Some(connection.clone()), number: link.number + 1, in_vain: None };
-                self.is_connected.store(true, Ordering::Relaxed);
-                Ok((connection, link.number))
-            }
-            Err(fault) => {
-                link.in_vain = Some((Instant::now(), fault.clone()));
-                Err(fault)
-            }
-        }
-    }
-
-    /// The connection with this number is of no use any more.
-    async fn lose(&self, number: u64) {
-        let mut link = self.link.lock().await;
-        if link.number == number {
-            link.connection = None;
-            self.is_connected.store(false, Ordering::Relaxed);
-        }
-    }
-
-    /// The server may be gone: whoever asks next connects again.
-    pub(super) async fn suspect(&self) {
-        let number = self.link.lock().await.number;
-        self.lose(number).await;
-    }
-
-    /// Asks over the shared connection.
-    async fn ask<T>(
-        &self,
-        within: Duration,
-        request: impl AsyncFnOnce(&mut Connection) -> redis::RedisResult<T>,
-    ) -> Result<T, RedisFault> {
-        let (mut connection, number) = self.link().await?;
-        let answered = tokio::time::timeout(within, request(&mut connection)).await;
-        let fault = match answered {
-            Ok(Ok(answer)) => return Ok(answer),
-            Ok(Err(error)) => RedisFault::of(error),
-            Err(_) => RedisFault::too_late(),
-        };
-        if fault.is_of_connection() {
-            self.lose(number).await;
-        }
-        Err(fault)
-    }
-
     async fn run<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> Result<T, RedisFault> {
-        self.ask(REQUEST_TIMEOUT, async |connection| script.invoke_async(connection).await).await
+        self.link.ask(REQUEST_TIMEOUT, async |connection| script.invoke_async(connection).await).await
     }
 
     /// Asks the server about itself, and says what its owner should know.
     pub(super) async fn check(&self) -> Result<Vec<Finding>, RedisFault> {
-        let info: String =
-            self.ask(REQUEST_TIMEOUT, async |connection| cmd("INFO").query_async(connection).await).await?;
+        let info: String = self
+            .link
+            .ask(REQUEST_TIMEOUT, async |connection| cmd("INFO").query_async(connection).await)
+            .await?;
         let mut server = Server::read(&info);
         if server.is_replica() {
             return Err(RedisFault::Replica);
         }
         let config = self
+            .link
             .ask(REQUEST_TIMEOUT, async |connection| {
                 cmd("CONFIG").arg("GET").arg("appendfsync").query_async::<Vec<String>>(connection).await
             })
@@ -295,8 +216,10 @@ impl Store {
         let (meta, first, last, beginning): (HashMap<String, String>, String, String, Vec<u8>) =
             self.run(&look).await?;
         // Asked afterwards: what a primary said was the log if it still was one then.
-        let role: Vec<Value> =
-            self.ask(REQUEST_TIMEOUT, async |connection| cmd("ROLE").query_async(connection).await).await?;
+        let role: Vec<Value> = self
+            .link
+            .ask(REQUEST_TIMEOUT, async |connection| cmd("ROLE").query_async(connection).await)
+            .await?;
         if !matches!(role.first(), Some(Value::BulkString(role)) if role == b"master") {
             return Err(RedisFault::Replica);
         }
@@ -353,18 +276,17 @@ impl Store {
         script.arg(self.limits.events).arg(self.limits.bytes).arg(micros(self.limits.age));
     }
 
-    /// A script that is told all keys.
-    fn with_all<'a>(&self, script: &'a Script) -> ScriptInvocation<'a> {
-        let Names { meta, log, ids, keys, order } = &self.names;
-        let mut script = script.key(meta);
-        script.key(log).key(ids).key(keys).key(order);
+    /// A script that is told all that entries are stored in, with idempotency keys of a kind.
+    fn with_all<'a>(&self, script: &'a Script, keys: &KeyNames) -> ScriptInvocation<'a> {
+        let mut script = script.key(&self.names.meta);
+        script.key(&self.names.log).key(&self.names.ids).key(&keys.uses).key(&keys.order);
         script
     }
 
     /// Tells a script how much is kept, idempotency keys included.
-    fn all_limits(&self, script: &mut ScriptInvocation<'_>) {
+    fn all_limits(&self, script: &mut ScriptInvocation<'_>, keys: &KeyLimits) {
         self.limits(script);
-        script.arg(self.keys.count).arg(micros(self.keys.age));
+        script.arg(keys.count).arg(micros(keys.age));
     }
 
     /// Begins a copy whose first entry is to stand at a position, and says whether there was room for it.
@@ -374,7 +296,8 @@ impl Store {
         first: Position,
         before: Check,
     ) -> Result<bool, RedisFault> {
-        let mut begin = self.with_all(&self.scripts.begin_copy);
+        let mut begin = self.with_all(&self.scripts.begin_copy, &self.names.keys);
+        begin.key(&self.names.presence_keys.uses).key(&self.names.presence_keys.order);
         let mut meta = begun(identity, first, before);
         identity::begin_copy(&mut meta);
         for (name, value) in meta {
@@ -388,13 +311,13 @@ impl Store {
     pub(super) async fn copy<'a>(
         &self,
         first: Position,
-        entries: impl Iterator<Item = (Publication<'a>, SystemTime)>,
+        entries: impl Iterator<Item = (Entry<'a>, SystemTime)>,
     ) -> Result<Position, RedisFault> {
-        let mut copy = self.with_all(&self.scripts.copy);
+        let mut copy = self.with_all(&self.scripts.copy, &self.names.keys);
         copy.arg(first);
-        self.all_limits(&mut copy);
-        for (publication, at) in entries {
-            publication.tell(&mut copy);
+        self.all_limits(&mut copy, &self.keys);
+        for (entry, at) in entries {
+            entry.tell(&mut copy);
             copy.arg(micros(at.duration_since(UNIX_EPOCH).unwrap_or_default()));
         }
         let last: String = self.run(&copy).await?;
@@ -443,6 +366,7 @@ impl Store {
         most: usize,
     ) -> Result<Vec<Stored>, RedisFault> {
         let value: Value = self
+            .link
             .ask(REQUEST_TIMEOUT, async |connection| {
                 let mut range = cmd("XRANGE");
                 range.arg(key).arg(id(from)).arg(through).arg("COUNT").arg(most);
@@ -466,8 +390,7 @@ impl Store {
             read.arg("BLOCK").arg(BLOCKED.as_millis().to_string());
         }
         read.arg("STREAMS").arg(&self.names.log).arg(id(after));
-        let answer = tokio::time::timeout(BLOCKED + REQUEST_TIMEOUT, read.query_async(&mut connection)).await;
-        let value: Value = answer.map_err(|_| RedisFault::too_late())?.map_err(RedisFault::of)?;
+        let value: Value = in_time(BLOCKED + REQUEST_TIMEOUT, read.query_async(&mut connection)).await?;
         let entries = match value {
             Value::Nil => return Ok(Vec::new()),
             Value::Array(streams) => match streams.into_iter().next() {
@@ -481,81 +404,66 @@ impl Store {
         entries.ok_or(RedisFault::NotUnderstood { request: "XREAD" })
     }
 
-    /// Appends, and waits for the answer.
-    pub(super) async fn append(
+    /// Says a word to the nodes that listen.
+    pub(super) async fn say(&self, word: Vec<u8>) -> Result<(), RedisFault> {
+        let publish = async |connection: &mut Connection| {
+            cmd("PUBLISH").arg(&self.names.peers).arg(word).query_async(connection).await
+        };
+        self.link.ask(REQUEST_TIMEOUT, publish).await
+    }
+
+    /// Appends a publication, and waits for the answer.
+    pub(super) async fn append(&self, epoch: u32, entry: Entry<'_>) -> Result<Taken, AppendError> {
+        let busy = |_| AppendError::Refused(Arc::new(RedisFault::Busy));
+        let kib = u32::try_from(entry.bytes.len() / 1024 + 1).unwrap_or(u32::MAX);
+        let _room = self.kib.try_acquire_many(kib).map_err(busy)?;
+        let _one = self.in_flight.try_acquire().map_err(busy)?;
+        let mut taken = self.append_all(epoch, &self.names.keys, &self.keys, &[entry]).await?;
+        taken.pop().ok_or_else(not_understood)
+    }
+
+    /// Appends what tells of presence, all of it or nothing, in this order.
+    pub(super) async fn announce(
         &self,
         epoch: u32,
-        publication: Publication<'_>,
-    ) -> Result<Taken, AppendError> {
-        let refused = |fault: RedisFault| AppendError::Refused(std::sync::Arc::new(fault));
-        let kib = u32::try_from(publication.entry.len() / 1024 + 1).unwrap_or(u32::MAX);
-        let _room = self.kib.try_acquire_many(kib).map_err(|_| refused(RedisFault::Busy))?;
-        let _one = self.in_flight.try_acquire().map_err(|_| refused(RedisFault::Busy))?;
-        let mut append = self.with_all(&self.scripts.append);
+        entries: &[Entry<'_>],
+    ) -> Result<Vec<Taken>, AppendError> {
+        self.append_all(epoch, &self.names.presence_keys, &PRESENCE_KEYS, entries).await
+    }
+
+    async fn append_all(
+        &self,
+        epoch: u32,
+        names: &KeyNames,
+        limits: &KeyLimits,
+        entries: &[Entry<'_>],
+    ) -> Result<Vec<Taken>, AppendError> {
+        let refused = |fault: RedisFault| AppendError::Refused(Arc::new(fault));
+        let mut append = self.with_all(&self.scripts.append, names);
         append.arg(epoch_text(epoch));
-        self.all_limits(&mut append);
-        publication.tell(&mut append);
+        self.all_limits(&mut append, limits);
+        for entry in entries {
+            entry.tell(&mut append);
+        }
         let answered = self
+            .link
             .ask(self.ack_timeout, async |connection| append.invoke_async::<Vec<Value>>(connection).await);
         let answer = match answered.await {
             Ok(answer) => answer,
             // It may have been on its way.
-            Err(fault @ RedisFault::NoAnswer(_)) => {
-                return Err(AppendError::Unknown(std::sync::Arc::new(fault)));
-            }
+            Err(fault @ RedisFault::NoAnswer(_)) => return Err(AppendError::Unknown(Arc::new(fault))),
             Err(fault) => return Err(refused(fault)),
         };
-        let texts: Vec<_> = answer.iter().map(text).collect();
-        let taken = match &texts[..] {
-            [Some("anew")] => return Err(refused(RedisFault::BegunAnew)),
-            [Some("other")] => return Err(AppendError::KeyReused),
-            [Some("stored"), Some(position)] => position.parse().ok().map(Taken::Stored),
-            [Some("same"), Some(position), Some(check)] => {
-                let place = position.parse().ok().zip(unhex(check.as_bytes()));
-                place.map(|(position, check)| Taken::Same(position, check))
-            }
-            _ => None,
-        };
-        taken.ok_or_else(|| {
-            AppendError::Unknown(std::sync::Arc::new(RedisFault::NotUnderstood { request: "EVALSHA" }))
-        })
-    }
-}
-
-fn text(value: &Value) -> Option<&str> {
-    match value {
-        Value::BulkString(bytes) => std::str::from_utf8(bytes).ok(),
-        Value::SimpleString(text) => Some(text),
-        _ => None,
-    }
-}
-
-/// Reads entries of a stream; `None` if there is something that is none of a hub's.
-fn stored(value: Value) -> Option<Vec<Stored>> {
-    let Value::Array(entries) = value else { return None };
-    entries.into_iter().map(one).collect()
-}
-
-fn one(value: Value) -> Option<Stored> {
-    let Value::Array(parts) = value else { return None };
-    let mut parts = parts.into_iter();
-    let position = place(text(&parts.next()?)?)?;
-    let mut stored = Stored { position, before: None, at: UNIX_EPOCH, entry: Vec::new() };
-    let Value::Array(fields) = parts.next()? else { return None };
-    let mut fields = fields.into_iter();
-    while let (Some(Value::BulkString(name)), Some(Value::BulkString(value))) = (fields.next(), fields.next())
-    {
-        match &name[..] {
-            b"p" => stored.before = unhex(&value),
-            b"t" => {
-                let micros = std::str::from_utf8(&value).ok().and_then(|text| text.parse().ok());
-                stored.at = UNIX_EPOCH.checked_add(Duration::from_micros(micros?))?;
-            }
-            b"e" | b"i" => stored.entry = value,
-            _ => {}
+        if answer.is_empty() {
+            return Err(refused(RedisFault::BegunAnew));
         }
+        let taken: Option<Vec<_>> = answer.iter().map(Taken::read).collect();
+        taken.filter(|taken| taken.len() == entries.len()).ok_or_else(not_understood)
     }
-    Some(stored)
+}
+
+fn not_understood() -> AppendError {
+    AppendError::Unknown(Arc::new(RedisFault::NotUnderstood { request: "EVALSHA" }))
 }
 
 /// What meta holds of a log whose first entry is to stand at a position.
@@ -568,67 +476,4 @@ fn begun(identity: Identity, first: Position, before: Check) -> HashMap<String, 
         meta.insert(name.to_owned(), value);
     }
     meta
-}
-
-/// The id of the entry at a position.
-fn id(position: Position) -> String {
-    format!("{position}-0")
-}
-
-/// The position of the entry with an id; `None` if it is none of a hub's.
-fn place(id: &str) -> Option<Position> {
-    id.strip_suffix("-0")?.parse().ok()
-}
-
-fn epoch_text(epoch: u32) -> String {
-    format!("{epoch:08x}")
-}
-
-fn hex(check: Check) -> String {
-    format!("{:010x}", check.bits())
-}
-
-fn unhex(text: &[u8]) -> Option<Check> {
-    let text = std::str::from_utf8(text).ok().filter(|text| text.len() == 10)?;
-    u64::from_str_radix(text, 16).ok().map(Check::from_random)
-}
-
-fn micros(age: Duration) -> u64 {
-    u64::try_from(age.as_micros()).unwrap_or(u64::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn bulk(text: &str) -> Value {
-        Value::BulkString(text.as_bytes().to_vec())
-    }
-
-    fn entry(id: &str, fields: &[&str]) -> Value {
-        Value::Array(vec![bulk(id), Value::Array(fields.iter().map(|text| bulk(text)).collect())])
-    }
-
-    #[test]
-    fn an_entry_of_a_stream_is_read_by_its_fields_and_its_id() {
-        let value = entry("7-0", &["p", "00000000ff", "t", "1500000", "b", "900", "e", "\u{1}abc"]);
-        let read = stored(Value::Array(vec![value])).expect("entries").pop().expect("one");
-        assert_eq!((read.position, read.before), (7, Some(Check::from_random(255))));
-        assert_eq!((read.at, read.entry), (UNIX_EPOCH + Duration::from_millis(1_500), b"\x01abc".to_vec()));
-    }
-
-    #[test]
-    fn what_somebody_else_has_put_into_a_stream_is_no_entry() {
-        for id in ["7-1", "1526919030474-55", "x-0", ""] {
-            assert!(stored(Value::Array(vec![entry(id, &["e", "x"])])).is_none(), "{id}");
-        }
-        assert!(stored(bulk("x")).is_none());
-    }
-
-    #[test]
-    fn a_check_comes_back_as_it_was_written() {
-        let check = Check::from_random(0x0012_3456_789a);
-        assert_eq!((hex(check).as_str(), unhex(b"123456789a")), ("123456789a", Some(check)));
-        assert_eq!((unhex(b"12"), unhex(b"123456789x")), (None, None));
-    }
 }

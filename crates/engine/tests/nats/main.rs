@@ -6,6 +6,7 @@
 mod losing;
 #[path = "../cluster/nodes.rs"]
 mod nodes;
+#[path = "../cluster/presence.rs"]
 mod presence;
 mod producing;
 mod removing;

@@ -6,6 +6,8 @@
 mod losing;
 #[path = "../cluster/nodes.rs"]
 mod nodes;
+#[path = "../cluster/presence.rs"]
+mod presence;
 mod refusing;
 mod removing;
 mod retention;
@@ -16,3 +18,4 @@ mod setting_up;
 #[path = "../cluster/support.rs"]
 mod support;
 mod telling;
+mod words;

@@ -7,6 +7,7 @@ use fanfare_hub::engine::{AppendError, Engine};
 use fanfare_hub::{Health, IdempotencyKey, PublishError};
 use fanfare_wire::Event;
 
+use crate::presence::{listening, say_until_heard};
 use crate::server::{Server, options};
 use crate::support::{hub, hub_at_once, next_data, publish, publish_until_taken, ready, soon, to, until};
 
@@ -102,7 +103,7 @@ async fn who_redis_does_not_know_is_told_so() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_user_with_what_the_guide_names_can_do_everything_and_no_more() {
     let server = Server::start();
-    let mut user = vec!["ACL", "SETUSER", "hub", "on", ">secret", "~fanfare:{shop}:*"];
+    let mut user = vec!["ACL", "SETUSER", "hub", "on", ">secret", "~fanfare:{shop}:*", "&fanfare:{shop}:*"];
     user.extend(crate::setting_up::ALLOWED);
     server.tell(&user).await;
     let named = || options(&server).user("hub".to_owned()).password("secret".to_owned());
@@ -115,6 +116,9 @@ async fn a_user_with_what_the_guide_names_can_do_everything_and_no_more() {
     let late = hub(named().hub("shop").warm_events(0)).await;
     let mut subscription = late.subscribe("a").bookmarks(false).after(crate::support::id("id 3"));
     assert_eq!(next_data(&mut subscription, 1).await, ["4"]);
+    let there = to("a", Event::new("there")).idempotency_key(IdempotencyKey::new("there"));
+    soon("announcing", node.announce(there)).await.expect("announced");
+    say_until_heard(&node, b"a word", &mut listening(&late)).await;
     let engine = named().hub("other").connect().expect("an engine");
     let fault = soon("checking", engine.check()).await.expect_err("not its keys");
     assert!(fault.needs_hands() && fault.to_string().contains("may not"), "{fault:?}");

@@ -7,8 +7,18 @@ use crate::server::{Server, options};
 use crate::support::{hub, publish, soon};
 
 /// What a user of Redis has to be allowed, as docs/guide/cluster.md says it.
-pub const ALLOWED: [&str; 8] =
-    ["+@read", "+@write", "+@scripting", "+@connection", "+time", "+info", "+role", "+config|get"];
+pub const ALLOWED: [&str; 10] = [
+    "+@read",
+    "+@write",
+    "+@scripting",
+    "+@connection",
+    "+publish",
+    "+subscribe",
+    "+time",
+    "+info",
+    "+role",
+    "+config|get",
+];
 
 async fn findings(server: &Server) -> Result<Vec<Finding>, RedisFault> {
     let engine = options(server).connect().expect("an engine");

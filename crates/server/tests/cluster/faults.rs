@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::dice::Dice;
 use crate::ground::{Cut, MACHINES};
 use crate::plan::{Size, Tokens};
+use crate::servers::Engine;
 
 /// What a run is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,8 +15,10 @@ pub(crate) enum Kind {
     Kept,
     /// The log keeps little, so who was away is told what is gone, and nothing else.
     Tight,
-    /// The stream is deleted and made anew, which everybody is told.
+    /// The log is deleted and made anew, which everybody is told.
     Recreated,
+    /// A server of Redis that writes to its disk every second loses what it had acknowledged last, which everybody is told.
+    Lost,
     /// The nodes are restarted one after the other under thousands of subscribers.
     Crowd,
 }
@@ -32,7 +35,7 @@ pub(crate) enum Fault {
     KillAllServers,
     /// A server does nothing for a while, longer than others wait for it.
     StopServer(Who, Duration),
-    /// Somebody else has to lead the stream.
+    /// Somebody else has to lead the stream; Redis closes all connections and forgets the scripts.
     StepDown,
     /// The network is cut for a while, and in the middle of it perhaps a node is killed.
     Cut(Cut, Duration, Option<usize>),
@@ -42,8 +45,10 @@ pub(crate) enum Fault {
     Clock(usize, i64, Duration),
     /// The nodes are asked to end, one after the other, each when the one before is back.
     RollingRestart,
-    /// The stream is deleted and made anew.
+    /// The log is deleted and made anew.
     Recreate,
+    /// The power of the machine of Redis goes, and takes along what was appended for a while.
+    Lose(Duration),
     /// A token is revoked.
     Revoke,
 }
@@ -59,6 +64,7 @@ pub(crate) enum Who {
 
 /// All of a run that its seed decides, but for the players.
 pub(crate) struct Script {
+    pub(crate) engine: Engine,
     pub(crate) kind: Kind,
     /// What happens, and how long nothing does before.
     pub(crate) faults: Vec<(Duration, Fault)>,
@@ -76,11 +82,12 @@ const PAUSE_MICROS_OF_CROWD: u64 = 2_000_000;
 const PAUSE_MICROS_OF_TIGHT: u64 = 200_000;
 
 impl Script {
-    pub(crate) fn draw(seed: u64, count: usize, subscribers: usize) -> Self {
+    pub(crate) fn draw(seed: u64, count: usize, subscribers: usize, engine: Engine) -> Self {
         let mut dice = Dice::new(seed ^ 0x6661_756c_7473);
         let kind = match dice.below(24) {
             0 => Kind::Crowd,
             1..=5 => Kind::Tight,
+            7 | 8 if engine == Engine::Redis => Kind::Lost,
             6..=8 => Kind::Recreated,
             _ => Kind::Kept,
         };
@@ -92,6 +99,11 @@ impl Script {
                 } else {
                     fault(&mut dice)
                 };
+                // Its server would not end, and take along what had found no room.
+                let fault = match fault {
+                    Fault::FullDisk(_, time) if kind == Kind::Lost => Fault::KillServer(Who::Leader, time),
+                    other => other,
+                };
                 (pause, fault)
             })
             .collect();
@@ -99,6 +111,10 @@ impl Script {
         let middle = count / 2;
         if kind == Kind::Recreated {
             faults.insert(middle, (dice.micros(50_000, 500_000), Fault::Recreate));
+        }
+        if kind == Kind::Lost {
+            let lose = Fault::Lose(dice.micros(200_000, 1_500_000));
+            faults.insert(middle, (dice.micros(50_000, 500_000), lose));
         }
         let bends_clocks = faults.iter().any(|(_, fault)| matches!(fault, Fault::Clock(..)));
         let tokens = match kind {
@@ -118,17 +134,25 @@ impl Script {
             _ => (subscribers, PAUSE_MICROS),
         };
         Self {
+            engine,
             kind,
             faults,
             kept,
-            size: Size { subscribers, pause_micros, tokens, naps: kind == Kind::Tight },
+            // Nothing in a publisher's id says which log it is of, so it is promised nothing where one loses its end.
+            size: Size {
+                subscribers,
+                pause_micros,
+                tokens,
+                naps: kind == Kind::Tight,
+                own_ids: kind != Kind::Lost,
+            },
         }
     }
 
-    /// The machines whose disks become full.
+    /// The servers whose disks become full.
     pub(crate) fn small_disks(&self) -> Vec<usize> {
         let which = self.faults.iter().filter_map(|(_, fault)| match fault {
-            Fault::FullDisk(which, _) => Some(*which),
+            Fault::FullDisk(machine, _) => Some(self.engine.server_of(*machine)),
             _ => None,
         });
         which.collect()
@@ -187,7 +211,11 @@ fn hours(dice: &mut Dice) -> i64 {
 
 impl fmt::Display for Script {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{:?}, {} subscribers, {:?} entries kept", self.kind, self.size.subscribers, self.kept)?;
+        writeln!(
+            f,
+            "{:?} over {:?}, {} subscribers, {:?} entries kept",
+            self.kind, self.engine, self.size.subscribers, self.kept
+        )?;
         self.faults.iter().try_for_each(|(pause, fault)| writeln!(f, "  after {pause:?} {fault:?}"))
     }
 }

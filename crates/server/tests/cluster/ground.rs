@@ -1,7 +1,7 @@
 //! Where the machines of a run are: network namespaces on a bridge, which can be cut off from each other, or only ports of this
 //! one.
 //!
-//! A machine has a server of NATS and a node of the hub. It starts neither.
+//! A machine has a node of the hub and perhaps a server of the store. It starts neither.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
@@ -13,7 +13,7 @@ use crate::address::free_address;
 /// How many machines there are.
 pub(crate) const MACHINES: usize = 3;
 
-const NATS_PORT: u16 = 4222;
+const STORE_PORT: u16 = 4222;
 const ROUTE_PORT: u16 = 6222;
 const HUB_PORT: u16 = 8080;
 const ADMIN_PORT: u16 = 9090;
@@ -31,7 +31,7 @@ pub(crate) struct Ground {
 pub(crate) struct Machine {
     namespace: Option<String>,
     ip: Ipv4Addr,
-    pub(crate) nats: SocketAddr,
+    pub(crate) store: SocketAddr,
     pub(crate) route: SocketAddr,
     pub(crate) hub: SocketAddr,
     /// The hub's, for operators.
@@ -49,7 +49,7 @@ pub(crate) enum Cut {
     Mute(usize),
     /// A machine does not hear the others.
     Deaf(usize),
-    /// A node of the hub and all servers of NATS, that of its machine included.
+    /// A node of the hub and all servers of the store, that of its machine included.
     Engine(usize),
     /// Two machines, which both hear the third.
     Between(usize, usize),
@@ -99,7 +99,7 @@ impl Ground {
             Cut::Mute(which) => others(which).try_for_each(|other| self.drop_to(which, other)),
             Cut::Deaf(which) => others(which).try_for_each(|other| self.drop_from(which, other)),
             Cut::Engine(which) => {
-                let port = NATS_PORT.to_string();
+                let port = STORE_PORT.to_string();
                 self.iptables(which, &["-A", "OUTPUT", "-p", "tcp", "--dport", &port, "-j", "DROP"])?;
                 self.iptables(which, &["-A", "INPUT", "-p", "tcp", "--sport", &port, "-j", "DROP"])
             }
@@ -143,11 +143,11 @@ impl Machine {
     fn of_namespace(run: usize, number: usize) -> Self {
         let ip = address(run, 1 + u8::try_from(number).expect("few"));
         let at = |port| SocketAddr::from((ip, port));
-        let (nats, route, hub, admin) = (at(NATS_PORT), at(ROUTE_PORT), at(HUB_PORT), at(ADMIN_PORT));
+        let (store, route, hub, admin) = (at(STORE_PORT), at(ROUTE_PORT), at(HUB_PORT), at(ADMIN_PORT));
         Self {
             namespace: Some(format!("run{run}-{number}")),
             ip,
-            nats,
+            store,
             route,
             hub,
             admin,
@@ -156,8 +156,8 @@ impl Machine {
     }
 
     fn of_ports() -> Self {
-        let [(nats, a), (route, b), (hub, c), (admin, d)] = std::array::from_fn(|_| free_address());
-        Self { namespace: None, ip: Ipv4Addr::LOCALHOST, nats, route, hub, admin, _flags: vec![a, b, c, d] }
+        let [(store, a), (route, b), (hub, c), (admin, d)] = std::array::from_fn(|_| free_address());
+        Self { namespace: None, ip: Ipv4Addr::LOCALHOST, store, route, hub, admin, _flags: vec![a, b, c, d] }
     }
 
     /// A program that is started there. The process is the program's own.

@@ -7,15 +7,13 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use serde_json::json;
-
 use crate::faults::{Fault, Who};
 use crate::ground::{Ground, MACHINES};
 use crate::history::{History, Tick};
-use crate::jetstream::Asker;
-use crate::nats::Server;
 use crate::nodes::{Node, signal};
+use crate::servers::{Engine, Server};
 use crate::stage::Stage;
+use crate::store::{Ask, Said};
 use crate::witness::Witness;
 
 /// How often it is asked whether something has come to pass.
@@ -30,14 +28,12 @@ const REVOKED_WITHIN: Duration = Duration::from_secs(5);
 /// How many publishers there are to be held.
 const PUBLISHERS: usize = 4;
 
-/// What JetStream says of a stream that is not there.
-const NO_STREAM: u64 = 10_059;
-
 pub(crate) struct World<'r> {
     pub(crate) ground: &'r Ground,
     pub(crate) nodes: Vec<Node>,
     pub(crate) servers: Vec<Server>,
-    pub(crate) asker: Asker,
+    pub(crate) engine: Engine,
+    pub(crate) asker: Box<dyn Ask>,
     pub(crate) clock: Option<PathBuf>,
     /// What could not happen here, and why.
     pub(crate) skipped: Vec<String>,
@@ -76,14 +72,13 @@ impl World<'_> {
                 for server in &mut self.servers {
                     server.kill().expect("a server is killed");
                 }
-                (0..MACHINES).for_each(|which| self.start_server(which));
+                (0..self.servers.len()).for_each(|which| self.start_server(which));
             }
             Fault::StopServer(who, time) => {
                 let which = self.server(*who);
                 pause(self.servers[which].id(), *time);
             }
-            // If nobody leads, nobody can step down.
-            Fault::StepDown => drop(self.asker.ask("STREAM.LEADER.STEPDOWN", &json!({}))),
+            Fault::StepDown => self.asker.unseat(),
             Fault::Cut(cut, time, killed) => {
                 self.ground.cut(*cut).expect("the network is cut");
                 thread::sleep(*time / 2);
@@ -93,15 +88,16 @@ impl World<'_> {
                 thread::sleep(*time / 2);
                 self.ground.heal().expect("the network is healed");
             }
-            Fault::FullDisk(which, time) => {
-                let server = &mut self.servers[*which];
+            Fault::FullDisk(machine, time) => {
+                let which = self.engine.server_of(*machine);
+                let server = &mut self.servers[which];
                 let disk = server.disk.as_ref().expect("it was drawn");
                 disk.fill().expect("the disk is filled");
                 thread::sleep(*time);
                 disk.make_room().expect("it has room again");
                 // What runs out of room does not serve its streams again before it is restarted.
                 server.kill().expect("a server is killed");
-                self.start_server(*which);
+                self.start_server(which);
             }
             Fault::Clock(which, seconds, time) => {
                 self.nodes[*which].set_clock(*seconds).expect("a clock is set");
@@ -124,6 +120,10 @@ impl World<'_> {
                 let begun = self.recreate(stage, witness);
                 history.begun.push(begun);
             }
+            Fault::Lose(time) => match self.lose(*time, stage, witness) {
+                Some(begun) => history.begun.push(begun),
+                None => self.skipped.push("lost ends: nothing was stored meanwhile".to_owned()),
+            },
             Fault::Revoke => self.revoke(stage, history),
         }
     }
@@ -167,38 +167,67 @@ impl World<'_> {
         let leader = self.asker.leader().unwrap_or(0);
         match who {
             Who::Leader => leader,
-            Who::Follower(after) => (leader + after) % MACHINES,
+            Who::Follower(after) => (leader + after) % self.servers.len(),
         }
     }
 
-    /// Deletes the stream when nothing is on its way and everything is known that it holds. Says when.
+    /// Deletes the log when nothing is on its way and everything is known that it holds. Says when.
     fn recreate(&mut self, stage: &Stage, witness: &Witness) -> Tick {
         stage.hold(PUBLISHERS);
         self.wait_until_ready();
+        self.wait_until_read(witness);
+        let begun = stage.tick();
         let give_up = Instant::now() + PATIENCE;
-        loop {
-            assert!(Instant::now() < give_up, "the stream is not read to its end");
-            let info = self.asker.info();
-            let last = info.and_then(|info| info["state"]["last_seq"].as_u64());
-            if last.is_some_and(|last| witness.next() > last) {
-                break;
-            }
+        while !self.asker.remove() {
+            assert!(Instant::now() < give_up, "the log cannot be deleted");
             thread::sleep(ASKED_EVERY);
         }
+        begin_another(stage, witness);
+        begun
+    }
+
+    /// Has the only server lose what was appended for a while, when everybody may have read it. Says when, unless there was nothing.
+    fn lose(&mut self, time: Duration, stage: &Stage, witness: &Witness) -> Option<Tick> {
+        self.wait_until_ready();
+        let length = self.servers[0].appended().expect("it appends");
+        thread::sleep(time);
+        stage.hold(PUBLISHERS);
+        self.wait_until_ready();
+        let before = self.wait_until_read(witness);
         let begun = stage.tick();
+        let server = &mut self.servers[0];
+        server.kill().expect("a server is killed");
+        server.lose_behind(length).expect("it is made shorter");
+        self.start_server(0);
+        let give_up = Instant::now() + PATIENCE;
         loop {
-            assert!(Instant::now() < give_up, "the stream cannot be deleted");
-            match self.asker.ask("STREAM.DELETE", &json!({})) {
-                Some(answer) if answer["success"] == true || answer["error"]["err_code"] == NO_STREAM => {
-                    break;
+            assert!(Instant::now() < give_up, "nobody notices that the log has lost its end");
+            match self.asker.log() {
+                Some(said) if said.epoch != before.epoch => {
+                    begin_another(stage, witness);
+                    return Some(begun);
+                }
+                Some(said) if said.next == before.next => {
+                    stage.release();
+                    return None;
                 }
                 _ => thread::sleep(ASKED_EVERY),
             }
         }
-        stage.life.fetch_add(1, SeqCst);
-        witness.begin_another();
-        stage.release();
-        begun
+    }
+
+    /// Waits until everything is known that the log holds. Gives what is said of it then.
+    fn wait_until_read(&mut self, witness: &Witness) -> Said {
+        let give_up = Instant::now() + PATIENCE;
+        loop {
+            assert!(Instant::now() < give_up, "the log is not read to its end");
+            if let Some(said) = self.asker.log()
+                && witness.next() >= said.next
+            {
+                return said;
+            }
+            thread::sleep(ASKED_EVERY);
+        }
     }
 
     /// What is revoked while everybody can read the log is so everywhere in time. A node that cannot may be later.
@@ -212,6 +241,12 @@ impl World<'_> {
         history.revoked_at = Some(stage.now());
         thread::sleep(REVOKED_WITHIN);
     }
+}
+
+fn begin_another(stage: &Stage, witness: &Witness) {
+    stage.life.fetch_add(1, SeqCst);
+    witness.begin_another();
+    stage.release();
 }
 
 fn pause(id: u32, time: Duration) {

@@ -1,4 +1,4 @@
-//! Three hubs over three servers of NATS, of which any may be killed, stopped or cut off at any moment, while publishers publish
+//! Three hubs over three servers of NATS or one of Redis, of which any may be killed, stopped or cut off at any moment, while publishers publish
 //! and hundreds of subscribers come back, to whichever node, as browsers do. What they saw is held against the promises P1 to P7.
 //!
 //! `scripts/faults` runs it over many seeds, and says in `--help` what goes wrong. Each pair of hub and server is in a network
@@ -25,7 +25,6 @@ mod happen;
 mod history;
 mod inside;
 mod jetstream;
-mod nats;
 mod nodes;
 #[path = "../crash/payload.rs"]
 mod payload;
@@ -35,9 +34,12 @@ mod plan;
 mod publisher;
 #[path = "../crash/reader.rs"]
 mod reader;
+mod redis;
 mod run;
+mod servers;
 #[path = "../crash/stage.rs"]
 mod stage;
+mod store;
 #[path = "../crash/subscriber.rs"]
 mod subscriber;
 #[path = "../crash/wire.rs"]
@@ -57,12 +59,16 @@ use faults::Script;
 use figures::Figures;
 use ground::Ground;
 use inside::Entered;
+use servers::Engine;
 
 const NAME: &str = "a_hub_of_three_nodes_breaks_no_promise_whatever_goes_wrong";
-const LISTED: &str = include_str!("seeds.txt");
+/// By the names of the stores.
+const LISTED: [(Engine, &str); 2] =
+    [(Engine::Nats, include_str!("seeds.txt")), (Engine::Redis, include_str!("seeds_of_redis.txt"))];
 
 /// What is run, by environment variables; so little unless said that it takes half a minute.
 struct Order {
+    engine: Engine,
     /// Seeds and their numbers of faults.
     seeds: VecDeque<(u64, usize)>,
     subscribers: usize,
@@ -72,24 +78,30 @@ struct Order {
 
 impl Order {
     fn read() -> Self {
+        let engine = Engine::read();
         let first = number("FANFARE_CLUSTER_SEED", 4);
         let faults = usize::try_from(number("FANFARE_CLUSTER_FAULTS", 6)).unwrap();
         let mut seeds = VecDeque::new();
         if number("FANFARE_CLUSTER_LISTED", 0) == 1 {
-            seeds.extend(listed());
+            seeds.extend(listed(engine));
         }
         seeds.extend((first..first + number("FANFARE_CLUSTER_SEEDS", 1)).map(|seed| (seed, faults)));
         let subscribers = usize::try_from(number("FANFARE_CLUSTER_SUBSCRIBERS", 144)).unwrap();
         let jobs = usize::try_from(number("FANFARE_CLUSTER_JOBS", 1)).unwrap();
-        Self { seeds, subscribers, jobs }
+        Self { engine, seeds, subscribers, jobs }
     }
 }
 
-fn listed() -> impl Iterator<Item = (u64, usize)> {
-    LISTED.lines().filter(|line| !line.starts_with('#')).map(|line| {
+fn listed(engine: Engine) -> impl Iterator<Item = (u64, usize)> {
+    let of_store = LISTED.iter().filter(move |(of, _)| *of == engine);
+    of_store.flat_map(|(_, seeds)| seeds.lines()).filter(|line| !line.starts_with('#')).map(|line| {
         let mut words = line.split_whitespace();
-        let mut next =
-            || words.next().and_then(|word| word.parse().ok()).unwrap_or_else(|| panic!("seeds.txt: {line}"));
+        let mut next = || {
+            words
+                .next()
+                .and_then(|word| word.parse().ok())
+                .unwrap_or_else(|| panic!("a list of seeds: {line}"))
+        };
         (next(), usize::try_from(next()).unwrap())
     })
 }
@@ -106,7 +118,7 @@ fn a_hub_of_three_nodes_breaks_no_promise_whatever_goes_wrong() {
             false
         }
     };
-    let Order { seeds, subscribers, jobs } = Order::read();
+    let Order { engine, seeds, subscribers, jobs } = Order::read();
     let (count, seeds) = (seeds.len(), Mutex::new(seeds));
     let (figures, failed) = (Mutex::new(Figures::default()), Mutex::new(Vec::new()));
     let number = AtomicUsize::new(0);
@@ -118,7 +130,7 @@ fn a_hub_of_three_nodes_breaks_no_promise_whatever_goes_wrong() {
                     let run = number.fetch_add(1, SeqCst);
                     let ground =
                         if has_namespaces { Ground::of_namespaces(run).unwrap() } else { Ground::of_ports() };
-                    let script = Script::draw(seed, faults, subscribers);
+                    let script = Script::draw(seed, faults, subscribers, engine);
                     let began = Instant::now();
                     let outcome = try_one(seed, faults, &script, &ground, count == 1, &figures);
                     let took = began.elapsed().as_secs();
@@ -155,7 +167,10 @@ fn try_one(
 ) -> Result<String, String> {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR"))
         .join(format!("cluster-{}-{seed}-{faults}", inside::name_of_run()));
-    let repeat = format!("{script}to repeat: scripts/faults --seed {seed} --faults {faults}");
+    let repeat = format!(
+        "{script}to repeat: scripts/faults --engine {} --seed {seed} --faults {faults}",
+        script.engine.name()
+    );
     let ran = thread::scope(|scope| {
         let running = scope.spawn(|| run::run(seed, script, ground, &folder, says_all));
         // What a panic says was printed.

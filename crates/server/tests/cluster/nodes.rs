@@ -8,7 +8,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use crate::common::forget_variables;
-use crate::ground::{Ground, Machine};
+use crate::ground::Machine;
 use crate::subscriber::{AUDIENCE, ISSUER, REVOKED, TOKEN_SECRET};
 
 /// What operators show.
@@ -36,9 +36,8 @@ pub(crate) struct Setup {
 }
 
 impl Setup {
-    pub(crate) fn of(ground: &Ground, kept: Option<usize>) -> Self {
-        let urls: Vec<_> = ground.machines.iter().map(|machine| format!("nats://{}", machine.nats)).collect();
-        Self { engine: urls.join(","), kept, clock: None }
+    pub(crate) fn of(engine: String, kept: Option<usize>) -> Self {
+        Self { engine, kept, clock: None }
     }
 
     pub(crate) fn with_clock(self, library: Option<PathBuf>) -> Self {

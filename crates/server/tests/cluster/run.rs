@@ -14,12 +14,11 @@ use crate::faults::{Kind, Script};
 use crate::ground::Ground;
 use crate::happen::{PATIENCE, World};
 use crate::history::{History, LogAfterAKill};
-use crate::jetstream::Asker;
-use crate::nats;
 use crate::nodes::{Node, Setup, clock_library};
 use crate::plan::Plan;
 use crate::publisher::{Publisher, Retry, publish};
 use crate::reader::{END, whole_log};
+use crate::servers;
 use crate::stage::Stage;
 use crate::subscriber::subscribe;
 use crate::witness::Witness;
@@ -45,17 +44,20 @@ pub(crate) fn run(seed: u64, script: &Script, ground: &Ground, folder: &Path, sa
     }
     let plan = Plan::draw(seed, 0, script.size);
     let small_disks = if ground.has_namespaces() { script.small_disks() } else { Vec::new() };
-    let servers = nats::start(ground, folder, &small_disks).expect("the servers start");
+    let engine = script.engine;
+    let syncs_at_once = script.kind != Kind::Lost;
+    let servers =
+        servers::start(engine, ground, folder, &small_disks, syncs_at_once).expect("the servers start");
     let addresses: Vec<_> = servers.iter().map(|server| server.address).collect();
-    let (setup, clock) = (Setup::of(ground, script.kept), clock_library());
+    let (setup, clock) = (Setup::of(engine.url(ground), script.kept), clock_library());
     let bent = script.bent_clocks();
     let nodes = ground.machines.iter().enumerate().map(|(number, machine)| {
         let clock = clock.clone().filter(|_| bent.contains(&number));
         Node::start(machine, number, setup.clone().with_clock(clock), folder).expect("a node starts")
     });
     let nodes = nodes.collect();
-    let asker = Asker::new(addresses.clone());
-    let mut world = World { ground, nodes, servers, asker, clock, skipped: Vec::new() };
+    let asker = engine.asker(addresses.clone());
+    let mut world = World { ground, nodes, servers, engine, asker, clock, skipped: Vec::new() };
     world.wait_until_ready();
 
     let took: Duration = script.faults.iter().map(|(pause, _)| *pause + Duration::from_secs(25)).sum();
@@ -63,13 +65,14 @@ pub(crate) fn run(seed: u64, script: &Script, ground: &Ground, folder: &Path, sa
     let witness = Witness::new();
     let mut history = History::of(match script.kind {
         Kind::Recreated => LogAfterAKill::IsRecreated,
+        Kind::Lost => LogAfterAKill::LosesItsEnd,
         _ => LogAfterAKill::Survives,
     });
     history.kept = script.kept;
 
     thread::scope(|scope| {
         let (stage, witness) = (&stage, &witness);
-        scope.spawn(move || witness.watch(Asker::new(addresses)));
+        scope.spawn(move || witness.watch(engine.asker(addresses)));
         let subscribers = plan.subscribers.into_iter().map(|subscribing| {
             let player = thread::Builder::new().stack_size(STACK_BYTES);
             player.spawn_scoped(scope, move || subscribe(stage, subscribing)).expect("a thread")

@@ -1,21 +1,17 @@
-//! Reads the stream itself, entry by entry, while it is written: what all that hubs say is measured by.
+//! Reads the log from the store itself, entry by entry, while it is written: what all that hubs say is measured by.
 //!
-//! It asks for each place by its number, any server that answers, so it depends on no consumer and on no single server, and is fast
-//! enough to have each entry before retention drops it; if it is not, the run says so.
+//! It is fast enough to have each entry before retention drops it; if it is not, the run says so.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::thread;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
 use fanfare_hub::{Check, IdKey, Place, Position};
-use serde_json::{Value, json};
 
 use crate::history::{Entry, Log};
-use crate::jetstream::Asker;
 use crate::payload;
+use crate::store::{Ask, Stands};
 
 /// How long to wait for the next entry.
 const NOTHING_NEW: Duration = Duration::from_millis(50);
@@ -24,9 +20,6 @@ const LOOKS_BACK_EVERY: u64 = 20;
 
 /// How the ids begin that publishers choose.
 const OWN_ID: &[u8] = b"urn:crash:";
-
-/// What JetStream says of an entry that is not there.
-const NO_MESSAGE: u64 = 10_037;
 
 pub(crate) struct Witness {
     read: Mutex<Read>,
@@ -47,10 +40,10 @@ impl Witness {
     }
 
     /// Reads until it is over.
-    pub(crate) fn watch(&self, mut asker: Asker) {
+    pub(crate) fn watch(&self, mut asker: Box<dyn Ask>) {
         let mut waited = 0;
         while !self.is_over.load(SeqCst) {
-            if self.read_one(&mut asker, waited % LOOKS_BACK_EVERY == LOOKS_BACK_EVERY - 1) {
+            if self.read_one(&mut *asker, waited % LOOKS_BACK_EVERY == LOOKS_BACK_EVERY - 1) {
                 waited = 0;
             } else {
                 waited += 1;
@@ -71,7 +64,7 @@ impl Witness {
         entries.iter().any(|entry| entry.data.starts_with(beginning))
     }
 
-    /// Another log begins, in a stream that was created anew.
+    /// Another log begins, in place of this one or with what is left of it, and is read from its beginning.
     pub(crate) fn begin_another(&self) {
         let mut read = self.read.lock().expect("nobody panics with it");
         if let Some(log) = read.logs.last_mut() {
@@ -98,13 +91,13 @@ impl Witness {
     }
 
     /// Says whether there was something.
-    fn read_one(&self, asker: &mut Asker, looks_back: bool) -> bool {
+    fn read_one(&self, asker: &mut dyn Ask, looks_back: bool) -> bool {
         let (number, next, is_known) = {
             let read = self.read.lock().expect("nobody panics with it");
             (read.logs.len(), read.next, read.logs.last().is_some_and(|log| log.key.is_some()))
         };
         if !is_known {
-            let Some(key) = asker.info().as_ref().and_then(key) else { return false };
+            let Some(key) = asker.log().map(|said| (said.key, said.epoch)) else { return false };
             let mut read = self.read.lock().expect("nobody panics with it");
             let is_another =
                 !read.logs.iter().filter_map(|log| log.key.as_ref()).any(|(_, epoch)| *epoch == key.1);
@@ -113,19 +106,18 @@ impl Witness {
             }
             return is_another;
         }
-        let Some(answer) = asker.ask("STREAM.MSG.GET", &json!({ "seq": next })) else { return false };
+        let stands = asker.entry(next);
         let mut read = self.read.lock().expect("nobody panics with it");
         if read.logs.len() != number || read.next != next {
             return true;
         }
-        let Some(message) = answer["message"]["data"].as_str() else {
-            if looks_back && answer["error"]["err_code"] == NO_MESSAGE {
+        let Stands::Entry(bytes) = stands else {
+            if looks_back && matches!(stands, Stands::Nothing) {
                 drop(read);
                 return self.pass_over_what_is_gone(number, next, asker);
             }
             return false;
         };
-        let bytes = BASE64_STANDARD.decode(message).unwrap_or_default();
         let log = read.logs.last_mut().expect("there is one");
         if let Some((key, epoch)) = log.key.as_ref() {
             log.entries.extend(entry(&bytes, next, key, *epoch));
@@ -134,8 +126,8 @@ impl Witness {
         true
     }
 
-    fn pass_over_what_is_gone(&self, number: usize, next: Position, asker: &mut Asker) -> bool {
-        let first = asker.info().and_then(|info| info["state"]["first_seq"].as_u64());
+    fn pass_over_what_is_gone(&self, number: usize, next: Position, asker: &mut dyn Ask) -> bool {
+        let first = asker.log().map(|said| said.first);
         let Some(first) = first.filter(|first| *first > next) else { return false };
         let mut read = self.read.lock().expect("nobody panics with it");
         if read.logs.len() == number && read.next == next {
@@ -146,15 +138,7 @@ impl Witness {
     }
 }
 
-/// Which log the stream holds.
-fn key(info: &Value) -> Option<(IdKey, u32)> {
-    let metadata = &info["config"]["metadata"];
-    let key = u128::from_str_radix(metadata["fanfare.id_key"].as_str()?, 16).ok()?;
-    let epoch = u32::from_str_radix(metadata["fanfare.epoch"].as_str()?, 16).ok()?;
-    Some((IdKey::new(key.to_be_bytes()), epoch))
-}
-
-/// A player's publication as the stream holds it: behind a version stand five bytes of the check, and at the end is the frame.
+/// A player's publication as the store holds it: behind a version stand five bytes of the check, and at the end is the frame.
 fn entry(bytes: &[u8], position: Position, key: &IdKey, epoch: u32) -> Option<Entry> {
     let mut check = [0; 8];
     check[..5].copy_from_slice(bytes.get(1..6)?);

@@ -45,6 +45,8 @@ pub(crate) enum LogAfterAKill {
     IsNew,
     /// Its log; but that is recreated once while hubs run, which notice it when they do.
     IsRecreated,
+    /// Its log; but that loses its newest entries once while hubs run, and is another one from then on, which begins with what is left.
+    LosesItsEnd,
 }
 
 /// One event that somebody tried to publish.
@@ -178,14 +180,24 @@ impl History {
 
     /// Whether nobody knows in which of several logs a publication may be: it was sent again, or late, by a hub that gave no answer.
     pub(crate) fn may_be_of_any_log(&self, publication: &Publication) -> bool {
-        self.log_after_a_kill == LogAfterAKill::IsRecreated && publication.outcome == Outcome::Unknown
+        self.changes_under_hubs() && publication.outcome == Outcome::Unknown
+    }
+
+    /// Whether the log becomes another one while hubs run.
+    pub(crate) fn changes_under_hubs(&self) -> bool {
+        matches!(self.log_after_a_kill, LogAfterAKill::IsRecreated | LogAfterAKill::LosesItsEnd)
+    }
+
+    /// Whether a log holds what was sent to one before it by right: what is left of that.
+    pub(crate) fn is_left_in(&self, number: usize, publication: &Publication) -> bool {
+        self.log_after_a_kill == LogAfterAKill::LosesItsEnd && self.log_of(publication.life) < number
     }
 
     /// The number of the log that a life of the hub had.
     pub(crate) fn log_of(&self, life: usize) -> usize {
         match self.log_after_a_kill {
             LogAfterAKill::Survives => 0,
-            LogAfterAKill::IsNew | LogAfterAKill::IsRecreated => life,
+            LogAfterAKill::IsNew | LogAfterAKill::IsRecreated | LogAfterAKill::LosesItsEnd => life,
         }
     }
 }

@@ -30,6 +30,8 @@ pub(crate) struct Size {
     pub(crate) pause_micros: u64,
     /// Whether some that is published is private, and some subscribers have tokens, of which some run out.
     pub(crate) tokens: Tokens,
+    /// Whether publishers choose some ids themselves.
+    pub(crate) own_ids: bool,
     /// Whether some stay away for so long that a log which keeps little has dropped what they missed.
     pub(crate) naps: bool,
 }
@@ -77,6 +79,8 @@ pub(crate) struct Publishing {
     pub(crate) name: String,
     /// Publishes something private now and then.
     pub(crate) has_secrets: bool,
+    /// Whether it gives some publications ids of its own.
+    pub(crate) chooses_ids: bool,
     /// How long it waits at most for each publication that it sent, in microseconds.
     pub(crate) pause_micros: u64,
     /// How many publications it sends before it reads the first answer, at most.
@@ -108,6 +112,7 @@ impl Plan {
             in_flight: if number < 2 { 1 } else { 8 },
             insists: number % 2 == 0,
             has_secrets: size.tokens != Tokens::Nobody,
+            chooses_ids: size.own_ids,
             pause_micros: size.pause_micros,
             dice: dice.split(),
         });

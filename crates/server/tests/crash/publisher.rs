@@ -25,6 +25,7 @@ pub(crate) fn publish(stage: &Stage, retry: Retry, mut publishing: Publishing) -
     let retry = if publishing.insists { retry } else { Retry::Never };
     let mut publisher = Publisher::new(stage, retry, &publishing.name);
     publisher.has_secrets = publishing.has_secrets;
+    publisher.chooses_ids = publishing.chooses_ids;
     let dice = &mut publishing.dice;
     while !stage.is_ending() {
         if stage.wait_while_held() {
@@ -47,6 +48,7 @@ pub(crate) struct Publisher<'s> {
     connection: Option<(Connection<'s>, usize)>,
     drawn: usize,
     has_secrets: bool,
+    chooses_ids: bool,
     pub(crate) done: Vec<Publication>,
 }
 
@@ -68,7 +70,16 @@ const HUB_IS_AWAY: Duration = Duration::from_millis(5);
 impl<'s> Publisher<'s> {
     pub(crate) fn new(stage: &'s Stage, retry: Retry, name: &str) -> Self {
         let name = name.to_owned();
-        Self { stage, retry, name, connection: None, drawn: 0, has_secrets: false, done: Vec::new() }
+        Self {
+            stage,
+            retry,
+            name,
+            connection: None,
+            drawn: 0,
+            has_secrets: false,
+            chooses_ids: false,
+            done: Vec::new(),
+        }
     }
 
     fn draw(&mut self, dice: &mut Dice) -> Draft {
@@ -80,6 +91,7 @@ impl<'s> Publisher<'s> {
             topics = BUSY.to_vec();
         }
         let (own_id, long) = (dice.once_in(4), dice.once_in(50));
+        let own_id = own_id && self.chooses_ids;
         let private = self.has_secrets && dice.once_in(6);
         Draft { private, ..self.draft(topics, own_id, if long { 8_000 } else { 0 }) }
     }

@@ -21,7 +21,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// How long nobody has to have caught up before the last event is published once more.
 const ONCE_MORE_AFTER: Duration = Duration::from_millis(50);
 
-const SIZE: Size = Size { subscribers: 12, pause_micros: 16_000, tokens: Tokens::Nobody, naps: false };
+const SIZE: Size =
+    Size { subscribers: 12, pause_micros: 16_000, tokens: Tokens::Nobody, own_ids: true, naps: false };
 
 pub(crate) fn run(engine: Engine, seed: u64, kills: usize, folder: &Path) -> History {
     let plan = Plan::draw(seed, kills, SIZE);

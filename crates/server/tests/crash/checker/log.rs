@@ -16,6 +16,9 @@ pub(super) fn check(history: &History, sent: &Sent<'_>, violations: &mut Vec<Vio
                 violations.push(p4(&entry.id, sentence));
             }
         }
+        if let Some(before) = number.checked_sub(1).and_then(|before| history.logs.get(before)) {
+            begins_as(history, sent, before, number, violations);
+        }
         held.push(once(log, violations));
         in_order_of_time(log, sent, violations);
     }
@@ -71,7 +74,10 @@ fn stranger(history: &History, sent: &Sent<'_>, number: usize, entry: &Entry) ->
     if publication.outcome == Outcome::Refused {
         return Some(format!("the log holds {data:?} (id {id}), which was refused"));
     }
-    if history.log_of(publication.life) != number && !history.may_be_of_any_log(publication) {
+    if history.log_of(publication.life) != number
+        && !history.may_be_of_any_log(publication)
+        && !history.is_left_in(number, publication)
+    {
         return Some(format!("log {number} holds {data:?}, which was sent to another"));
     }
     match &publication.chosen_id {
@@ -82,6 +88,25 @@ fn stranger(history: &History, sent: &Sent<'_>, number: usize, entry: &Entry) ->
             Some(format!("the log gives {data:?} the id {id}, which is none of the hub's"))
         }
         _ => None,
+    }
+}
+
+/// What is left of a log stands in the next as it stood there, from the first entry on.
+fn begins_as(
+    history: &History,
+    sent: &Sent<'_>,
+    before: &Log,
+    number: usize,
+    violations: &mut Vec<Violation>,
+) {
+    let is_left = |entry: &&Entry| sent.find(&entry.data).is_some_and(|of| history.is_left_in(number, of));
+    let left = history.logs[number].entries.iter().filter(is_left);
+    for (entry, first) in left.zip(&before.entries) {
+        if entry.data != first.data {
+            let sentence = format!("{:?} stands in log {number} where {:?} stood", entry.data, first.data);
+            violations.push(Violation::of(Promise::P1, Some(MadeBy::of(&entry.id)), sentence));
+            return;
+        }
     }
 }
 

@@ -131,9 +131,14 @@ impl<'h> Sent<'h> {
     fn of(history: &'h History) -> Self {
         let publications: HashMap<_, _> = history.publications.iter().map(|p| (&*p.data, p)).collect();
         assert_eq!(publications.len(), history.publications.len(), "two publications say the same");
-        let logs = history.logs.iter().enumerate();
-        let logs = logs.flat_map(|(number, log)| log.entries.iter().map(move |entry| (&*entry.data, number)));
-        Self { publications, logs: logs.collect() }
+        let mut logs = HashMap::new();
+        for (number, log) in history.logs.iter().enumerate() {
+            for entry in &log.entries {
+                // What is left of one in the next was sent to the first.
+                logs.entry(&*entry.data).or_insert(number);
+            }
+        }
+        Self { publications, logs }
     }
 
     /// The publication that says `data`, if anybody sent it.
@@ -141,7 +146,7 @@ impl<'h> Sent<'h> {
         self.publications.get(data).copied()
     }
 
-    /// The number of the log that holds it.
+    /// The number of the log that holds it; the first, if what is left of that is in the next.
     fn log_of(&self, data: &str) -> Option<usize> {
         self.logs.get(data).copied()
     }

@@ -484,3 +484,38 @@ fn a_log_that_is_recreated_has_to_be_told_wherever_it_comes() {
         assert_eq!(found_in(&history), [(Promise::P6, false)]);
     }
 }
+
+/// The same with a log that loses its end: the second begins with four of the five entries that the first had.
+fn lost() -> History {
+    let mut history = recreated(MadeBy::Hub);
+    history.log_after_a_kill = LogAfterAKill::LosesItsEnd;
+    let mut left = history.logs[0].entries[..4].to_vec();
+    for (number, entry) in left.iter_mut().enumerate() {
+        // Of another epoch, so every id is another.
+        entry.id = format!("#1left{number}");
+    }
+    history.logs[1].entries.splice(..0, left);
+    history
+}
+
+#[test]
+fn what_is_left_of_a_log_that_lost_its_end_is_what_it_was_and_its_loss_is_told() {
+    let history = lost();
+    assert_eq!(found_in(&history), []);
+
+    let mut history = lost();
+    history.logs[1].entries.swap(1, 2);
+    assert_eq!(found_in(&history), [(Promise::P1, false), (Promise::P1, false)]);
+
+    let mut history = lost();
+    for subscriber in &mut history.subscribers {
+        subscriber.connections[1].received.remove(0);
+    }
+    let found = found_in(&history);
+    assert!(!found.is_empty() && found.iter().all(|(promise, _)| *promise == Promise::P6), "{found:?}");
+
+    // What is sent once the end is lost is kept as ever.
+    let mut history = lost();
+    history.logs[1].entries.pop();
+    assert!(found_in(&history).contains(&(Promise::P4, false)));
+}

@@ -7,9 +7,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use super::{MadeBy, Promise, Sent, Violation};
-use crate::history::{
-    Block, Connection, Entry, History, LogAfterAKill, Outcome, Publication, Received, Subscriber, Tick,
-};
+use crate::history::{Block, Connection, Entry, History, Outcome, Publication, Received, Subscriber, Tick};
 use crate::plan::Bearing;
 
 /// A token says in whole seconds when it runs out, so it may do so this much earlier than was asked for.
@@ -110,7 +108,7 @@ impl<'h> Walk<'h> {
         }
         self.last_event_id = connection.last_event_id.as_deref();
         let told = head.last_event_id.as_deref();
-        if self.history.log_after_a_kill == LogAfterAKill::IsRecreated || self.history.kept.is_some() {
+        if self.history.changes_under_hubs() || self.history.kept.is_some() {
             // Whether there is a gap, the hub has to know better.
             let is_gap =
                 connection.received.first().is_none_or(|first| matches!(first.block, Block::Gap { .. }));

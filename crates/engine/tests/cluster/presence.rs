@@ -2,23 +2,22 @@
 
 use std::time::Duration;
 
-use fanfare_engine::NatsEngine;
 use fanfare_hub::engine::{AppendError, Appended, Engine};
 use fanfare_hub::{Grant, Hub, IdempotencyKey, Matcher, Publication, PublishError, Subscription};
 use fanfare_wire::Event;
 use tokio::sync::mpsc;
 
-use crate::server::{Server, options};
+use crate::server::{self, Server, options};
 use crate::support::{events, gap, hub, id, next_data, publish, ready, soon, topic};
 
 const THERE: &str = "/there/";
 
-fn of(who: &str, what: &str) -> Publication {
+pub fn of(who: &str, what: &str) -> Publication {
     Publication::to([topic(&format!("{THERE}{who}"))]).private(Event::new(what.to_owned()))
 }
 
 /// Reads all presence, and one topic besides.
-fn watch(hub: &Hub, after: &str) -> Subscription {
+pub fn watch(hub: &Hub, after: &str) -> Subscription {
     let all = Grant::from_iter([Matcher::any()]);
     hub.subscribe_with(Matcher::any(), &all).bookmarks(false).after(id(after))
 }
@@ -102,7 +101,7 @@ async fn what_two_nodes_say_under_one_key_is_stored_once() {
 }
 
 /// What a node hears, for whoever waits for it.
-fn listening(hub: &Hub) -> mpsc::UnboundedReceiver<Vec<u8>> {
+pub fn listening(hub: &Hub) -> mpsc::UnboundedReceiver<Vec<u8>> {
     let (pass_on, words) = mpsc::unbounded_channel();
     let peers = hub.peers().expect("nodes share this log");
     peers.listen(Box::new(move |word| pass_on.send(word.to_vec()).is_ok()));
@@ -110,7 +109,7 @@ fn listening(hub: &Hub) -> mpsc::UnboundedReceiver<Vec<u8>> {
 }
 
 /// Says a word until it is heard, for nobody knows from when on somebody listens.
-async fn say_until_heard(hub: &Hub, word: &[u8], words: &mut mpsc::UnboundedReceiver<Vec<u8>>) {
+pub async fn say_until_heard(hub: &Hub, word: &[u8], words: &mut mpsc::UnboundedReceiver<Vec<u8>>) {
     let peers = hub.peers().expect("nodes share this log");
     let heard = async {
         loop {
@@ -143,11 +142,11 @@ async fn nodes_hear_each_other_and_themselves_beside_the_log_and_again_when_the_
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flood_of_presence_is_refused_when_too_much_of_it_waits() {
     let server = Server::start();
-    let engine = options(&server).connect().await.expect("an engine");
-    let log = std::sync::Arc::new(engine);
+    let log = std::sync::Arc::new(server::connect(options(&server)).await);
     let hub = Hub::builder().engine(log.clone()).build().expect("a hub");
     ready(&hub).await;
-    let flood = |engine: &NatsEngine| (0..40_000).map(|_| engine.announce(None, None)).collect::<Vec<_>>();
+    let flood =
+        |engine: &server::Engine| (0..40_000).map(|_| engine.announce(None, None)).collect::<Vec<_>>();
     let mut stored: Vec<Appended> = Vec::new();
     let mut refused = 0;
     for answer in flood(&log) {

@@ -1,21 +1,15 @@
 //! What nodes over one log know of each other: who is subscribed where, although nodes die, hang and leave, and who was revoked.
 
-#![cfg(unix)]
-#![allow(missing_docs, unreachable_pub)]
-
-mod common;
-#[path = "../../engine/tests/nats/server.rs"]
-#[allow(dead_code)] // Nothing of it is backed up here.
-mod server;
-
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use common::{AUDIENCE, HUB, Hub, ISSUER, PATIENCE, SECRET, fanfare, read_until, request, token};
 use serde_json::Value;
-use server::Server;
+
+use crate::FLAGS;
+use crate::common::{AUDIENCE, HUB, Hub, ISSUER, PATIENCE, SECRET, fanfare, read_until, request, token};
+use crate::server::Server;
 
 const BELOW: &str = "/.well-known/mercure/subscriptions";
 
@@ -34,8 +28,6 @@ fn node(server: &Server) -> Hub {
         "127.0.0.1:0",
         "--engine",
         &url,
-        "--nats-replicas",
-        "1",
         "--trusted-issuers",
         ISSUER,
         "--resource-identifier",
@@ -48,7 +40,7 @@ fn node(server: &Server) -> Hub {
         "0",
         "--subscriptions",
     ];
-    let node = Hub::of(fanfare(&arguments), 2);
+    let node = Hub::of(fanfare(&[&arguments, FLAGS].concat()), 2);
     let give_up = Instant::now() + PATIENCE;
     while node.request("GET", "/readyz", "", "").0 != 200 && admin(&node, "/readyz") != 200 {
         assert!(Instant::now() < give_up, "the node does not become ready");
@@ -228,7 +220,7 @@ fn a_node_that_ends_in_order_leaves_nobody_behind() {
 }
 
 #[test]
-fn who_is_subscribed_is_known_again_after_nats_was_away() {
+fn who_is_subscribed_is_known_again_after_the_store_was_away() {
     let mut server = Server::start();
     let (one, other) = (node(&server), node(&server));
     let mut watcher = Watcher::begin(&one);

@@ -1,0 +1,13 @@
+//! What nodes over one log on Redis know of each other.
+
+#![cfg(unix)]
+#![allow(missing_docs, unreachable_pub)]
+
+mod common;
+mod nodes;
+#[path = "../../engine/tests/redis/server.rs"]
+#[allow(dead_code)] // Nothing of it is backed up here.
+mod server;
+
+/// What a node is told besides where its log is.
+const FLAGS: &[&str] = &[];
