@@ -32,6 +32,7 @@ mod entry;
 mod expression;
 mod feed;
 mod framing;
+mod held;
 #[cfg(feature = "urlpattern")]
 mod host_groups;
 mod hub;
@@ -59,6 +60,7 @@ mod segments;
 mod selection;
 mod sieve;
 mod snapshot;
+mod subscribe_error;
 mod subscribers;
 mod subscription;
 mod sync;
@@ -93,7 +95,8 @@ pub use publication::{Addressed, IdempotencyKey, Publication, PublishError, Subm
 pub use resume::{Gap, GapReason, Resume, UnknownId};
 pub use selection::{Grant, Selection};
 pub use snapshot::Snapshot;
+pub use subscribe_error::SubscribeError;
 pub use subscribers::{Subscriber, Subscribers};
-pub use subscription::{SubscribeError, Subscription};
+pub use subscription::Subscription;
 pub use text::forbidden_character;
 pub use topic::{Topic, TopicError};

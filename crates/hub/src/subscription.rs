@@ -12,19 +12,17 @@ use std::task::{Context, Poll, ready};
 use fanfare_wire::EventId;
 use futures_core::Stream;
 
-use crate::catch_up::{Got, NothingRead, Wanted};
-use crate::endings::{self, SubscriptionKey};
-use crate::engine::{Answer, EngineFault, ReadError};
-use crate::feed::{Cursor, DueGap, State, Step};
+use crate::catch_up::{Got, Wanted};
+use crate::endings::SubscriptionKey;
+use crate::engine::{Answer, ReadError};
+use crate::feed::{Cursor, Step};
+use crate::held::Held;
 use crate::hub::Shared;
 use crate::log::Log;
 use crate::opening::{self, Asked, Joined, Opened};
 use crate::page::Page;
-use crate::pages::Place;
 use crate::router::Seat;
-use crate::sieve::Sieve;
-use crate::snapshot::Standing;
-use crate::{Check, Delivery, GapReason, Grant, Hub, Position, Resume, Selection, Topic, UnknownId};
+use crate::{Check, Delivery, Grant, Hub, Position, Resume, Selection, SubscribeError, Topic, UnknownId};
 
 /// A live place in the hub: yields events, bookmarks and gaps, in the hub's order.
 ///
@@ -43,24 +41,6 @@ pub struct Subscription {
     pub(crate) stage: Stage,
 }
 
-/// A seat at a readership, given back when dropped.
-pub(crate) struct Held {
-    pub(crate) shared: Arc<Shared>,
-    selection: Selection,
-    grant: Grant,
-    pub(crate) seat: Seat,
-    joined: Option<Joined>,
-    pub(crate) cursor: Cursor,
-    /// What goes before everything else.
-    pub(crate) snapshot: Option<Box<Standing>>,
-    /// What it leaves out of what it asks for.
-    pub(crate) sieve: Option<Box<Sieve>>,
-    /// Where what is kept beside it is, if there is anything.
-    pub(crate) ending: Option<SubscriptionKey>,
-    /// Whether the seat was handed on, so that it is not ours to give back.
-    handed_on: bool,
-}
-
 pub(crate) enum Stage {
     Refused(SubscribeError),
     /// The last event ID has not been looked at.
@@ -74,100 +54,6 @@ pub(crate) enum Stage {
     /// The stream of its topic has ended, and it was handed the end.
     Over,
     Ended,
-}
-
-/// Why a subscription was refused, or ended.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum SubscribeError {
-    /// The hub already serves as many subscribers as it was configured for.
-    HubFull {
-        /// [`HubBuilder::subscribers_max`](crate::HubBuilder::subscribers_max).
-        limit: usize,
-    },
-    /// With what it asks for and is granted, the hub would have to keep more in memory than it was configured for, patterns aside.
-    SelectionsTooLarge {
-        /// [`HubBuilder::selections_bytes_max`](crate::HubBuilder::selections_bytes_max), or three fourths of it.
-        limit: usize,
-    },
-    /// With its patterns, asked for or granted, the hub would have more different ones than it was configured for.
-    TooManyPatterns {
-        /// [`HubBuilder::patterns_max`](crate::HubBuilder::patterns_max).
-        limit: usize,
-    },
-    /// With its patterns, asked for or granted, the hub would have to keep more of them in memory than it was configured for.
-    PatternsTooLarge {
-        /// [`HubBuilder::patterns_bytes_max`](crate::HubBuilder::patterns_bytes_max).
-        limit: usize,
-    },
-    /// With its patterns, asked for or granted, there would be more of them that have the same literals than the hub was configured
-    /// for, so that a publication might have to be held against each of them.
-    PatternsTooAlike {
-        /// [`HubBuilder::patterns_alike_max`](crate::HubBuilder::patterns_alike_max).
-        limit: usize,
-    },
-    /// With its patterns, asked for or granted, a publication might take too long to be held against them all: those that take long by
-    /// themselves are bounded together, beside [`HubBuilder::patterns_alike_max`](crate::HubBuilder::patterns_alike_max).
-    PatternsTooCostly,
-    /// What was asked for is no topic.
-    Topic(crate::TopicError),
-    /// The hub was closed.
-    Closed,
-    /// It has ended, so nothing about it can be changed.
-    Ended,
-    /// It has not come to any of so many changes of what it reads yet: its client is far behind.
-    TooManyChanges {
-        /// How many a subscriber may have before it.
-        limit: usize,
-    },
-    /// What was given to [`filter`](Subscription::filter) panicked.
-    FilterPanicked,
-    /// The log could not be read. The client can come back with its last event ID.
-    Log(EngineFault),
-}
-
-impl fmt::Display for SubscribeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::HubFull { limit } => write!(f, "the hub is full: it serves at most {limit} subscribers"),
-            Self::SelectionsTooLarge { limit } => {
-                write!(f, "the hub is full: what its subscribers ask for may take at most {limit} bytes")
-            }
-            Self::TooManyPatterns { limit } => {
-                write!(f, "the hub is full: its subscribers may use at most {limit} different patterns")
-            }
-            Self::PatternsTooLarge { limit } => {
-                write!(f, "the hub is full: its subscribers' patterns may take at most {limit} bytes")
-            }
-            Self::PatternsTooAlike { limit } => write!(
-                f,
-                "the hub is full: at most {limit} different patterns may have the same host and the same literals in their path"
-            ),
-            Self::PatternsTooCostly => {
-                f.write_str("the hub is full: its subscribers' patterns take as long to evaluate as they may")
-            }
-            Self::Topic(error) => fmt::Display::fmt(error, f),
-            Self::Closed => f.write_str("the hub is closed"),
-            Self::Ended => f.write_str("the subscription has ended"),
-            Self::TooManyChanges { limit } => {
-                write!(
-                    f,
-                    "the subscriber is far behind: it has not come to the last {limit} changes of what it reads"
-                )
-            }
-            Self::FilterPanicked => f.write_str("the subscription's filter panicked"),
-            Self::Log(_) => f.write_str("the log could not be read"),
-        }
-    }
-}
-
-impl std::error::Error for SubscribeError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Log(fault) => Some(&**fault),
-            _ => None,
-        }
-    }
 }
 
 impl Subscription {
@@ -690,92 +576,6 @@ impl Stream for Subscription {
                 _ => return self.poll_step(context),
             }
         }
-    }
-}
-
-impl Held {
-    /// Whether it gets something else than others with its readership.
-    fn has_its_own(&self) -> bool {
-        self.snapshot.is_some() || self.sieve.is_some()
-    }
-
-    /// Where it asks to begin, if it does not begin where it came in.
-    fn asked(&self, requested: Option<&EventId>, from_start: bool) -> Option<Asked> {
-        let topic = self.selection.one_topic().map(Arc::from);
-        match requested {
-            Some(id) => Some(Asked::After { id: id.clone(), topic }),
-            None => topic.filter(|_| from_start).map(|topic| Asked::Start { topic }),
-        }
-    }
-
-    fn open(&mut self, opened: Opened) -> Resume {
-        let Opened { mut resume, begin } = opened;
-        let mut check = None;
-        if let Some(begin) = begin {
-            check = begin.check;
-            self.cursor.epoch = Some(begin.epoch);
-            self.cursor.next = begin.next;
-        }
-        let mut state = self.shared.feed.lock();
-        let State { log, router, counts, .. } = &mut *state;
-        let log = log.as_ref().filter(|log| self.cursor.epoch == Some(log.epoch()));
-        match &resume {
-            Resume::Resumed { after } => {
-                self.cursor.client_at = Some(*after);
-                if let Some(log) = log.filter(|log| self.cursor.misses_presence(log, router, self.seat)) {
-                    self.cursor.tell_of_presence(log, check);
-                    resume = Resume::Gap { reason: GapReason::Trimmed };
-                }
-            }
-            Resume::Gap { reason } => {
-                self.cursor.gap = Some(DueGap { reason: *reason, check });
-                self.cursor.presence_told = log.map_or(0, |log| log.next() - 1);
-            }
-            // It asks for what is kept, and knows that it has nothing.
-            Resume::Earliest => self.cursor.presence_told = log.map_or(0, |log| log.next() - 1),
-            Resume::Fresh | Resume::Over => {}
-        }
-        if !self.selection.is_internal() {
-            counts.count_resume(&resume);
-        }
-        resume
-    }
-
-    fn read(&self, before: Position) -> Wanted {
-        let topics = self.selection.exact_topics();
-        let topics =
-            topics.map(|topics| topics.filter_map(|topic| Topic::parse_stored(topic).ok()).collect());
-        let place = Place { next: self.cursor.next, topics };
-        Wanted::new(self.shared.catch_up.clone(), self.cursor.epoch.unwrap_or_default(), place, before)
-    }
-
-    /// Retention was faster than this subscriber.
-    fn skip_to(&mut self, engine_oldest: Position) -> Result<(), EngineFault> {
-        let state = self.shared.feed.lock();
-        if let Some(log) = state.log.as_ref().filter(|log| self.cursor.epoch == Some(log.epoch())) {
-            if engine_oldest <= self.cursor.next {
-                return Err(NothingRead::fault());
-            }
-            self.cursor.next = engine_oldest.min(log.oldest());
-            self.cursor.gap = Some(GapReason::Trimmed.into());
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        if self.handed_on {
-            return;
-        }
-        let mut state = self.shared.feed.lock();
-        let State { router, endings, counts, .. } = &mut *state;
-        let bell = router.leave(self.seat);
-        counts.subscribers -= u64::from(!self.selection.is_internal());
-        let ending = endings.take(self.ending, router);
-        drop(state);
-        drop(bell);
-        endings::call(ending);
     }
 }
 

@@ -1,17 +1,24 @@
 //! Follows the log's entries about revocations, and keeps them in it.
 //!
 //! It decides about no token. A gap in what it follows is harmless: whatever held is written into the log again and again,
-//! and before retention has taken what stands there.
+//! and before retention has taken what stands there. Where the engine does not give what is missing, what comes is read
+//! beside it, and after some seconds no token is honoured.
 
+use std::collections::HashSet;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use std::time::{Duration, SystemTime};
 
 use fanfare_hub::engine::Bounds;
-use fanfare_hub::{Delivery, Entry, Position, PublishError, SubscribeError};
+use fanfare_hub::{Delivery, Entry, Position, PublishError, SubscribeError, Subscription};
 use fanfare_wire::{Decoder, EventId, Item};
 use futures_core::Stream;
 use tokio::time::{Instant, sleep};
 
-use super::rule::{Notice, Revocation};
+use super::rule::{Notice, Revocation, RevocationId};
 use super::{Progress, Revocations, RevokeError};
 
 /// How often it is looked whether the log still has what holds.
@@ -25,16 +32,49 @@ const ENTRY_BYTES: usize = 32 * 1024;
 const POSITIONS: Position = 1_000;
 
 /// The last event ID that asks for everything kept.
-pub(super) fn earliest() -> EventId {
-    EventId::from_static("earliest")
-}
+const EARLIEST: &str = "earliest";
+/// How long the engine may take for what memory does not have before that is missing.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// For how long after that tokens are honoured although it is not known whether they were revoked meanwhile: of the five seconds
+/// that a revocation has between nodes.
+const KNOWN_WITHIN: Duration = Duration::from_secs(3);
 
-/// Why the log is followed no more.
+/// Why a subscription is read no more.
 enum Ended {
     /// The hub was closed.
     Closed,
     /// What memory has of the log ends before what the store had when it was begun.
     TooEarly,
+    Lost(Lost),
+}
+
+/// Why the place in the log was lost.
+enum Lost {
+    Log(SubscribeError),
+    /// The engine does not answer.
+    Late,
+}
+
+impl fmt::Display for Lost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Log(error) => error.fmt(f),
+            Self::Late => f.write_str("the log does not answer"),
+        }
+    }
+}
+
+/// What is read while something before it is missing.
+struct News {
+    /// Nothing is missing from here on.
+    from: Position,
+    /// Of which revocations something is known that is newer than what is missing.
+    said: HashSet<RevocationId>,
+}
+
+fn lock(news: &Mutex<News>) -> MutexGuard<'_, News> {
+    // Nothing panics while it is locked.
+    news.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Revocations {
@@ -51,44 +91,186 @@ impl Revocations {
     }
 
     async fn read_log(&self) {
+        // The id of what was read last, and a subscription that goes on, if nothing is missing before it.
+        let (mut last, mut ahead) = (None, None);
         loop {
-            match self.read_until_it_ends().await {
-                Ok(Ended::Closed) | Err(SubscribeError::Closed) => return,
-                Ok(Ended::TooEarly) => sleep(LOOK_EVERY).await,
-                Err(error) => {
+            let ended = match ahead.take() {
+                None => self.read_all(&mut last).await,
+                Some(subscription) => self.read_on(subscription, &mut last).await,
+            };
+            match ended {
+                Ended::Closed => return,
+                Ended::TooEarly => sleep(LOOK_EVERY).await,
+                Ended::Lost(error) => {
                     tracing::warn!(%error, "cannot follow what is revoked; trying again");
-                    sleep(AGAIN_AFTER).await;
+                    if self.is_caught_up() {
+                        match self.read_ahead(&mut last).await {
+                            Some(subscription) => ahead = Some(subscription),
+                            None => return,
+                        }
+                    } else {
+                        sleep(AGAIN_AFTER).await;
+                    }
                 }
             }
         }
     }
 
-    /// All from the oldest entry on, which may be for the second time: what holds already is no news.
-    async fn read_until_it_ends(&self) -> Result<Ended, SubscribeError> {
-        let bounds = self.0.hub.bounds().await.map_err(SubscribeError::Log)?;
-        let mut subscription = std::pin::pin!(self.subscription());
-        while let Some(delivery) = std::future::poll_fn(|cx| subscription.as_mut().poll_next(cx)).await {
-            let delivery = delivery?;
-            let mut rules = None;
+    /// Reads all from the oldest entry on, which may be for the second time: what holds already is no news.
+    async fn read_all(&self, last: &mut Option<EventId>) -> Ended {
+        let bounds = match self.0.hub.bounds().await {
+            Ok(bounds) => bounds,
+            Err(fault) => return Ended::Lost(Lost::Log(SubscribeError::Log(fault))),
+        };
+        let mut subscription = self.subscription().after(EventId::from_static(EARLIEST));
+        loop {
+            // Before it has caught up nothing is late.
+            let patience = self.is_caught_up().then_some(PATIENCE);
+            let delivery = match self.next(&mut subscription, patience).await {
+                Ok(delivery) => delivery,
+                Err(ended) => return ended,
+            };
             // A bookmark says that memory has no more for us; the store may have.
             let caught_up = delivery.position() + 1 >= bounds.next;
             if matches!(delivery, Delivery::Bookmark(_)) && !caught_up && !self.is_caught_up() {
-                return Ok(Ended::TooEarly);
+                return Ended::TooEarly;
             }
-            // What is missing in a gap was written again behind it, or is over.
-            if let Delivery::Event(entry) = &delivery {
-                rules = notice(entry).map(|notice| self.apply(&notice, SystemTime::now()));
-                if rules.is_none() {
-                    tracing::warn!(position = entry.position(), "cannot read an entry about revocations");
+            self.take(&delivery);
+            *last = Some(delivery.id().clone());
+            if caught_up {
+                self.0.progress.send_modify(|progress| progress.caught_up = true);
+            }
+        }
+    }
+
+    /// Reads what comes.
+    async fn read_on(&self, mut subscription: Subscription, last: &mut Option<EventId>) -> Ended {
+        loop {
+            match self.next(&mut subscription, Some(PATIENCE)).await {
+                Ok(delivery) => {
+                    self.take(&delivery);
+                    *last = Some(delivery.id().clone());
+                }
+                Err(ended) => return ended,
+            }
+        }
+    }
+
+    /// Reads what is revoked from now on at once, beside what is missing behind `last`; gives the subscription that goes on, or
+    /// nothing if the hub was closed. If it takes too long until nothing is missing, nothing is known any more.
+    async fn read_ahead(&self, last: &mut Option<EventId>) -> Option<Subscription> {
+        let mut ahead = self.subscription();
+        let news = Mutex::new(News { from: self.0.hub.counts().log_next, said: HashSet::new() });
+        let reading = async {
+            loop {
+                match self.next(&mut ahead, Some(PATIENCE)).await {
+                    Ok(delivery) => {
+                        let said = self.take(&delivery);
+                        lock(&news).said.extend(said);
+                    }
+                    Err(Ended::Closed) => return,
+                    // What is missing has become more.
+                    Err(_) => {
+                        sleep(LOOK_EVERY).await;
+                        ahead = self.subscription();
+                        lock(&news).from = self.0.hub.counts().log_next;
+                    }
                 }
             }
-            self.0.progress.send_modify(|progress| {
-                progress.position = delivery.position();
-                progress.rules = rules.unwrap_or(progress.rules);
-                progress.caught_up |= caught_up;
-            });
+        };
+        let until_known = async {
+            sleep(KNOWN_WITHIN).await;
+            tracing::warn!(
+                "what is revoked cannot be read; until it can, no token is honoured and their streams end"
+            );
+            self.know_nothing();
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            () = reading => return None,
+            is_open = self.read_what_is_missing(last, &news) => if !is_open { return None },
+            () = until_known => {}
         }
-        Ok(Ended::Closed)
+        self.0.progress.send_modify(|progress| progress.caught_up = true);
+        Some(ahead)
+    }
+
+    /// Reads what stands behind `last` and before the news; `false` if the hub was closed.
+    async fn read_what_is_missing(&self, last: &mut Option<EventId>, news: &Mutex<News>) -> bool {
+        loop {
+            let from = last.clone().unwrap_or(EventId::from_static(EARLIEST));
+            let mut missing = self.subscription().after(from);
+            let error = loop {
+                match self.next(&mut missing, None).await {
+                    Ok(delivery) => {
+                        let news = lock(news);
+                        self.apply_entry(&delivery, &news.said);
+                        *last = Some(delivery.id().clone());
+                        if delivery.position() + 1 >= news.from {
+                            return true;
+                        }
+                    }
+                    Err(Ended::Closed) => return false,
+                    Err(Ended::Lost(error)) => break error,
+                    Err(Ended::TooEarly) => {}
+                }
+            };
+            tracing::warn!(%error, "cannot read what was revoked meanwhile; trying again");
+            sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// What comes next. With an end of patience, whoever waits longer for the engine has lost its place.
+    async fn next(
+        &self,
+        subscription: &mut Subscription,
+        patience: Option<Duration>,
+    ) -> Result<Delivery, Ended> {
+        let (mut late, mut waits) = (std::pin::pin!(sleep(Duration::MAX)), false);
+        let next = std::future::poll_fn(|cx| {
+            if let Poll::Ready(next) = Pin::new(&mut *subscription).poll_next(cx) {
+                return Poll::Ready(Ok(next));
+            }
+            let Some(patience) = patience.filter(|_| subscription.is_catching_up()) else {
+                waits = false;
+                return Poll::Pending;
+            };
+            if !std::mem::replace(&mut waits, true) {
+                late.as_mut().reset(Instant::now() + patience);
+            }
+            late.as_mut().poll(cx).map(|()| Err(Ended::Lost(Lost::Late)))
+        });
+        match next.await? {
+            Some(Ok(delivery)) => Ok(delivery),
+            Some(Err(SubscribeError::Closed)) | None => Err(Ended::Closed),
+            Some(Err(error)) => Err(Ended::Lost(Lost::Log(error))),
+        }
+    }
+
+    /// Does what comes next in the log; gives of which revocations it says something.
+    fn take(&self, delivery: &Delivery) -> Vec<RevocationId> {
+        let (said, rules) = self.apply_entry(delivery, &HashSet::new());
+        self.0.progress.send_modify(|progress| {
+            progress.position = delivery.position();
+            progress.rules = rules.unwrap_or(progress.rules);
+        });
+        said
+    }
+
+    /// Does what an entry says but for those revocations; gives of which it says something, and how many hold then.
+    fn apply_entry(
+        &self,
+        delivery: &Delivery,
+        but_for: &HashSet<RevocationId>,
+    ) -> (Vec<RevocationId>, Option<usize>) {
+        // What is missing in a gap was written again behind it, or is over.
+        let Delivery::Event(entry) = delivery else { return (Vec::new(), None) };
+        let Some(notice) = notice(entry) else {
+            tracing::warn!(position = entry.position(), "cannot read an entry about revocations");
+            return (Vec::new(), None);
+        };
+        let rules = self.apply(&notice, but_for, SystemTime::now());
+        (notice.revoked().map(|rule| rule.id()).chain(notice.lifted()).collect(), Some(rules))
     }
 
     /// Writes what holds into the log again, whenever what stands there may soon be gone.

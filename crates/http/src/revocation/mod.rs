@@ -9,6 +9,7 @@ mod list;
 mod rule;
 mod streams;
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -290,22 +291,23 @@ impl Revocations {
         Ok(self.0.hub.publish_all(publication).await.map_err(RevokeError::Log)?.position)
     }
 
-    /// A subscription to the topic from the oldest entry that is kept.
+    /// A subscription to the topic, from now on.
     fn subscription(&self) -> Subscription {
         let grant = Grant::from_iter([Matcher::from(self.0.topic.clone())]);
-        self.0.hub.subscribe_with(self.0.topic.clone(), &grant).after(following::earliest())
+        self.0.hub.subscribe_with(self.0.topic.clone(), &grant)
     }
 
-    /// Does what an entry of the log says: refuses, ends streams, lifts.
-    fn apply(&self, notice: &Notice, now: SystemTime) -> usize {
+    /// Does what an entry of the log says: refuses, ends streams, lifts. Of those in `but_for` something newer is known.
+    fn apply(&self, notice: &Notice, but_for: &HashSet<RevocationId>, now: SystemTime) -> usize {
         let (cut, rules) = {
             let mut state = self.state();
             let State { list, streams, streams_cut } = &mut *state;
             let mut changed = false;
-            for rule in notice.revoked().filter(|rule| !rule.is_over(now)) {
+            let is_news = |id: &RevocationId| !but_for.contains(id);
+            for rule in notice.revoked().filter(|rule| !rule.is_over(now) && is_news(&rule.id())) {
                 changed |= list.add(rule);
             }
-            for id in notice.lifted() {
+            for id in notice.lifted().filter(is_news) {
                 list.lift(id);
             }
             let mut cut = Cut::default();
@@ -326,6 +328,13 @@ impl Revocations {
         };
         cut.carry_out(&self.0.hub);
         rules
+    }
+
+    /// Honours no token for now, and ends the streams that live by one: it cannot be known any more which of them are revoked.
+    fn know_nothing(&self) {
+        self.0.progress.send_modify(|progress| progress.caught_up = false);
+        let cut = self.state().streams.revoke(|_| true);
+        cut.carry_out(&self.0.hub);
     }
 
     /// Whether the token of a request is honoured.
@@ -357,6 +366,10 @@ impl Revocations {
     ) -> Result<(Subscription, Ticket), RevokedToken> {
         let (number, cut) = {
             let mut state = self.state();
+            // Under the lock under which the streams are ended for that.
+            if !self.is_caught_up() {
+                return Err(RevokedToken::Unknown);
+            }
             if let Some(id) = state.list.revoking(bearer, SystemTime::now()) {
                 let revoked = RevokedToken::By(id);
                 self.count(&revoked);
@@ -391,5 +404,7 @@ impl fmt::Debug for Revocations {
     }
 }
 
+#[cfg(test)]
+mod losing;
 #[cfg(test)]
 mod tests;

@@ -1,0 +1,294 @@
+//! Tests of what a node does that has lost its place in the log and cannot read what it missed (P7). No socket is opened here.
+
+use std::future::ready;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use fanfare_hub::engine::{
+    Answer, AppendError, Appended, Batch, Bounds, Content, Engine, Followed, Follower, Logged, Origin,
+    ReadError, ReadRequest,
+};
+use fanfare_hub::{Check, EngineFault, IdKey, IdempotencyKey, Place, Submission};
+use fanfare_wire::{Draft, EventId};
+use futures_util::FutureExt;
+use tokio::sync::Notify;
+use tokio::time::sleep;
+
+use super::*;
+
+/// A log that other nodes write into as well, and which may be away.
+struct Shared(Mutex<Log>);
+
+struct Log {
+    entries: Vec<Logged>,
+    reads: Reads,
+    /// Notified when it answers again, and whoever hangs is told that the connection was lost.
+    answers: Arc<Notify>,
+    follower: Option<Arc<dyn Follower>>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reads {
+    Answered,
+    /// Each answer takes longer than the node waits before it does without.
+    Slow,
+    Failing,
+    /// Until it answers again.
+    Hanging,
+}
+
+fn key() -> IdKey {
+    IdKey::new([7; 16])
+}
+
+fn check(position: Position) -> Check {
+    if position == 0 { Check::START } else { Check::from_random(position * 7 + 3) }
+}
+
+impl Log {
+    fn next(&self) -> Position {
+        self.entries.len() as Position + 1
+    }
+
+    fn store(&mut self, submission: Submission) -> Logged {
+        let position = self.next();
+        let (at, content) = (SystemTime::now(), Content::Publication(submission));
+        self.entries.push(Logged { position, check: check(position), at, content });
+        self.entries[self.entries.len() - 1].clone()
+    }
+
+    fn origin(&self) -> Origin {
+        let next = self.next();
+        Origin { epoch: 1, key: key(), from: next, next, check_before: check(next - 1) }
+    }
+}
+
+impl Shared {
+    fn new() -> Arc<Self> {
+        let (entries, answers) = (Vec::new(), Arc::default());
+        Arc::new(Self(Mutex::new(Log { entries, reads: Reads::Answered, answers, follower: None })))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Log> {
+        self.0.lock().expect("no test panicked under it")
+    }
+
+    /// Another node writes something; this one is told, or not yet.
+    fn written_elsewhere(&self, notice: &Notice, is_told: bool) {
+        let event = Event::new(serde_json::to_string(notice).expect("JSON"));
+        let topics = [Topic::internal("revocations")].into();
+        let draft = Draft::new(&event, 24);
+        let logged = self.lock().store(Submission { topics, private: true, chosen_id: None, draft });
+        if is_told {
+            self.tell(Followed::Entry(logged));
+        }
+    }
+
+    /// Begins the hub's log in memory anew at its end, as an engine does that was away for long.
+    fn lose_place(&self) {
+        let origin = self.lock().origin();
+        self.tell(Followed::NewEpoch(origin));
+    }
+
+    fn tell(&self, told: Followed) {
+        let follower = self.lock().follower.clone().expect("a hub follows");
+        follower.accept(told);
+        follower.ring();
+    }
+
+    fn reads(&self, reads: Reads) {
+        let mut log = self.lock();
+        log.reads = reads;
+        if reads == Reads::Answered {
+            log.answers.notify_waiters();
+        }
+    }
+}
+
+fn fault() -> EngineFault {
+    Arc::new(std::io::Error::other("no leader"))
+}
+
+impl Engine for Shared {
+    fn follow(&self, follower: Arc<dyn Follower>) -> Result<(), EngineFault> {
+        let origin = self.lock().origin();
+        follower.accept(Followed::NewEpoch(origin));
+        self.lock().follower = Some(follower);
+        Ok(())
+    }
+
+    fn append(
+        &self,
+        content: Submission,
+        _: Option<IdempotencyKey>,
+    ) -> Answer<'_, Result<Appended, AppendError>> {
+        let logged = self.lock().store(content);
+        let Logged { position, check, .. } = logged;
+        self.tell(Followed::Entry(logged));
+        let id = key().encipher(Place { epoch: 1, position, check });
+        Box::pin(ready(Ok(Appended { position, id, duplicate: false })))
+    }
+
+    fn bounds(&self) -> Answer<'_, Result<Bounds, EngineFault>> {
+        let log = self.lock();
+        let bounds = Ok(Bounds { epoch: 1, oldest: 1, next: log.next() });
+        match log.reads {
+            Reads::Answered => Box::pin(ready(bounds)),
+            Reads::Slow => Box::pin(sleep(2 * SOON).map(|()| bounds)),
+            Reads::Failing => Box::pin(ready(Err(fault()))),
+            Reads::Hanging => {
+                let answered = log.answers.clone().notified_owned();
+                Box::pin(answered.map(|()| Err(fault())))
+            }
+        }
+    }
+
+    fn read(&self, request: ReadRequest) -> Answer<'_, Result<Batch, ReadError>> {
+        let log = self.lock();
+        let through = (request.before - 1).min(log.next() - 1);
+        let is_asked = |logged: &&Logged| (request.after + 1..=through).contains(&logged.position);
+        let entries = log.entries.iter().filter(is_asked).cloned().collect();
+        let batch = Ok(Batch { entries, through, all: true });
+        match log.reads {
+            Reads::Answered => Box::pin(ready(batch)),
+            Reads::Slow => Box::pin(sleep(2 * SOON).map(|()| batch)),
+            Reads::Failing => Box::pin(ready(Err(ReadError::Fault(fault())))),
+            Reads::Hanging => {
+                let answered = log.answers.clone().notified_owned();
+                Box::pin(answered.map(|()| Err(ReadError::Fault(fault()))))
+            }
+        }
+    }
+
+    fn find(&self, _: EventId) -> Answer<'_, Result<Option<Position>, EngineFault>> {
+        Box::pin(ready(Ok(None)))
+    }
+}
+
+fn of(subject: &str) -> Revocation {
+    Revocation::of_subject(subject)
+}
+
+fn bearer(subject: &str) -> Bearer {
+    Bearer { subject: Some(subject.to_owned()), ..Bearer::default() }
+}
+
+fn is_revoked(revocations: &Revocations, subject: &str) -> bool {
+    revocations.check(&bearer(subject)) == Err(RevokedToken::By(of(subject).id()))
+}
+
+async fn catches_up(revocations: &Revocations) {
+    // Only so that a broken test ends.
+    tokio::time::timeout(Duration::from_secs(60), revocations.caught_up()).await.expect("it catches up");
+}
+
+/// A node that follows, and the log.
+async fn node() -> (Arc<Shared>, Hub, Revocations) {
+    let log = Shared::new();
+    let hub = Hub::builder().engine(log.clone()).build().expect("a hub");
+    let revocations = Revocations::new(&hub);
+    let following = revocations.clone();
+    tokio::spawn(async move { following.follow().await });
+    catches_up(&revocations).await;
+    (log, hub, revocations)
+}
+
+const SOON: Duration = Duration::from_millis(1_100);
+
+/// Goal: what is revoked while older entries cannot be read counts at once, and what these say of the same does not undo it.
+#[tokio::test(start_paused = true)]
+async fn what_is_revoked_while_the_log_cannot_be_read_counts_at_once_and_in_its_order_p7() {
+    for away in [Reads::Failing, Reads::Hanging] {
+        let (log, _hub, revocations) = node().await;
+        log.written_elsewhere(&Notice::of([&of("alice"), &of("carol")]), true);
+        sleep(SOON).await;
+        assert!(is_revoked(&revocations, "alice") && is_revoked(&revocations, "carol"));
+        // Said while nobody told this node.
+        log.written_elsewhere(&Notice::of([&of("bob"), &of("dora")]), false);
+        log.written_elsewhere(&Notice::lifting(of("alice").id()), false);
+        log.written_elsewhere(&Notice::lifting(of("carol").id()), false);
+        log.reads(away);
+        log.lose_place();
+        sleep(SOON).await;
+        // It goes on, and what comes is heard.
+        log.written_elsewhere(
+            &Notice::of([&of("alice").until(SystemTime::now().checked_add(SOON * 100))]),
+            true,
+        );
+        log.written_elsewhere(&Notice::of([&of("erin")]), true);
+        log.written_elsewhere(&Notice::lifting(of("dora").id()), true);
+        sleep(Duration::from_millis(1)).await;
+        assert!(is_revoked(&revocations, "erin"), "it comes behind what is missing");
+        assert_eq!(revocations.check(&bearer("bob")), Ok(()), "nobody can know that");
+        log.reads(Reads::Answered);
+        sleep(2 * SOON).await;
+        let holds = ["alice", "bob", "carol", "dora", "erin"].map(|name| is_revoked(&revocations, name));
+        assert_eq!(holds, [true, true, false, false, true]);
+        // And it goes on from there.
+        log.written_elsewhere(&Notice::of([&of("frank")]), true);
+        sleep(Duration::from_millis(1)).await;
+        assert!(is_revoked(&revocations, "frank"));
+        assert!(revocations.lift(of("frank").id()).await.expect("lifted"));
+    }
+}
+
+/// Goal: within five seconds a node reads what was revoked, or lets nobody read who might be.
+#[tokio::test(start_paused = true)]
+async fn a_node_that_cannot_know_what_is_revoked_honours_nothing_and_ends_what_lives_by_a_token_p7() {
+    for away in [Reads::Failing, Reads::Hanging] {
+        let (log, hub, revocations) = node().await;
+        let (_stream, ticket) = revocations.register(&bearer("bob"), hub.subscribe("a")).expect("it may");
+        log.written_elsewhere(&Notice::of([&of("bob")]), false);
+        log.reads(away);
+        log.lose_place();
+        sleep(Duration::from_secs(2)).await;
+        assert!(!ticket.is_cut(), "it may be known in time");
+        sleep(Duration::from_millis(2_900)).await;
+        assert!(ticket.is_cut());
+        assert_eq!(revocations.check(&bearer("alice")), Err(RevokedToken::Unknown));
+        let refused = revocations.register(&bearer("alice"), hub.subscribe("a")).map(drop);
+        assert_eq!(refused, Err(RevokedToken::Unknown));
+        // Whoever revokes is told that it cannot be known either.
+        assert!(matches!(revocations.revoke(of("erin")).await, Err(RevokeError::NotFollowed)));
+        log.reads(Reads::Answered);
+        catches_up(&revocations).await;
+        assert!(is_revoked(&revocations, "bob"));
+        assert_eq!(revocations.check(&bearer("alice")), Ok(()));
+        assert!(revocations.register(&bearer("alice"), hub.subscribe("a")).is_ok());
+        hub.close();
+        sleep(SOON).await;
+        assert!(!revocations.is_caught_up());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_loses_its_place_and_reads_on_in_time_ends_nothing_p7() {
+    let (log, hub, revocations) = node().await;
+    let (_stream, ticket) = revocations.register(&bearer("alice"), hub.subscribe("a")).expect("it may");
+    for _ in 0..3 {
+        log.written_elsewhere(&Notice::of([&of("bob")]), false);
+        log.reads(Reads::Failing);
+        log.lose_place();
+        sleep(2 * SOON).await;
+        log.reads(Reads::Answered);
+        sleep(10 * SOON).await;
+    }
+    assert!(is_revoked(&revocations, "bob") && !ticket.is_cut());
+}
+
+/// Goal: a log that takes long for each answer is read nevertheless, at the start and later.
+#[tokio::test(start_paused = true)]
+async fn a_log_that_is_slow_is_caught_up_with_p7() {
+    let (log, hub, revocations) = node().await;
+    for name in ["alice", "bob"] {
+        log.written_elsewhere(&Notice::of([&of(name)]), false);
+        log.reads(Reads::Slow);
+        log.lose_place();
+        sleep(20 * SOON).await;
+        assert!(is_revoked(&revocations, name));
+    }
+    let second = Revocations::new(&hub);
+    let following = second.clone();
+    tokio::spawn(async move { following.follow().await });
+    catches_up(&second).await;
+    assert!(is_revoked(&second, "alice") && is_revoked(&second, "bob"));
+}
