@@ -143,7 +143,7 @@ impl<'a> Population<'a> {
             let subscription = this.hub.subscribe(matcher).bookmarks(false);
             members.push(
                 this.crowd
-                    .admit(subscription, Framing::Bare)
+                    .admit_as(subscription, Framing::Bare, 0)
                     .unwrap_or_else(|_| panic!("{} was refused", kind.name)),
             );
         }

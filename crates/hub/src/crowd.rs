@@ -126,26 +126,13 @@ impl Crowd {
 
     /// Takes a subscription in if it is live or can go on from what is in memory; otherwise gives it back, to be polled.
     ///
-    /// A new member may have something to read at once. What it is due is made ready in `form`.
+    /// A new member may have something to read at once. What it is due is made ready in `form`. By the number `slot` it is found when somebody
+    /// has changed by a [handle](Subscription::handle) what it reads, or has ended it: [`called`](Self::called) gives that.
     ///
     /// # Errors
     /// The subscription, unchanged: it is not open yet, has a gap to tell, has to read from the engine, was refused, is
     /// of another hub, asks for [internal](crate::Topic::internal) topics alone, or has yet to come to a change of what it reads.
     #[allow(clippy::result_large_err)] // It is the subscription itself, and it was on the stack before.
-    pub fn admit(
-        &mut self,
-        subscription: Subscription,
-        form: impl Into<Form>,
-    ) -> Result<Member, Subscription> {
-        self.admit_as(subscription, form, usize::MAX)
-    }
-
-    /// The same for a member that is to be found by a number, which [`called`](Self::called) gives when somebody has changed by a
-    /// [handle](Subscription::handle) what it reads, or has ended it.
-    ///
-    /// # Errors
-    /// As for [`admit`](Self::admit).
-    #[allow(clippy::result_large_err)] // As above.
     pub fn admit_as(
         &mut self,
         mut subscription: Subscription,

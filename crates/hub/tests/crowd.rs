@@ -193,7 +193,7 @@ impl World {
     fn settle(&mut self, client: usize, mut subscription: Subscription) {
         loop {
             let form = self.clients[client].as_ref().expect("a client").form;
-            match self.crowd.admit(subscription, form) {
+            match self.crowd.admit_as(subscription, form, 0) {
                 Ok(member) => {
                     self.clients[client].as_mut().expect("a client").member = Some(member);
                     return;
@@ -392,13 +392,13 @@ fn member_of(hub: &Hub, crowd: &mut Crowd, to: &str, bookmarks: bool) -> Member 
     } else {
         assert_waiting(&mut subscription);
     }
-    crowd.admit(subscription, Framing::Bare).expect("it is live")
+    crowd.admit_as(subscription, Framing::Bare, 0).expect("it is live")
 }
 
 fn member_in(form: impl Into<Form>, hub: &Hub, crowd: &mut Crowd) -> Member {
     let mut subscription = hub.subscribe("a").bookmarks(false);
     assert_waiting(&mut subscription);
-    crowd.admit(subscription, form).expect("it is live")
+    crowd.admit_as(subscription, form, 0).expect("it is live")
 }
 
 /// What is made ready for all of them in one look, and how many bytes that took.
@@ -496,7 +496,7 @@ fn members_with_topics_of_their_own_share_the_bytes_of_what_all_of_them_are_due(
     let mut members = ["x", "y", "z"].map(|own| {
         let mut subscription = hub.subscribe(topics(own)).bookmarks(false);
         assert_waiting(&mut subscription);
-        crowd.admit(subscription, Framing::Bare).expect("it is live")
+        crowd.admit_as(subscription, Framing::Bare, 0).expect("it is live")
     });
     publish(&hub, "a", "1");
     publish(&hub, "a", "2");
@@ -520,7 +520,7 @@ fn whoever_has_looked_is_told_again_and_so_is_whoever_came_meanwhile() {
         let topics = ["a", own].map(|topic| Matcher::exact(topic).expect("a topic"));
         let mut subscription = hub.subscribe(topics.into_iter().collect::<Selection>()).bookmarks(false);
         assert_waiting(&mut subscription);
-        crowd.admit(subscription, Framing::Bare).expect("it is live")
+        crowd.admit_as(subscription, Framing::Bare, 0).expect("it is live")
     };
     let mut members: Vec<Member> = ["x", "y"].iter().map(|own| admit(&mut crowd, own)).collect();
     let mut news = Vec::new();
@@ -562,7 +562,7 @@ fn the_bookmark_that_is_due_after_catching_up_follows_the_events() {
     publish(&hub, "a", "4");
     let end = publish(&hub, "other", "5");
     let mut crowd = hub.crowd(Waker::noop().clone());
-    let mut member = crowd.admit(subscription, Framing::Bare).expect("it can go on from memory");
+    let mut member = crowd.admit_as(subscription, Framing::Bare, 0).expect("it can go on from memory");
     let mut batch = Batch::new();
     let mut written = String::new();
     loop {
@@ -623,14 +623,14 @@ fn only_what_memory_can_serve_is_admitted() {
     let hub = Hub::builder().build().expect("a hub");
     let mut crowd = hub.crowd(Waker::noop().clone());
     let resuming = hub.subscribe("a").after(id("unknown"));
-    let mut subscription = crowd.admit(resuming, Framing::Bare).expect_err("it has a gap to tell");
+    let mut subscription = crowd.admit_as(resuming, Framing::Bare, 0).expect_err("it has a gap to tell");
     let elsewhere = Hub::builder().build().expect("a hub");
     let mut of_another = elsewhere.subscribe("a").bookmarks(false);
     assert_waiting(&mut of_another);
-    assert!(crowd.admit(of_another, Framing::Bare).is_err());
+    assert!(crowd.admit_as(of_another, Framing::Bare, 0).is_err());
     assert_eq!(crowd.members(), 0);
     next_gap(&mut subscription);
-    let member = crowd.admit(subscription, Framing::Bare).expect("it has told its gap");
+    let member = crowd.admit_as(subscription, Framing::Bare, 0).expect("it has told its gap");
     crowd.leave(member);
 }
 
@@ -642,7 +642,7 @@ fn what_a_member_may_not_read_is_not_written_to_it() {
     let mut may = hub.subscribe("a").grant(&Grant::everything()).bookmarks(false);
     assert_waiting(&mut may);
     let mut members =
-        [crowd.admit(may, Framing::Bare).expect("it is live"), member_of(&hub, &mut crowd, "a", false)];
+        [crowd.admit_as(may, Framing::Bare, 0).expect("it is live"), member_of(&hub, &mut crowd, "a", false)];
     now(hub.publish_all(Publication::to([topic("a")]).private(Event::new("secret")))).expect("published");
     let mut batch = Batch::new();
     let mut reading = crowd.read(&mut batch);

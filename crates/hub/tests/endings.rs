@@ -63,7 +63,7 @@ fn a_member_that_leaves_its_crowd_has_ended_and_one_that_joins_has_not() {
     check(|hub, mut subscription, told| {
         assert_waiting(&mut subscription);
         let mut crowd = hub.crowd(Waker::noop().clone());
-        let member = crowd.admit(subscription, Framing::Bare).expect("it is live");
+        let member = crowd.admit_as(subscription, Framing::Bare, 0).expect("it is live");
         assert_eq!(told.times(), 0);
         crowd.leave(member);
     });
@@ -74,7 +74,7 @@ fn a_member_that_goes_on_as_a_subscription_takes_its_ending_along() {
     check(|hub, mut subscription, told| {
         assert_waiting(&mut subscription);
         let mut crowd = hub.crowd(Waker::noop().clone());
-        let member = crowd.admit(subscription, Framing::Bare).expect("it is live");
+        let member = crowd.admit_as(subscription, Framing::Bare, 0).expect("it is live");
         let released = crowd.release(member);
         assert_eq!(told.times(), 0);
         drop(released);
@@ -125,7 +125,7 @@ fn a_key_stays_the_same_into_a_crowd_and_out_of_it_p7() {
     assert_eq!(subscription.key(), Some(key));
     assert_waiting(&mut subscription);
     let mut crowd = hub.crowd(Waker::noop().clone());
-    let member = crowd.admit(subscription, Framing::Bare).expect("it is live");
+    let member = crowd.admit_as(subscription, Framing::Bare, 0).expect("it is live");
     assert_eq!(member.key(), Some(key));
     assert_eq!(crowd.release(member).key(), Some(key));
 }

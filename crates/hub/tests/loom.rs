@@ -158,7 +158,7 @@ impl Wake for Bell {
 fn member(hub: &Hub, crowd: &mut Crowd, topic: &'static str) -> Member {
     let mut subscription = hub.subscribe(topic).bookmarks(false);
     assert!(subscription.next().now_or_never().is_none());
-    crowd.admit(subscription, Framing::Bare).expect("it is live")
+    crowd.admit_as(subscription, Framing::Bare, 0).expect("it is live")
 }
 
 /// What one thread reads for its members until `count` events have come: it looks at those alone whose group has news,

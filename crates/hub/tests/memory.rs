@@ -34,7 +34,7 @@ fn member(hub: &Hub, crowd: &mut Crowd, topics: &[String], granted: &[String]) -
     let grant: Grant = matchers(granted).into_iter().collect();
     let mut subscription = hub.subscribe(selection).grant(&grant).bookmarks(false);
     assert_waiting(&mut subscription);
-    crowd.admit(subscription, Framing::Bare).expect("it is live")
+    crowd.admit_as(subscription, Framing::Bare, 0).expect("it is live")
 }
 
 /// Bytes of live heap for each of many members; with `private`, after there was a private event for each.

@@ -104,7 +104,7 @@ fn no_member_of_a_crowd_is_due_what_is_internal_p7() {
     for terms in terms() {
         let mut subscription = hub.subscribe(terms.0).grant(&terms.1).bookmarks(false);
         assert_waiting(&mut subscription);
-        if let Ok(member) = crowd.admit(subscription, Framing::Bare) {
+        if let Ok(member) = crowd.admit_as(subscription, Framing::Bare, 0) {
             members.push(member);
         }
     }
@@ -136,7 +136,7 @@ fn what_the_hub_asks_itself_for_takes_nobody_s_place() {
     publish(&hub);
     assert_eq!(hub.counts().subscribers, 1);
     let mut crowd = hub.crowd(Waker::noop().clone());
-    let mut own = crowd.admit(own, Framing::Bare).expect_err("nobody who is counted");
+    let mut own = crowd.admit_as(own, Framing::Bare, 0).expect_err("nobody who is counted");
     assert_eq!(ready_data(&mut own), ["internal"]);
     drop(own);
     assert_eq!(hub.counts().subscribers, 1);

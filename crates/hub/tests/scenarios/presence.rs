@@ -194,7 +194,7 @@ fn a_crowd_lets_a_member_go_that_presence_has_left_behind_and_no_other() {
     let member = |crowd: &mut Crowd, grant: &Grant| {
         let mut subscription = hub.subscribe(Matcher::any()).grant(grant).bookmarks(false);
         assert_waiting(&mut subscription);
-        crowd.admit(subscription, Framing::Bare).expect("it is live")
+        crowd.admit_as(subscription, Framing::Bare, 0).expect("it is live")
     };
     let mut sees = member(&mut crowd, &Grant::everything());
     let mut blind = member(&mut crowd, &Grant::nothing());
@@ -207,9 +207,10 @@ fn a_crowd_lets_a_member_go_that_presence_has_left_behind_and_no_other() {
     drop(reading);
     let mut released = crowd.release(sees);
     expect_gap(&mut released);
-    let mut back = crowd.admit(released, Framing::Bare).expect_err("it is still before what is missing");
+    let mut back =
+        crowd.admit_as(released, Framing::Bare, 0).expect_err("it is still before what is missing");
     assert_eq!(ready_data(&mut back), ["event", "presence", "presence"]);
-    let member = crowd.admit(back, Framing::Bare).expect("it has caught up");
+    let member = crowd.admit_as(back, Framing::Bare, 0).expect("it has caught up");
     crowd.leave(member);
     crowd.leave(blind);
 }

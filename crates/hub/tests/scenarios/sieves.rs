@@ -79,7 +79,7 @@ fn a_crowd_reads_for_those_with_names_and_passes_over_what_is_not_for_them_p7() 
     let mut crowd = hub.crowd(Waker::noop().clone());
     let mut members = ["ada", "bob", "ada"].map(|name| {
         let subscription = hub.subscribe("a").bookmarks(false).named(name);
-        crowd.admit(subscription, Framing::Bare).expect("it is live")
+        crowd.admit_as(subscription, Framing::Bare, 0).expect("it is live")
     });
     publish_except(&hub, "1", &["ada"]);
     let mut batch = Batch::new();
