@@ -2,6 +2,10 @@
 
 #![allow(missing_docs)]
 
+#[cfg(any(feature = "nats", feature = "redis"))]
+#[allow(dead_code, unreachable_pub)]
+#[path = "cluster/process.rs"]
+mod process;
 #[cfg(feature = "redis")]
 #[allow(dead_code, unreachable_pub)]
 #[path = "redis/server.rs"]

@@ -7,6 +7,9 @@ mod support;
 use support::polled as reader;
 #[path = "cluster/model.rs"]
 mod model;
+#[path = "cluster/process.rs"]
+#[allow(dead_code)]
+mod process;
 #[path = "redis/server.rs"]
 #[allow(dead_code)]
 mod server;

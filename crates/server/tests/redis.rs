@@ -3,6 +3,9 @@
 #![allow(missing_docs)]
 
 mod common;
+#[path = "../../engine/tests/cluster/process.rs"]
+#[allow(dead_code, unreachable_pub)]
+mod process;
 #[path = "../../engine/tests/redis/server.rs"]
 #[allow(dead_code, unreachable_pub)]
 mod server;

@@ -8,6 +8,8 @@ mod losing;
 mod nodes;
 #[path = "../cluster/presence.rs"]
 mod presence;
+#[path = "../cluster/process.rs"]
+mod process;
 mod producing;
 mod removing;
 #[path = "../cluster/rewinding.rs"]

@@ -8,6 +8,8 @@ mod losing;
 mod nodes;
 #[path = "../cluster/presence.rs"]
 mod presence;
+#[path = "../cluster/process.rs"]
+mod process;
 mod refusing;
 mod removing;
 mod retention;

@@ -1,14 +1,15 @@
-//! A server of Redis of the test's own: started on a free port with its own folder, stopped by its process id.
+//! A server of Redis of the test's own, on a free port.
 
-use std::fs;
-use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::ops::{Deref, DerefMut};
+use std::path::PathBuf;
+use std::process::Command;
 
 use fanfare_engine::RedisEngine;
 use fanfare_engine::redis::{RedisFault, RedisOptions};
 use fanfare_hub::engine::EngineFault;
+
+use crate::process::{Process, Says};
 
 #[allow(dead_code)] // The model asks.
 /// How many cases the model has time for: a server starts again at once.
@@ -47,11 +48,10 @@ fn program() -> PathBuf {
     std::env::var_os("FANFARE_REDIS_SERVER").map_or_else(|| "redis-server".into(), PathBuf::from)
 }
 
-/// A server that runs, or did. It answers when its disk has what it was told.
+/// It answers when its disk has what it was told.
 pub struct Server {
-    child: Option<Child>,
+    process: Process,
     pub address: SocketAddr,
-    folder: tempfile::TempDir,
     settings: Vec<String>,
 }
 
@@ -63,9 +63,8 @@ impl Server {
 
     /// The same, with settings of the test's own.
     pub fn start_with(settings: &[&str]) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
         let settings = settings.iter().map(ToString::to_string).collect();
-        let mut server = Self { child: None, address: ([127, 0, 0, 1], 0).into(), folder, settings };
+        let mut server = Self { process: Process::new(), address: ([127, 0, 0, 1], 0).into(), settings };
         server.go_on();
         server
     }
@@ -92,92 +91,27 @@ impl Server {
     }
 
     fn spawn(&mut self) -> Result<(), String> {
-        let mut child = Command::new(program())
+        let mut command = Command::new(program());
+        command
             .args(["--bind", "127.0.0.1", "--port", &self.address.port().to_string()])
-            .args(["--dir", &self.folder.path().display().to_string()])
+            .args(["--dir", &self.store().display().to_string()])
             .args(["--save", "", "--appendonly", "yes", "--appendfsync", "always"])
-            .args(&self.settings)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap_or_else(|error| {
-                panic!("redis-server cannot be started ({error}); `scripts/test test-all` installs it")
-            });
-        let stdout = BufReader::new(child.stdout.take().expect("its output"));
-        let mut lines = stdout.lines().map_while(Result::ok);
-        let mut said = String::new();
-        loop {
-            let Some(line) = lines.next() else {
-                child.wait().expect("ended");
-                return Err(said);
-            };
-            if line.contains("Ready to accept connections") {
-                break;
-            }
-            said.push_str(&line);
-            said.push('\n');
-        }
-        self.child = Some(child);
-        // What it says from now on is read so that it can go on.
-        std::thread::spawn(move || lines.for_each(drop));
-        Ok(())
-    }
-
-    /// Ends it at once.
-    pub fn kill(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            child.kill().expect("killed");
-            child.wait().expect("ended");
-        }
-    }
-
-    /// Stops it without ending it, as a machine that hangs.
-    pub fn freeze(&self) {
-        self.signal("STOP");
-    }
-
-    pub fn thaw(&self) {
-        self.signal("CONT");
-    }
-
-    fn signal(&self, signal: &str) {
-        let id = self.child.as_ref().expect("it runs").id().to_string();
-        let status = Command::new("kill").args(["-s", signal, &id]).status().expect("kill runs");
-        assert!(status.success());
-    }
-
-    /// A copy of everything it has stored; it does not run.
-    pub fn back_up(&self) -> tempfile::TempDir {
-        assert!(self.child.is_none(), "it writes while it runs");
-        let copy = tempfile::tempdir().expect("a folder");
-        copy_all(self.folder.path(), copy.path());
-        copy
-    }
-
-    /// Puts a copy in the place of what it has stored; it does not run.
-    pub fn go_back(&self, copy: &Path) {
-        assert!(self.child.is_none(), "it reads while it runs");
-        fs::remove_dir_all(self.folder.path()).expect("removed");
-        copy_all(copy, self.folder.path());
+            .args(&self.settings);
+        let is_ready = |line: &str| line.contains("Ready to accept connections");
+        self.process.start(&mut command, Says::Out, is_ready)
     }
 }
 
-fn copy_all(from: &Path, to: &Path) {
-    fs::create_dir_all(to).expect("a folder");
-    for entry in fs::read_dir(from).expect("a folder") {
-        let path = entry.expect("an entry").path();
-        let to = to.join(path.file_name().expect("a name"));
-        if path.is_dir() {
-            copy_all(&path, &to);
-        } else {
-            fs::copy(&path, &to).expect("copied");
-        }
+impl Deref for Server {
+    type Target = Process;
+
+    fn deref(&self) -> &Process {
+        &self.process
     }
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.kill();
+impl DerefMut for Server {
+    fn deref_mut(&mut self) -> &mut Process {
+        &mut self.process
     }
 }
