@@ -23,12 +23,12 @@ export async function oneByOne(server, next) {
   }
 }
 
-/** A client as in `suite.mjs`. */
-export function compressedSuite(name, open) {
-  for (const coding of CODINGS) {
+/** A client as in `suite.mjs`, of hubs that compress in each of `codings`. */
+export function compressedSuite(name, open, codings = CODINGS, hubOf = hub) {
+  for (const coding of codings) {
     describe(`${name} and ${coding}`, () => {
       test("each event arrives before the next is published, behind keep-alives and a gap", PATIENT, async () => {
-        const server = await hub(coding);
+        const server = await hubOf(coding);
         const relay = await Relay.before(server);
         const { inbox, close } = await open(`${relay.base}${HUB}?match=rooms/7&last_event_id=lost`, ["message", "fanfare.gap"]);
         await relay.passed(new RegExp(`content-encoding: ${coding}\r`, "i"));
@@ -44,7 +44,7 @@ export function compressedSuite(name, open) {
       });
 
       test("what was published while the connection was cut arrives once (P1, P2, P3)", PATIENT, async () => {
-        const server = await hub(coding);
+        const server = await hubOf(coding);
         const relay = await Relay.before(server);
         const { inbox, close } = await open(`${relay.base}${HUB}?match=rooms/7`, ["message"]);
         await relay.passed(/id: #1\S+\n\n/);

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use mio::{Events, Interest, Poll, Token};
 
-use crate::{Turn, Way, json};
+use crate::{Turn, Way, dictionary, json};
 
 /// Only a broken server is waited for so long.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -162,6 +162,7 @@ impl Decoder {
             Way::Plain | Way::AxumPlain => Coded::Not,
             Way::Gzip | Way::AxumGzip => Coded::Gzip { inflate: flate2::Decompress::new(false), header: 10 },
             Way::Zstd => Coded::Zstd(zstd::stream::raw::Decoder::new()?),
+            Way::Dcz => Coded::Zstd(zstd::stream::raw::Decoder::with_dictionary(dictionary().content())?),
         };
         Ok(Self { raw: Vec::new(), coded, said: Vec::new() })
     }

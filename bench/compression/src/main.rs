@@ -1,6 +1,6 @@
 //! What a compressed delivery costs: bytes on the wire and processor time of the server, for JSON events of three sizes.
 //!
-//! Contestants take turns in rounds, each a process of its own: a hub's streams plain, in gzip and in zstd, each event compressed once for all, and
+//! Contestants take turns in rounds, each a process of its own: a hub's streams plain, in gzip, in zstd and in zstd with a dictionary, each event compressed once for all, and
 //! beside them axum with a broadcast, plain and with tower-http's compression, which compresses for each connection. One event is
 //! published when everybody has the one before. One subscriber of each contestant decodes what it gets, and every other has to
 //! get as many bytes. It ends by itself, and with an error when an event does not arrive.
@@ -11,24 +11,30 @@ mod served;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use fanfare::Dictionary;
+
 /// How a stream is served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Way {
     Plain,
     Gzip,
     Zstd,
+    Dcz,
     AxumPlain,
     AxumGzip,
 }
 
 impl Way {
-    const ALL: [Self; 5] = [Self::Plain, Self::Gzip, Self::Zstd, Self::AxumPlain, Self::AxumGzip];
+    const ALL: [Self; 6] = [Self::Plain, Self::Gzip, Self::Zstd, Self::Dcz, Self::AxumPlain, Self::AxumGzip];
+    /// Where the plain one of the others is.
+    const AXUM_PLAIN: usize = 4;
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Plain => "none",
             Self::Gzip => "shared-gzip",
             Self::Zstd => "shared-zstd",
+            Self::Dcz => "shared-dcz",
             Self::AxumPlain => "axum-none",
             Self::AxumGzip => "axum-gzip-each",
         }
@@ -39,6 +45,7 @@ impl Way {
             Self::Plain | Self::AxumPlain => "identity",
             Self::Gzip | Self::AxumGzip => "gzip",
             Self::Zstd => "zstd",
+            Self::Dcz => "dcz",
         }
     }
 }
@@ -107,7 +114,8 @@ fn show(size: usize, options: &Options, turns: &[Vec<Turn>]) {
         "", "bytes/event", "µs/delivery", "bytes ratio", "CPU ratio"
     );
     for (way, own) in Way::ALL.iter().zip(turns) {
-        let plain = if matches!(way, Way::AxumPlain | Way::AxumGzip) { &turns[3] } else { &turns[0] };
+        let plain =
+            if matches!(way, Way::AxumPlain | Way::AxumGzip) { &turns[Way::AXUM_PLAIN] } else { &turns[0] };
         #[allow(clippy::cast_precision_loss)]
         let deliveries = (subscribers * events) as f64;
         let each = own.iter().zip(plain);
@@ -126,6 +134,18 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
+}
+
+/// 8 KiB of small events like those that are sent, and none of them, as they stand in a stream: a recording of it.
+pub(crate) fn dictionary() -> Dictionary {
+    let mut sample = String::new();
+    for event in 1_000.. {
+        if sample.len() >= 8_192 {
+            break;
+        }
+        sample += &format!("id: #1{:022x}\ndata: {}\n\n", event * 7_919, json(SIZES[0], event));
+    }
+    Dictionary::new(sample).expect("a dictionary")
 }
 
 /// A list of records as an application would send it, of about `bytes`; each event is another one.

@@ -5,32 +5,37 @@ use std::convert::Infallible;
 use axum::extract::State;
 use axum::routing::{get, post};
 use axum::{Router, response::sse};
-use fanfare::{AcceptEncoding, Event, Hub, Sse};
+use fanfare::{AcceptEncoding, Event, Hub, HubBuilder, Sse};
 use futures_util::StreamExt;
 use tokio::sync::broadcast;
 use tokio_stream::wrappers::BroadcastStream;
 use tower_http::compression::CompressionLayer;
 
-use crate::Way;
+use crate::{Way, dictionary};
 
 pub(crate) fn run(way: Way) {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(async {
         match way {
-            Way::Plain | Way::Gzip | Way::Zstd => hub().await,
+            Way::Plain | Way::Gzip | Way::Zstd => hub(Hub::builder()).await,
+            Way::Dcz => hub(Hub::builder().compression_dictionary(dictionary())).await,
             Way::AxumPlain | Way::AxumGzip => plain_axum().await,
         }
     });
 }
 
-async fn hub() {
+async fn hub(builder: HubBuilder) {
     let stream = async |State(hub): State<Hub>, accepted: AcceptEncoding| {
-        Sse::new(hub.subscribe("a").bookmarks(false)).compress(&accepted)
+        let sse = Sse::new(hub.subscribe("a").bookmarks(false));
+        match hub.compression_dictionary() {
+            Some(dictionary) => sse.with_dictionary(dictionary, usize::MAX),
+            None => sse.compress(&accepted),
+        }
     };
     let publish = async |State(hub): State<Hub>, data: String| {
         hub.publish("a", Event::new(data)).await.expect("published");
     };
-    let hub = Hub::builder().build().expect("a hub");
+    let hub = builder.build().expect("a hub");
     let router = Router::new().route("/stream", get(stream)).route("/publish", post(publish)).with_state(hub);
     let listener = fanfare::listen(([127, 0, 0, 1], 0).into()).expect("a port");
     println!("listening on {}", listener.local_addr().expect("an address"));

@@ -10,6 +10,8 @@ mod bookmarks;
 mod causes;
 mod cors;
 mod cursor;
+#[cfg(feature = "zstd")]
+mod dictionary;
 mod drain;
 mod expiry;
 mod form;

@@ -13,6 +13,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, any, get};
 use fanfare_hub::{Hub, Subscription};
 use fanfare_wire::Coding;
+#[cfg(feature = "zstd")]
+use fanfare_wire::Dictionary;
 use http::request::Parts;
 use http::{HeaderValue, StatusCode, header};
 use tokio::time::timeout;
@@ -158,6 +160,15 @@ impl Mercure {
     /// An event is compressed once for all who get it so, when the first of them does, by itself, and leaves at once. Those of
     /// fewer than [`compressed_from_bytes`](fanfare_hub::HubBuilder::compressed_from_bytes) are not. What an attacker chose and a
     /// secret, in one event, can be guessed at by its length; between events nothing can. See [`Sse::compress`](fanfare_stream::Sse::compress).
+    #[cfg_attr(feature = "zstd", doc = "")]
+    #[cfg_attr(
+        feature = "zstd",
+        doc = "If the hub has a [dictionary](fanfare_hub::HubBuilder::compression_dictionary), streams are first of all in dcz, for clients that take that and"
+    )]
+    #[cfg_attr(
+        feature = "zstd",
+        doc = "have it: it is at `…/dictionary` below the path of the [hub's URL](Self::hub_url), for everybody. With no coding at all it is not there."
+    )]
     #[must_use]
     pub fn compression(mut self, codings: impl IntoIterator<Item = Coding>) -> Self {
         Arc::make_mut(&mut self.settings).codings = codings.into_iter().collect();
@@ -281,6 +292,10 @@ impl Mercure {
             }
             router = router.merge(subscriptions::routes(self));
         }
+        #[cfg(feature = "zstd")]
+        {
+            router = router.merge(crate::dictionary::route(self));
+        }
         if self.settings.access.token_access().is_none() {
             return router;
         }
@@ -307,6 +322,12 @@ impl Mercure {
     pub(crate) fn cors_layer(&self) -> Either<CorsLayer, Identity> {
         let origins = &self.settings.cors;
         if origins.is_empty() { Either::Right(Identity::new()) } else { Either::Left(cors::layer(origins)) }
+    }
+
+    /// The hub's dictionary, unless its streams are not compressed.
+    #[cfg(feature = "zstd")]
+    pub(crate) fn dictionary(&self) -> Option<&Dictionary> {
+        self.hub.compression_dictionary().filter(|_| !self.settings.codings.is_empty())
     }
 
     /// The answer to a request that is not served.

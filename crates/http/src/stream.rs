@@ -8,6 +8,8 @@ use std::time::SystemTime;
 use axum::response::{IntoResponse, Response};
 use fanfare_hub::{Resume, Selection, SubscribeError};
 use fanfare_stream::{AcceptEncoding, KeepAlive, Sse};
+#[cfg(feature = "zstd")]
+use fanfare_wire::Coding;
 use fanfare_wire::Frame;
 use fanfare_wire::jitter;
 use http::request::Parts;
@@ -16,6 +18,8 @@ use tokio::time::{Instant, timeout};
 
 use crate::access::{Denied, Rights};
 use crate::cursor::LAST_EVENT_ID;
+#[cfg(feature = "zstd")]
+use crate::dictionary;
 use crate::drain::UntilDrained;
 use crate::expiry::Expiry;
 use crate::lease::{Deadline, Leased};
@@ -94,12 +98,13 @@ pub(crate) async fn open(
         // The client finds a clean end and comes back with its last event ID, whatever went wrong here.
         .on_error(|error| tracing::warn!(%error, "a stream ended early"));
     if !settings.codings.is_empty() {
-        // Only what the hub keeps is worth compressing: that is for many.
-        sse = sse.in_coding(AcceptEncoding::from_headers(headers).preferred(&settings.codings), usize::MAX);
+        sse = compressed(sse, mercure, headers);
     }
     let mut response = sse.into_response();
     response.extensions_mut().insert(leased);
     let response_headers = response.headers_mut();
+    #[cfg(feature = "zstd")]
+    dictionary::tell(mercure, response_headers);
     response_headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(NEVER_KEPT));
     response_headers.insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
     response_headers.insert(header::EXPIRES, HeaderValue::from_static("0"));
@@ -110,6 +115,19 @@ pub(crate) async fn open(
         response_headers.insert(MERCURE_LAST_EVENT_ID, begins);
     }
     Ok(response)
+}
+
+/// The stream in the coding that its client wants most. Only what the hub keeps is worth compressing: that is for many.
+fn compressed(sse: Sse, mercure: &Mercure, headers: &HeaderMap) -> Sse {
+    let (accepted, codings) = (AcceptEncoding::from_headers(headers), &mercure.settings.codings);
+    #[cfg(feature = "zstd")]
+    if let Some(dictionary) = mercure.dictionary().filter(|it| dictionary::is_available(headers, it)) {
+        let offered: Vec<_> = [Coding::Dcz].into_iter().chain(codings.iter().copied()).collect();
+        if accepted.preferred(&offered) == Coding::Dcz {
+            return sse.with_dictionary(dictionary, usize::MAX);
+        }
+    }
+    sse.in_coding(accepted.preferred(codings), usize::MAX)
 }
 
 /// The answer to a client that came back with the id of an end.

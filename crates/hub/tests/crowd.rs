@@ -20,7 +20,7 @@ use fanfare_hub::{
     Batch, Crowd, Due, Form, Framing, Grant, Hub, Look, Matcher, Member, Publication, Selection, Share,
     Subscription, SubscriptionHandle,
 };
-use fanfare_wire::{Coding, Decoder, Event, EventId, Item, Sum};
+use fanfare_wire::{Decoder, Event, EventId, Item, Sum};
 use futures_core::Stream;
 use proptest::prelude::*;
 use support::chunks::Chunks;
@@ -69,7 +69,7 @@ fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         8 => (1..16u8, any::<bool>(), prop_oneof![9 => 0..40usize, 1 => 0..2_000usize])
             .prop_map(|(topics, private, bytes)| Op::Publish { topics, private, bytes }),
-        3 => (client.clone(), 1..16u8, prop_oneof![Just(0), Just(15), 0..16u8], any::<bool>(), any::<bool>(), 0..3usize)
+        3 => (client.clone(), 1..16u8, prop_oneof![Just(0), Just(15), 0..16u8], any::<bool>(), any::<bool>(), 0..4usize)
             .prop_map(|(client, asks, grants, bookmarks, chunked, coding)| Op::Come { client, asks, grants, bookmarks, chunked, coding }),
         1 => client.clone().prop_map(|client| Op::Leave { client }),
         2 => (client.clone(), 0..16u8).prop_map(|(client, asks)| Op::Change { client, asks }),
@@ -122,7 +122,8 @@ fn matchers(mask: u8) -> impl Iterator<Item = Matcher> {
 
 impl World {
     fn new(history: usize) -> Self {
-        let hub = Hub::builder().history_events(history).compressed_from_bytes(64).build().expect("a hub");
+        let builder = Hub::builder().history_events(history).compressed_from_bytes(64);
+        let hub = decompressed::with_dictionary(builder).build().expect("a hub");
         let crowd = hub.crowd(Waker::noop().clone());
         let clients = (0..CLIENTS).map(|_| None).collect();
         let (log, positions) = (Vec::new(), HashMap::new());
@@ -139,7 +140,7 @@ impl World {
                     self.hub.subscribe(selection).grant(&matchers(grants).collect()).bookmarks(bookmarks);
                 let framing = if chunked { Framing::Chunked } else { Framing::Bare };
                 // Without the features all are plain.
-                let coding = coding.checked_sub(1).and_then(|at| Coding::COMPRESSING.get(at).copied());
+                let coding = coding.checked_sub(1).and_then(|at| decompressed::CODINGS.get(at).copied());
                 let form = Form { framing, coding: coding.unwrap_or_default() };
                 self.clients[client] = Some(Client {
                     handle: subscription.handle(),
@@ -155,6 +156,7 @@ impl World {
                     frontier: self.log.len() as u64,
                 });
                 let mut head = Vec::new();
+                framing.put(&decompressed::head(form.coding), &mut head);
                 form.begin(&mut head);
                 self.take_in(client, &head);
                 self.settle(client, subscription);
@@ -658,6 +660,8 @@ fn what_a_member_may_not_read_is_not_written_to_it() {
 #[cfg(all(feature = "gzip", feature = "zstd"))]
 #[test]
 fn what_was_compressed_counts_in_the_log_s_memory() {
+    use fanfare_wire::Coding;
+
     const HISTORY: u64 = 256 * 1024;
     /// What nothing is gained by, so that each form takes as much again.
     fn noise(seed: u32) -> String {

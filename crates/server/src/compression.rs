@@ -1,8 +1,19 @@
-//! What `--compression` says: in which codings streams may be. It compresses nothing.
+//! What `--compression` says, in which codings streams may be, and the file of `--compression-dictionary`. It compresses nothing.
 
+#[cfg(feature = "zstd")]
+use std::fs::File;
+#[cfg(feature = "zstd")]
+use std::io::{self, Read};
+#[cfg(feature = "zstd")]
+use std::path::Path;
 use std::str::FromStr;
 
+use fanfare_hub::HubBuilder;
 use fanfare_wire::Coding;
+#[cfg(feature = "zstd")]
+use fanfare_wire::Dictionary;
+
+use crate::flags::Serve;
 
 /// Codings, the preferred first; none of them for streams that are never compressed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +48,43 @@ impl FromStr for Compression {
         }
         Ok(Self(codings))
     }
+}
+
+/// Gives the hub what the flags say of compressing.
+///
+/// # Errors
+/// A sentence about the dictionary.
+pub(crate) fn configure(builder: HubBuilder, flags: &Serve) -> Result<HubBuilder, String> {
+    let builder = builder.compressed_from_bytes(flags.compression_min_bytes);
+    let Some(path) = &flags.compression_dictionary else { return Ok(builder) };
+    if flags.compression.codings().is_empty() {
+        return Err(
+            "--compression-dictionary is of no use while streams are not compressed: choose another \
+                    --compression than off, or leave the dictionary out"
+                .to_owned(),
+        );
+    }
+    #[cfg(feature = "zstd")]
+    return match read(path) {
+        Ok(content) => match Dictionary::new(content) {
+            Ok(dictionary) => Ok(builder.compression_dictionary(dictionary)),
+            Err(error) => Err(format!("--compression-dictionary {} is none: {error}", path.display())),
+        },
+        Err(error) => Err(format!("--compression-dictionary {} cannot be read: {error}", path.display())),
+    };
+    #[cfg(not(feature = "zstd"))]
+    Err(format!(
+        "--compression-dictionary {}: this program was built without the feature zstd",
+        path.display()
+    ))
+}
+
+/// Enough of it to see that it is too long.
+#[cfg(feature = "zstd")]
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    File::open(path)?.take(Dictionary::BYTES_MAX as u64 + 1).read_to_end(&mut content)?;
+    Ok(content)
 }
 
 #[cfg(all(test, feature = "gzip", feature = "zstd"))]

@@ -206,6 +206,11 @@ pub(crate) struct Serve {
     #[arg(long, help_heading = STREAMS, value_name = "BYTES", default_value = "128", value_parser = value::bytes)]
     pub(crate) compression_min_bytes: usize,
 
+    /// A file of typical events, of 1MiB at most, such as the recording of a stream. For clients that have it, which is those that fetch it
+    /// from /.well-known/mercure/dictionary and take the coding dcz, small events become half as long. Everybody may read it. [default: none]
+    #[arg(long, help_heading = STREAMS, value_name = "FILE")]
+    pub(crate) compression_dictionary: Option<PathBuf>,
+
     /// Who gets bookmarks, which keep the last event ID of a quiet stream fresh.
     #[arg(long, help_heading = STREAMS, value_enum, default_value_t = Bookmarks::Browsers)]
     pub(crate) bookmarks: Bookmarks,

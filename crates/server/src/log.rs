@@ -10,6 +10,7 @@ use fanfare_engine::disk::DiskOptions;
 use fanfare_hub::engine::KeyLimits;
 use fanfare_hub::{Hub, HubBuilder};
 
+use crate::compression;
 use crate::flags::{Durability, Engine, Serve};
 use crate::metrics;
 use crate::run::Failure;
@@ -88,7 +89,7 @@ pub(crate) fn check(flags: &Serve) -> Result<(), Failure> {
             if folder.exists() && !folder.is_dir() {
                 return Err(Failure::NoFolder { path: folder.to_owned() });
             }
-            before_disk(flags).build().map(drop).map_err(Failure::Hub)
+            before_disk(flags)?.build().map(drop).map_err(Failure::Hub)
         }
         #[cfg(feature = "nats")]
         Engine::Nats(servers) => asked(flags, async {
@@ -133,7 +134,7 @@ fn engine(flags: &Serve) -> Engine {
 }
 
 fn in_memory(flags: &Serve) -> Result<Opened, Failure> {
-    let builder = builder(flags)
+    let builder = builder(flags)?
         .history_events(flags.history_events.unwrap_or(MEMORY_EVENTS))
         .history_bytes(flags.history_bytes.unwrap_or(MEMORY_BYTES))
         .idempotency_keys(flags.idempotency_keys)
@@ -142,6 +143,8 @@ fn in_memory(flags: &Serve) -> Result<Opened, Failure> {
 }
 
 fn on_disk(flags: &Serve) -> Result<Opened, Failure> {
+    // A log is not created for a hub that will not be.
+    let builder = before_disk(flags)?;
     let folder = folder(flags);
     let disk = Arc::new(options(flags, folder).open().map_err(Failure::Log)?);
     let counts = disk.counts();
@@ -157,7 +160,7 @@ fn on_disk(flags: &Serve) -> Result<Opened, Failure> {
             "publications are answered before the disk has them; they survive this process, not the machine"
         );
     }
-    let builder = before_disk(flags).clock(disk.clock()).engine(disk.clone());
+    let builder = builder.clock(disk.clock()).engine(disk.clone());
     Ok(Opened { hub: builder.build().map_err(Failure::Hub)?, store: Store::Disk(disk) })
 }
 
@@ -175,7 +178,7 @@ async fn on_nats(flags: &Serve, servers: &[String]) -> Result<Opened, Failure> {
     asked.tell(STREAM, |told| tracing::warn!("{told}"));
     // Who does not answer holds up no start.
     tokio::spawn(about_syncing(flags.nats.nats_monitoring.clone(), |told| tracing::warn!("{told}")));
-    let builder = before_disk(flags).engine(nats.clone());
+    let builder = before_disk(flags)?.engine(nats.clone());
     Ok(Opened { hub: builder.build().map_err(Failure::Hub)?, store: Store::Nats(nats) })
 }
 
@@ -194,7 +197,7 @@ async fn on_redis(flags: &Serve, server: &str) -> Result<Opened, Failure> {
     let redis = Arc::new(redis(flags, server).map_err(Failure::Cluster)?);
     let asked = crate::redis::ask(&redis).await.map_err(Failure::Cluster)?;
     asked.tell(SERVER, |told| tracing::warn!("{told}"));
-    let builder = before_disk(flags).engine(redis.clone());
+    let builder = before_disk(flags)?.engine(redis.clone());
     Ok(Opened { hub: builder.build().map_err(Failure::Hub)?, store: Store::Redis(redis) })
 }
 
@@ -210,7 +213,7 @@ fn asked(
     flags: &Serve,
     ask: impl Future<Output = Result<(), crate::cluster::Failure>>,
 ) -> Result<(), Failure> {
-    before_disk(flags).build().map_err(Failure::Hub)?;
+    before_disk(flags)?.build().map_err(Failure::Hub)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.map_err(Failure::System)?.block_on(ask).map_err(Failure::Cluster)
 }
@@ -229,12 +232,12 @@ async fn about_syncing(addresses: Vec<String>, say: impl Fn(String)) {
 }
 
 /// The hub over a log that it does not hold itself, but for the log.
-fn before_disk(flags: &Serve) -> HubBuilder {
-    builder(flags)
+fn before_disk(flags: &Serve) -> Result<HubBuilder, Failure> {
+    Ok(builder(flags)?
         // Memory never shows what the log does not keep.
         .history_events(flags.history_events.unwrap_or(MEMORY_EVENTS).min(MEMORY_EVENTS))
         .history_bytes(flags.memory_bytes)
-        .catch_up_bytes(flags.catch_up_bytes)
+        .catch_up_bytes(flags.catch_up_bytes))
 }
 
 fn folder(flags: &Serve) -> &Path {
@@ -255,14 +258,14 @@ fn options(flags: &Serve, folder: &Path) -> DiskOptions {
         .idempotency(KeyLimits { count: flags.idempotency_keys, age: flags.idempotency_age })
 }
 
-fn builder(flags: &Serve) -> HubBuilder {
-    Hub::builder()
+fn builder(flags: &Serve) -> Result<HubBuilder, Failure> {
+    Ok(compression::configure(Hub::builder(), flags)
+        .map_err(Failure::Dictionary)?
         .history_age(flags.history_age)
-        .compressed_from_bytes(flags.compression_min_bytes)
         .event_bytes_max(flags.max_event_bytes)
         .subscribers_max(flags.max_subscribers)
         .selections_bytes_max(flags.max_selections_bytes)
         .patterns_max(flags.max_patterns)
         .patterns_alike_max(flags.max_patterns_alike)
-        .unknown_id(flags.unknown_id.into())
+        .unknown_id(flags.unknown_id.into()))
 }

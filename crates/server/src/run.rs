@@ -50,6 +50,8 @@ pub(crate) enum Failure {
     Tokens(endpoint::Failure),
     /// Clients cannot reach the hub as configured.
     Network(network::Failure),
+    /// What events were to refer to cannot be used. A whole sentence.
+    Dictionary(String),
     /// The flags contradict each other or ask for nothing.
     Hub(BuildError),
     /// What should be the folder of the log is something else.
@@ -75,6 +77,7 @@ impl Failure {
             | Self::OpenAdmin { .. }
             | Self::Tokens(_)
             | Self::Network(_)
+            | Self::Dictionary(_)
             | Self::Hub(_)
             | Self::NoFolder { .. }
             | Self::NoIoUring(_) => 2,
@@ -100,6 +103,7 @@ impl fmt::Display for Failure {
             ),
             Self::Tokens(error) => write!(f, "{error}"),
             Self::Network(error) => write!(f, "{error}"),
+            Self::Dictionary(sentence) => f.write_str(sentence),
             Self::Hub(error) => write!(f, "the hub cannot be configured like this: {error}"),
             Self::NoFolder { path } => {
                 write!(f, "{} is not a folder; choose another one with --data-dir", path.display())

@@ -98,6 +98,40 @@ fn io_uring_is_used_when_it_is_asked_for_or_its_lack_is_a_reason_not_to_start() 
 }
 
 #[test]
+fn a_dictionary_that_could_not_be_used_is_refused_with_what_would_be() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, content: &[u8]| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let missing = folder.path().join("missing");
+    for (path, hint) in [
+        (file("empty", b""), "is none: it has 0 bytes, and needs 8 or more"),
+        (file("large", &vec![b'x'; (1 << 20) + 1]), "is none: it has more than 1048576 bytes"),
+        (file("trained", b"\x37\xa4\x30\xec and more"), "use the sample of events itself"),
+        (missing.to_str().unwrap().to_owned(), "cannot be read: No such file"),
+        (folder.path().to_str().unwrap().to_owned(), "cannot be read: Is a directory"),
+    ] {
+        let arguments = ["--dev", "--data-dir", missing.to_str().unwrap(), "--compression-dictionary", &path];
+        for command in ["serve", "check"] {
+            let (code, said) = refused(&[&[command], &arguments[..]].concat());
+            assert_eq!(code, Some(2), "{said}");
+            assert!(
+                said.contains(&format!("--compression-dictionary {path} ")) && said.contains(hint),
+                "{said}"
+            );
+        }
+        assert!(!missing.exists(), "no log was created");
+    }
+    let path = file("fine", b"data: 12345678");
+    let (code, said) =
+        refused(&["check", "--dev", "--compression", "off", "--compression-dictionary", &path]);
+    assert_eq!(code, Some(2));
+    assert!(said.contains("another --compression than off"), "{said}");
+}
+
+#[test]
 fn help_names_every_flag_with_its_default_and_variable() {
     let help = String::from_utf8(fanfare(&["serve", "--help"]).output().unwrap().stdout).unwrap();
     for flag in [
@@ -119,6 +153,7 @@ fn help_names_every_flag_with_its_default_and_variable() {
         "--keep-alive",
         "--compression",
         "--compression-min-bytes",
+        "--compression-dictionary",
         "--bookmarks",
         "--unknown-id",
         "--log-format",

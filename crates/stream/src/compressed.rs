@@ -3,6 +3,8 @@
 //! It keeps no bytes: frames are coded one by one, so none waits for another. Which coding it is was decided [elsewhere](crate::AcceptEncoding).
 
 use bytes::{Bytes, BytesMut};
+#[cfg(feature = "zstd")]
+use fanfare_wire::Dictionary;
 use fanfare_wire::{COMPRESSED_FROM_BYTES, Coding, Frame, Shift, Sum};
 use http::header::{CONTENT_ENCODING, VARY};
 use http::{HeaderMap, HeaderValue};
@@ -14,6 +16,9 @@ pub(crate) struct Compressed {
     coding: Coding,
     /// From what size on a frame is compressed, in bytes.
     min_bytes: usize,
+    /// What its frames may refer to.
+    #[cfg(feature = "zstd")]
+    dictionary: Option<Dictionary>,
     /// Whether the head says that the response depends on what its client takes.
     is_negotiated: bool,
     has_begun: bool,
@@ -24,12 +29,25 @@ pub(crate) struct Compressed {
 
 impl Compressed {
     pub(crate) fn by(coding: Coding, min_bytes: usize) -> Self {
+        // Without a dictionary the body could not begin.
+        #[cfg(feature = "zstd")]
+        let coding = if coding == Coding::Dcz { Coding::Identity } else { coding };
         Self { coding, min_bytes, is_negotiated: true, ..Self::default() }
     }
 
     /// In the coding that a client likes best, of those that compress.
     pub(crate) fn for_client(accepted: &AcceptEncoding) -> Self {
         Self::by(accepted.preferred(Coding::COMPRESSING), COMPRESSED_FROM_BYTES)
+    }
+
+    #[cfg(feature = "zstd")]
+    pub(crate) fn with(dictionary: Dictionary, min_bytes: usize) -> Self {
+        Self { coding: Coding::Dcz, dictionary: Some(dictionary), ..Self::by(Coding::Identity, min_bytes) }
+    }
+
+    #[cfg(feature = "zstd")]
+    pub(crate) fn dictionary(&self) -> Option<&Dictionary> {
+        self.dictionary.as_ref()
     }
 
     pub(crate) fn coding(&self) -> Coding {
@@ -67,8 +85,15 @@ impl Compressed {
         if head.is_empty() { coded.bytes } else { [head, &coded.bytes].concat().into() }
     }
 
-    fn begin(&mut self) -> &'static [u8] {
-        if std::mem::replace(&mut self.has_begun, true) { b"" } else { self.coding.head() }
+    fn begin(&mut self) -> &[u8] {
+        if std::mem::replace(&mut self.has_begun, true) {
+            return b"";
+        }
+        #[cfg(feature = "zstd")]
+        if let Some(dictionary) = &self.dictionary {
+            return dictionary.head();
+        }
+        self.coding.head()
     }
 
     /// Whether the body still lacks its end.

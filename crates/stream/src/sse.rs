@@ -7,6 +7,8 @@ use std::fmt;
 #[cfg(any(feature = "tokio", feature = "blocking"))]
 use std::time::Duration;
 
+#[cfg(feature = "zstd")]
+use fanfare_wire::Dictionary;
 use fanfare_wire::{Coding, Frame};
 use futures_core::Stream;
 use http::{Method, Response};
@@ -136,9 +138,29 @@ impl Sse {
     /// [`compress`](Self::compress).
     ///
     /// Also with [`Coding::Identity`] the response says that it depends on what its client takes.
+    #[cfg_attr(feature = "zstd", doc = "")]
+    #[cfg_attr(
+        feature = "zstd",
+        doc = "What `Coding::Dcz` refers to is not said by its name: that is [`with_dictionary`](Self::with_dictionary), and here it is as `Coding::Identity`."
+    )]
     #[must_use]
     pub fn in_coding(mut self, coding: Coding, min_bytes: usize) -> Self {
         self.around.compressed = Compressed::by(coding, min_bytes);
+        self
+    }
+
+    /// Codes the stream in [`Coding::Dcz`], which its client has to take, with a dictionary that it has to have. See [`compress`](Self::compress).
+    ///
+    /// Frames that are [kept](fanfare_wire::Frame::kept_in) with a dictionary have to be kept with this one: it is that of the hub whose events
+    /// these are. All others do without, and are compressed from `min_bytes` on.
+    ///
+    /// That the response depends on `Available-Dictionary`, too, is said in `Vary` by whoever has read that header.
+    ///
+    /// Source: [RFC 9842](https://www.rfc-editor.org/rfc/rfc9842).
+    #[cfg(feature = "zstd")]
+    #[must_use]
+    pub fn with_dictionary(mut self, dictionary: &Dictionary, min_bytes: usize) -> Self {
+        self.around.compressed = Compressed::with(dictionary.clone(), min_bytes);
         self
     }
 
@@ -314,7 +336,19 @@ impl Sse {
         let Some(source) = self.life.0.source().take() else { return Err(self) };
         let Around { opening, keep_alive, on_error, compressed, .. } = self.around;
         let coding = compressed.is_negotiated().then(|| (compressed.coding(), compressed.min_bytes()));
-        Ok((source, SseParts { opening, keep_alive, on_error, coding }))
+        #[cfg(feature = "zstd")]
+        let dictionary = compressed.dictionary().cloned();
+        Ok((
+            source,
+            SseParts {
+                opening,
+                keep_alive,
+                on_error,
+                coding,
+                #[cfg(feature = "zstd")]
+                dictionary,
+            },
+        ))
     }
 
     #[cfg(feature = "tokio")]
@@ -397,6 +431,9 @@ pub struct SseParts {
     pub on_error: Option<Report>,
     /// What was said by [`compress`](Sse::compress) or [`in_coding`](Sse::in_coding): the coding, and from how many bytes on a frame is compressed.
     pub coding: Option<(Coding, usize)>,
+    /// What was said by [`with_dictionary`](Sse::with_dictionary), whose coding is [`Coding::Dcz`].
+    #[cfg(feature = "zstd")]
+    pub dictionary: Option<Dictionary>,
 }
 
 impl fmt::Debug for SseParts {

@@ -8,6 +8,7 @@
 //!   blocks of deflate that refer to nothing before their own frame, an empty stored block behind each frame (some decoders, such as
 //!   Go's, hand nothing on before), and at the end an empty last block, the CRC-32 and the length of all that was said.
 //! - **zstd** ([RFC 8878](https://www.rfc-editor.org/rfc/rfc8878)): each frame is one of zstd's, and at the end there is an empty one.
+//! - **dcz** ([RFC 9842](https://www.rfc-editor.org/rfc/rfc9842#section-5)): the same behind the hash of a `Dictionary`, which frames may refer to.
 
 #[cfg(any(feature = "gzip", feature = "zstd"))]
 use alloc::vec::Vec;
@@ -17,6 +18,8 @@ use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use bytes::Bytes;
 
+#[cfg(feature = "zstd")]
+use crate::Dictionary;
 use crate::Sum;
 
 /// How a body is coded. Which there are is a matter of features.
@@ -32,13 +35,17 @@ pub enum Coding {
     /// zstd, with a feature of this name.
     #[cfg(feature = "zstd")]
     Zstd,
+    /// zstd with a [`Dictionary`], with the feature `zstd`. It is that of the [forms](CodedForms::with_dictionary) that a frame is kept with;
+    /// one that is kept with none is coded as in zstd, which a body in this coding may hold as well.
+    #[cfg(feature = "zstd")]
+    Dcz,
 }
 
 /// How many there are at most.
-const CODINGS: usize = 3;
+const CODINGS: usize = 4;
 
 impl Coding {
-    /// All that compress and were compiled in, those first that we prefer: gzip is what every client has, and in what its decoders do with
+    /// All that compress without anything that was agreed before, and were compiled in, those first that we prefer: gzip is what every client has, and in what its decoders do with
     /// one event by itself there are the fewest surprises.
     pub const COMPRESSING: &'static [Self] = &[
         #[cfg(feature = "gzip")]
@@ -59,6 +66,8 @@ impl Coding {
             Self::Gzip => 1,
             #[cfg(feature = "zstd")]
             Self::Zstd => 2,
+            #[cfg(feature = "zstd")]
+            Self::Dcz => 3,
         }
     }
 
@@ -71,10 +80,12 @@ impl Coding {
             Self::Gzip => Some("gzip"),
             #[cfg(feature = "zstd")]
             Self::Zstd => Some("zstd"),
+            #[cfg(feature = "zstd")]
+            Self::Dcz => Some("dcz"),
         }
     }
 
-    /// What goes before the first frame.
+    /// What goes before the first frame. Of `Dcz` that is its dictionary's to say: `Dictionary::head`.
     #[must_use]
     pub const fn head(self) -> &'static [u8] {
         match self {
@@ -83,7 +94,7 @@ impl Coding {
             #[cfg(feature = "gzip")]
             Self::Gzip => b"\x1f\x8b\x08\0\0\0\0\0\0\xff",
             #[cfg(feature = "zstd")]
-            Self::Zstd => b"",
+            Self::Zstd | Self::Dcz => b"",
         }
     }
 
@@ -102,12 +113,12 @@ impl Coding {
             }
             // A frame of nothing, for no body at all would not be one of zstd.
             #[cfg(feature = "zstd")]
-            Self::Zstd => Bytes::from_static(&[0x28, 0xb5, 0x2f, 0xfd, 0x20, 0, 1, 0, 0]),
+            Self::Zstd | Self::Dcz => Bytes::from_static(&[0x28, 0xb5, 0x2f, 0xfd, 0x20, 0, 1, 0, 0]),
             Self::Identity => Bytes::new(),
         }
     }
 
-    /// Codes a frame's bytes; those of fewer than `min_bytes` are not compressed, only put in a form that says so.
+    /// Codes a frame's bytes on their own; those of fewer than `min_bytes` are not compressed, only put in a form that says so.
     #[cfg(any(feature = "gzip", feature = "zstd"))]
     pub(crate) fn code(self, plain: &Bytes, min_bytes: usize) -> Coded {
         let compresses = plain.len() >= min_bytes;
@@ -116,7 +127,9 @@ impl Coding {
             #[cfg(feature = "gzip")]
             Self::Gzip => Coded { bytes: gzip::code(plain, compresses).into(), sum: Sum::of(plain) },
             #[cfg(feature = "zstd")]
-            Self::Zstd => Coded { bytes: zstandard::code(plain, compresses).into(), sum: Sum::default() },
+            Self::Zstd | Self::Dcz => {
+                Coded { bytes: zstandard::code(plain, compresses, None).into(), sum: Sum::default() }
+            }
         }
     }
 }
@@ -137,6 +150,8 @@ pub struct Coded {
 #[derive(Debug)]
 pub struct CodedForms {
     min_bytes: usize,
+    #[cfg(feature = "zstd")]
+    dictionary: Option<Dictionary>,
     bytes: AtomicUsize,
 }
 
@@ -149,7 +164,40 @@ impl CodedForms {
     /// Begins with none. Frames of fewer than `min_bytes` will not be compressed.
     #[must_use]
     pub fn new(min_bytes: usize) -> Self {
-        Self { min_bytes, bytes: AtomicUsize::new(0) }
+        Self {
+            min_bytes,
+            #[cfg(feature = "zstd")]
+            dictionary: None,
+            bytes: AtomicUsize::new(0),
+        }
+    }
+
+    /// Has frames in [`Coding::Dcz`] refer to this dictionary, which their bodies have to begin with. As that pays sooner, they are compressed
+    /// from a fourth of the size on.
+    #[cfg(feature = "zstd")]
+    #[must_use]
+    pub fn with_dictionary(mut self, dictionary: impl Into<Option<Dictionary>>) -> Self {
+        self.dictionary = dictionary.into();
+        self
+    }
+
+    /// What frames in [`Coding::Dcz`] refer to.
+    #[cfg(feature = "zstd")]
+    #[must_use]
+    pub fn dictionary(&self) -> Option<&Dictionary> {
+        self.dictionary.as_ref()
+    }
+
+    /// Codes a frame that is kept with these.
+    #[cfg(any(feature = "gzip", feature = "zstd"))]
+    pub(crate) fn code(&self, coding: Coding, plain: &Bytes) -> Coded {
+        #[cfg(feature = "zstd")]
+        if let (Coding::Dcz, Some(dictionary)) = (coding, &self.dictionary) {
+            let compresses = plain.len() >= self.min_bytes / 4;
+            let bytes = zstandard::code(plain, compresses, Some(dictionary)).into();
+            return Coded { bytes, sum: Sum::default() };
+        }
+        coding.code(plain, self.min_bytes)
     }
 
     /// How many bytes they take now.
@@ -235,7 +283,7 @@ mod gzip {
 mod zstandard {
     use zstd::bulk::Compressor;
 
-    use super::{RefCell, Vec};
+    use super::{Dictionary, RefCell, Vec};
 
     const MAGIC: [u8; 4] = 0xfd2f_b528_u32.to_le_bytes();
     /// How many bytes a block has at most.
@@ -247,16 +295,20 @@ mod zstandard {
         static COMPRESSOR: RefCell<Option<Compressor<'static>>> = RefCell::new(Compressor::new(LEVEL).ok());
     }
 
-    pub(super) fn code(plain: &[u8], compresses: bool) -> Vec<u8> {
+    pub(super) fn code(plain: &[u8], compresses: bool, dictionary: Option<&Dictionary>) -> Vec<u8> {
         if plain.is_empty() {
             return Vec::new();
         }
         let raw = raw_bytes(plain.len());
         if compresses {
-            let smaller = COMPRESSOR
-                .with_borrow_mut(|compressor| compressor.as_mut()?.compress(plain).ok())
-                .filter(|smaller| smaller.len() < raw);
-            if let Some(smaller) = smaller {
+            let smaller = COMPRESSOR.with_borrow_mut(|compressor| {
+                let compressor = compressor.as_mut()?;
+                match dictionary {
+                    Some(dictionary) => referring(compressor, plain, dictionary, raw),
+                    None => compressor.compress(plain).ok(),
+                }
+            });
+            if let Some(smaller) = smaller.filter(|smaller| smaller.len() < raw) {
                 return smaller;
             }
         }
@@ -282,6 +334,20 @@ mod zstandard {
             out.extend_from_slice(block);
         }
         out
+    }
+
+    /// `None` unless it takes at most `room` bytes.
+    fn referring(
+        compressor: &mut Compressor<'static>,
+        plain: &[u8],
+        dictionary: &Dictionary,
+        room: usize,
+    ) -> Option<Vec<u8>> {
+        let mut out = Vec::with_capacity(room);
+        let prepared = dictionary.compressing().as_cdict();
+        compressor.context_mut().compress_using_cdict(&mut out, plain, prepared).ok()?;
+        out.shrink_to_fit();
+        Some(out)
     }
 
     fn raw_bytes(plain: usize) -> usize {

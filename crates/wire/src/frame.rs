@@ -109,7 +109,7 @@ impl Frame {
     }
 
     /// The frame as it stands in a body of this coding: from `min_bytes` on compressed, where that makes it smaller. The same frame always
-    /// gives the same bytes. One that is [kept](Self::kept_in) goes by the limit that was given there.
+    /// gives the same bytes. One that is [kept](Self::kept_in) goes by the limit and the dictionary that were given there.
     ///
     /// Compressing takes some microseconds for each kilobyte, and a thread that does it keeps room for it, some 300 kB for gzip and about
     /// 1 MB for zstd.
@@ -120,7 +120,7 @@ impl Frame {
         if coding != Coding::Identity {
             let Some(forms) = &self.forms else { return coding.code(&self.bytes, min_bytes) };
             let made = forms.made[coding.number() - 1].get_or_init(|| {
-                let coded = coding.code(&self.bytes, forms.all.min_bytes());
+                let coded = forms.all.code(coding, &self.bytes);
                 forms.all.add(coded.bytes.len());
                 Box::new(coded)
             });

@@ -6,7 +6,7 @@
 //! The rules come from [WHATWG HTML § 9.2][spec].
 //!
 //! Without the default feature `std` the crate needs `alloc` alone, and has no `jitter`. Feature `json` adds `Event::json`; `gzip` and `zstd`
-//! add the [`Coding`]s of these names.
+//! add the [`Coding`]s of these names; `zstd` also the one with a `Dictionary`.
 //!
 //! [spec]: https://html.spec.whatwg.org/multipage/server-sent-events.html
 
@@ -19,6 +19,8 @@ extern crate std;
 mod block;
 mod coding;
 mod decoder;
+#[cfg(feature = "zstd")]
+mod dictionary;
 mod draft;
 mod event;
 mod field;
@@ -33,6 +35,8 @@ mod sum;
 
 pub use coding::{COMPRESSED_FROM_BYTES, Coded, CodedForms, Coding};
 pub use decoder::Decoder;
+#[cfg(feature = "zstd")]
+pub use dictionary::{Dictionary, DictionaryError};
 pub use draft::Draft;
 pub use event::Event;
 pub use frame::Frame;

@@ -3,12 +3,45 @@
 #![allow(clippy::unwrap_used)]
 
 use std::io::Read;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
-use fanfare_wire::{COMPRESSED_FROM_BYTES, CodedForms, Coding, Event, Frame, Shift, Sum};
+use fanfare_wire::{COMPRESSED_FROM_BYTES, Coded, CodedForms, Coding, Dictionary, Event, Frame, Shift, Sum};
 use flate2::{Decompress, FlushDecompress, Status};
 use proptest::prelude::*;
 use zstd::stream::raw::{Decoder, Operation};
+
+const CODINGS: [Coding; 3] = [Coding::Gzip, Coding::Zstd, Coding::Dcz];
+
+/// A few of the frames that are coded here, and more.
+fn dictionary() -> &'static Dictionary {
+    static DICTIONARY: LazyLock<Dictionary> = LazyLock::new(|| {
+        let frames = (0..50).map(|n| record(n) + "\n\ndata: {\"price\": 12}\n\ndata: [");
+        Dictionary::new(frames.collect::<String>()).unwrap()
+    });
+    &DICTIONARY
+}
+
+fn record(n: usize) -> String {
+    format!(
+        "{{\"id\":{n},\"symbol\":\"AB{n}\",\"price\":{}.{},\"volume\":{}}}",
+        n * 37 % 900,
+        n % 100,
+        n * 7_919 % 100_000
+    )
+}
+
+fn head(coding: Coding) -> Vec<u8> {
+    if coding == Coding::Dcz { dictionary().head().to_vec() } else { coding.head().to_vec() }
+}
+
+/// A frame as it is coded; with the dictionary if there is one.
+fn coded(coding: Coding, frame: &Frame, min_bytes: usize) -> Coded {
+    if coding != Coding::Dcz {
+        return frame.coded(coding, min_bytes);
+    }
+    let forms = CodedForms::new(min_bytes).with_dictionary(dictionary().clone());
+    frame.clone().kept_in(&Arc::new(forms)).coded(coding, 0)
+}
 
 /// A client's decoder, which is given bytes and gives all that can be told from them.
 enum Client {
@@ -21,7 +54,8 @@ impl Client {
     fn of(coding: Coding) -> Self {
         match coding {
             Coding::Gzip => Self::Gzip(Box::new(Decompress::new(false)), coding.head().len()),
-            _ => Self::Zstd(Decoder::new().unwrap()),
+            Coding::Zstd => Self::Zstd(Decoder::new().unwrap()),
+            _ => Self::Zstd(Decoder::with_dictionary(dictionary().content()).unwrap()),
         }
     }
 
@@ -61,15 +95,19 @@ fn decoded(coding: Coding, body: &[u8]) -> Vec<u8> {
     let mut said = Vec::new();
     match coding {
         Coding::Gzip => drop(flate2::read::GzDecoder::new(body).read_to_end(&mut said).unwrap()),
-        _ => drop(zstd::stream::read::Decoder::new(body).unwrap().read_to_end(&mut said).unwrap()),
+        Coding::Zstd => drop(zstd::stream::read::Decoder::new(body).unwrap().read_to_end(&mut said).unwrap()),
+        _ => {
+            let decoder = zstd::stream::read::Decoder::with_dictionary(body, dictionary().content());
+            decoder.unwrap().read_to_end(&mut said).unwrap();
+        }
     }
     said
 }
 
 fn body(coding: Coding, frames: &[Frame], min_bytes: usize) -> Vec<u8> {
-    let (mut body, mut sum, mut shift) = (coding.head().to_vec(), Sum::default(), Shift::default());
+    let (mut body, mut sum, mut shift) = (head(coding), Sum::default(), Shift::default());
     for frame in frames {
-        let coded = frame.coded(coding, min_bytes);
+        let coded = coded(coding, frame, min_bytes);
         body.extend_from_slice(&coded.bytes);
         sum.add(coded.sum, &mut shift);
     }
@@ -103,7 +141,7 @@ proptest! {
         frames in proptest::collection::vec(a_frame(), 0..12),
         min_bytes in prop_oneof![Just(0), Just(COMPRESSED_FROM_BYTES), Just(usize::MAX)],
     ) {
-        for &coding in Coding::COMPRESSING {
+        for coding in CODINGS {
             prop_assert_eq!(decoded(coding, &body(coding, &frames, min_bytes)), plain(&frames));
         }
     }
@@ -116,11 +154,11 @@ proptest! {
         min_bytes in prop_oneof![Just(0), Just(COMPRESSED_FROM_BYTES), Just(usize::MAX)],
         cut in any::<prop::sample::Index>(),
     ) {
-        for &coding in Coding::COMPRESSING {
+        for coding in CODINGS {
             let (mut client, mut said) = (Client::of(coding), Vec::new());
-            client.take(coding.head(), &mut said);
+            client.take(&head(coding), &mut said);
             for (number, frame) in frames.iter().enumerate() {
-                let bytes = frame.coded(coding, min_bytes).bytes;
+                let bytes = coded(coding, frame, min_bytes).bytes;
                 let (first, rest) = bytes.split_at(cut.index(bytes.len()));
                 client.take(first, &mut said);
                 client.take(rest, &mut said);
@@ -135,7 +173,7 @@ proptest! {
         frames in proptest::collection::vec(a_frame(), 0..5),
         cut in any::<prop::sample::Index>(),
     ) {
-        for &coding in Coding::COMPRESSING {
+        for coding in CODINGS {
             let whole = body(coding, &frames, 0);
             let (mut client, mut said) = (Client::of(coding), Vec::new());
             client.take(&whole[..cut.index(whole.len() + 1)], &mut said);
@@ -146,10 +184,10 @@ proptest! {
     /// Goal: no window spans two events. Method: what stands before a frame changes nothing of its bytes, and it can be decoded alone.
     #[test]
     fn a_frame_is_coded_without_a_look_at_another(before in a_frame(), frame in a_frame()) {
-        for &coding in Coding::COMPRESSING {
-            let alone = std::thread::scope(|scope| scope.spawn(|| frame.coded(coding, 0)).join().unwrap());
-            let _ = before.coded(coding, 0);
-            prop_assert_eq!(frame.coded(coding, 0), alone);
+        for coding in CODINGS {
+            let alone = std::thread::scope(|scope| scope.spawn(|| coded(coding, &frame, 0)).join().unwrap());
+            let _ = coded(coding, &before, 0);
+            prop_assert_eq!(coded(coding, &frame, 0), alone);
             prop_assert_eq!(decoded(coding, &body(coding, std::slice::from_ref(&frame), 0)), plain(std::slice::from_ref(&frame)));
         }
     }
@@ -160,8 +198,8 @@ fn a_frame_never_takes_much_more_room_than_it_is_long() {
     let noise: String =
         (0..300_000_u32).filter_map(|n| char::from_u32(n.wrapping_mul(2_654_435_761) >> 12)).collect();
     for frame in [Frame::KEEP_ALIVE, Event::new("x").to_frame(), Event::new(noise).to_frame()] {
-        for &coding in Coding::COMPRESSING {
-            let more = frame.coded(coding, 0).bytes.len().saturating_sub(frame.as_bytes().len());
+        for coding in CODINGS {
+            let more = coded(coding, &frame, 0).bytes.len().saturating_sub(frame.as_bytes().len());
             assert!(
                 more <= 12 + frame.as_bytes().len() / 8_192,
                 "{coding:?}: {more} of {}",
@@ -184,9 +222,9 @@ fn each_frame_in_gzip_ends_with_an_empty_stored_block() {
 
 #[test]
 fn a_kept_form_is_made_once_counted_and_given_back() {
-    let all = Arc::new(CodedForms::new(0));
+    let all = Arc::new(CodedForms::new(0).with_dictionary(dictionary().clone()));
     let frame = Event::new("{\"price\": 12}".repeat(50)).to_frame().kept_in(&all);
-    for &coding in Coding::COMPRESSING {
+    for coding in CODINGS {
         assert_eq!(frame.ready(coding), None);
         let before = all.bytes();
         let coded = frame.clone().coded(coding, usize::MAX);
@@ -201,14 +239,6 @@ fn a_kept_form_is_made_once_counted_and_given_back() {
 
 #[test]
 fn json_of_a_kilobyte_becomes_half_of_it() {
-    let record = |n: usize| {
-        format!(
-            "{{\"id\":{n},\"symbol\":\"AB{n}\",\"price\":{}.{},\"volume\":{}}}",
-            n * 37 % 900,
-            n % 100,
-            n * 7_919 % 100_000
-        )
-    };
     for (bytes, factor) in [(1_024, 2), (8_192, 3)] {
         let mut text = String::from("[");
         for n in 0.. {
@@ -219,8 +249,8 @@ fn json_of_a_kilobyte_becomes_half_of_it() {
             text.push(',');
         }
         let frame = Event::new(text).to_frame();
-        for &coding in Coding::COMPRESSING {
-            let coded = frame.coded(coding, 0).bytes.len();
+        for coding in CODINGS {
+            let coded = coded(coding, &frame, 0).bytes.len();
             assert!(
                 coded * factor < frame.as_bytes().len(),
                 "{coding:?}: {coded} of {}",
@@ -228,4 +258,45 @@ fn json_of_a_kilobyte_becomes_half_of_it() {
             );
         }
     }
+}
+
+/// Goal: what gains most by a dictionary are events that are too small for anything else.
+#[test]
+fn a_small_event_becomes_two_thirds_with_a_dictionary_and_no_less_without() {
+    let forms = Arc::new(CodedForms::new(COMPRESSED_FROM_BYTES).with_dictionary(dictionary().clone()));
+    let frame = Event::new(record(777)).to_frame().kept_in(&forms);
+    let (plain, dcz) = (frame.as_bytes().len(), frame.coded(Coding::Dcz, 0).bytes.len());
+    assert!(plain < COMPRESSED_FROM_BYTES && dcz * 3 < plain * 2, "{dcz} of {plain}");
+    for coding in [Coding::Gzip, Coding::Zstd] {
+        assert!(frame.clone().coded(coding, 0).bytes.len() >= plain, "{coding:?}");
+    }
+}
+
+/// Goal: what no dictionary helps, and what is not to be compressed at all, costs nine bytes and needs none.
+#[test]
+fn a_frame_without_the_dictionary_stands_in_such_a_body_too() {
+    let kept = |min_bytes| Arc::new(CodedForms::new(min_bytes).with_dictionary(dictionary().clone()));
+    let frame = Event::new(record(5)).to_frame();
+    for one in [
+        frame.clone(),
+        frame.clone().kept_in(&kept(usize::MAX)),
+        Event::new("x").to_frame().kept_in(&kept(0)),
+    ] {
+        let coded = one.coded(Coding::Dcz, usize::MAX).bytes;
+        assert_eq!(coded.len(), one.as_bytes().len() + 9);
+        assert_eq!(decoded(Coding::Zstd, &coded), one.as_bytes());
+        assert_eq!(decoded(Coding::Dcz, &[dictionary().head(), &coded].concat()), one.as_bytes());
+    }
+    let forms = Arc::new(CodedForms::new(0));
+    let compressed = frame.clone().kept_in(&forms).coded(Coding::Dcz, 0);
+    assert_eq!(compressed, frame.coded(Coding::Zstd, 0), "without a dictionary it is zstd");
+}
+
+/// RFC 8878: a frame whose window is as large as itself may refer to all of the dictionary, wherever in it.
+#[test]
+fn the_end_of_a_large_event_may_refer_to_the_dictionary_too() {
+    let text = (0..20_000).map(record).collect::<Vec<_>>().join(",");
+    let frame = Event::new(text + &record(49)).to_frame();
+    let whole = body(Coding::Dcz, std::slice::from_ref(&frame), 0);
+    assert_eq!(decoded(Coding::Dcz, &whole), frame.as_bytes());
 }

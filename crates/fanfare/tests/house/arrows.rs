@@ -23,8 +23,8 @@ const PLAN: &[Row] = &[
     Row {
         name: "fanfare-wire",
         below: &[],
-        outside: Some(&["bytes", "crc32fast", "flate2", "memchr", "serde", "serde_json", "zstd"]),
-        behind_a_feature: &["crc32fast", "flate2", "serde", "serde_json", "zstd"],
+        outside: Some(&["bytes", "crc32fast", "flate2", "memchr", "serde", "serde_json", "sha2", "zstd"]),
+        behind_a_feature: &["crc32fast", "flate2", "serde", "serde_json", "sha2", "zstd"],
         never: &["futures-core", "http", "http-body", "hyper", "metrics", "mio", "tokio", "tracing"],
         why: "the format is bytes in and out, usable without std and without an operating system",
     },

@@ -9,6 +9,7 @@ use fanfare_hub::{Grant, Hub, Matcher, Publication, Selection, Topic};
 use fanfare_wire::{Event, EventId};
 use proptest::prelude::*;
 
+use super::decompressed::with_dictionary;
 use super::support::{Client, Got, House, block_on, settings};
 
 const TOPICS: [&str; 4] = ["a", "b", "c", "d"];
@@ -97,7 +98,8 @@ impl Subscriber {
 
 impl World {
     fn new(history: usize, masks: &[(u8, u8)]) -> Self {
-        let hub = Hub::builder().history_events(history).compressed_from_bytes(64).build().unwrap();
+        let builder = Hub::builder().history_events(history).compressed_from_bytes(64);
+        let hub = with_dictionary(builder).build().unwrap();
         let subscriber = |&(asks, may): &(u8, u8)| {
             let (client, last_event_id) = (None, None);
             Subscriber { asks, may, client, last_event_id, dealt: 0, at: 0, gaps: 0, told: 0 }

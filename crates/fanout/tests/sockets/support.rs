@@ -16,7 +16,7 @@ use fanfare_hub::{Framing, Hub, HubBuilder, Publication, Subscription, Topic};
 use fanfare_wire::{Coding, Decoder, Event, EventId, Item};
 
 use super::chunks::Chunks;
-use super::decompressed::Decompressed;
+use super::decompressed::{self, CODINGS, Decompressed};
 
 pub(crate) const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n";
 /// A test that waits for longer than this has found a bug; no test waits for it to pass.
@@ -29,7 +29,7 @@ pub(crate) fn settings() -> Settings {
 
 /// A hub that compresses nothing, for what is said over and over would leave nothing to be written; it is coded nevertheless.
 pub(crate) fn hub() -> HubBuilder {
-    Hub::builder().compressed_from_bytes(usize::MAX)
+    decompressed::with_dictionary(Hub::builder().compressed_from_bytes(usize::MAX))
 }
 
 pub(crate) struct House {
@@ -80,10 +80,13 @@ impl House {
         server.set_nonblocking(true).unwrap();
         let turn = self.turn.replace(self.turn.get() + 1);
         let framing = if turn.is_multiple_of(2) { Framing::Chunked } else { Framing::Bare };
-        let coding = Coding::COMPRESSING.get(turn % (Coding::COMPRESSING.len() + 1)).copied();
-        let coding = coding.unwrap_or_default();
+        let codings = CODINGS.len() + 1;
+        // One further with each time around, so that each coding stands in both framings.
+        let coding = CODINGS.get((turn + turn / codings) % codings).copied().unwrap_or_default();
         let terms = Terms { framing, coding, ..terms };
-        let adoption = Adoption { socket: server, head: HEAD.to_vec(), subscription, terms, client: None };
+        let mut head = HEAD.to_vec();
+        framing.put(&decompressed::head(coding), &mut head);
+        let adoption = Adoption { socket: server, head, subscription, terms, client: None };
         self.fanout.adopt(adoption).expect("a worker takes it");
         Client::new(socket, framing, coding)
     }

@@ -105,7 +105,12 @@ impl Handover {
         };
         let (shaped, _body) = response.into_parts();
         let framing = if asked.version == Version::HTTP_10 { Framing::Bare } else { Framing::Chunked };
-        let head = head(framing, &shaped);
+        #[allow(unused_mut)]
+        let mut head = head(framing, &shaped);
+        #[cfg(feature = "zstd")]
+        if let Some(dictionary) = &parts.dictionary {
+            framing.put(dictionary.head(), &mut head);
+        }
         let keep_alive = parts.keep_alive.interval().map(|after| (after, parts.keep_alive.to_frame()));
         let ends_at = deadline.ends_at().map(Instant::into_std);
         let coding = parts.coding.map_or(Coding::Identity, |(coding, _)| coding);
@@ -223,6 +228,10 @@ fn again(mut sse: Sse, parts: SseParts) -> Sse {
     }
     if let Some((coding, min_bytes)) = parts.coding {
         sse = sse.in_coding(coding, min_bytes);
+        #[cfg(feature = "zstd")]
+        if let Some(dictionary) = &parts.dictionary {
+            sse = sse.with_dictionary(dictionary, min_bytes);
+        }
     }
     match parts.opening {
         Some(opening) => sse.opening(opening),

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use decompressed::Decompressed;
+use decompressed::{CODINGS, Decompressed};
 use fanfare_http::{Access, Mercure};
 use fanfare_hub::Hub;
 use fanfare_wire::Coding;
@@ -82,7 +82,7 @@ pub(crate) fn subscription(query: &str) -> http::request::Builder {
 /// What a head says that its body is in.
 fn coding(headers: &HeaderMap) -> Coding {
     let name = headers.get("content-encoding").map(|name| name.to_str().expect("a name"));
-    Coding::COMPRESSING.iter().copied().find(|coding| coding.name() == name).unwrap_or_default()
+    CODINGS.iter().copied().find(|coding| coding.name() == name).unwrap_or_default()
 }
 
 /// A stream that a subscriber reads.

@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 
 use super::PATIENCE;
 use super::chunks::Chunks;
-use super::decompressed::Decompressed;
+use super::decompressed::{CODINGS, Decompressed};
 
 /// A server on a port of its own. Dropped, it is gone.
 pub(crate) struct Server {
@@ -128,7 +128,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         let is_said = |coding: &&Coding| {
             head.contains(&format!("content-encoding: {}\r\n", coding.name().unwrap_or_default()))
         };
-        if let Some(&coding) = Coding::COMPRESSING.iter().find(is_said) {
+        if let Some(&coding) = CODINGS.iter().find(is_said) {
             let mut decompressed = Decompressed::of(coding);
             self.read = decompressed.take_in(&self.read);
             self.decompressed = Some(decompressed);
