@@ -26,8 +26,18 @@ pub(crate) enum Way {
 
 impl Way {
     const ALL: [Self; 6] = [Self::Plain, Self::Gzip, Self::Zstd, Self::Dcz, Self::AxumPlain, Self::AxumGzip];
-    /// Where the plain one of the others is.
-    const AXUM_PLAIN: usize = 4;
+
+    fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|way| way.name() == name)
+    }
+
+    /// The one that it is held against.
+    fn plain(self) -> Self {
+        match self {
+            Self::Plain | Self::Gzip | Self::Zstd | Self::Dcz => Self::Plain,
+            Self::AxumPlain | Self::AxumGzip => Self::AxumPlain,
+        }
+    }
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -61,36 +71,30 @@ struct Options {
     subscribers: usize,
     events: usize,
     rounds: usize,
+    /// In the order in which they take turns, each with the plain one that it is held against.
+    ways: Vec<Way>,
 }
 
 const SIZES: [usize; 3] = [200, 1_024, 8_192];
-const USAGE: &str = "fanfare-bench-compression [--subscribers N] [--events N] [--rounds N]";
+const USAGE: &str =
+    "fanfare-bench-compression [--subscribers N] [--events N] [--rounds N] [--only NAME,NAME]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     if let [flag, name] = &arguments[..]
         && flag == "--serve"
     {
-        served::run(Way::ALL.into_iter().find(|way| way.name() == name).expect("a way"));
+        served::run(Way::named(name).expect("a way"));
         return ExitCode::SUCCESS;
     }
-    let mut options = Options { subscribers: 1_000, events: 100, rounds: 5 };
-    for pair in arguments.chunks(2) {
-        let number = pair.get(1).and_then(|value| value.parse().ok());
-        match (pair[0].as_str(), number) {
-            ("--subscribers", Some(number)) => options.subscribers = number,
-            ("--events", Some(number)) => options.events = number,
-            ("--rounds", Some(number)) => options.rounds = number,
-            _ => {
-                eprintln!("{USAGE}");
-                return ExitCode::from(2);
-            }
-        }
-    }
+    let Some(options) = options(&arguments) else {
+        eprintln!("{USAGE}");
+        return ExitCode::from(2);
+    };
     for size in SIZES {
-        let mut turns: Vec<Vec<Turn>> = Way::ALL.iter().map(|_| Vec::new()).collect();
+        let mut turns: Vec<Vec<Turn>> = options.ways.iter().map(|_| Vec::new()).collect();
         for _ in 0..options.rounds {
-            for (way, turns) in Way::ALL.iter().zip(&mut turns) {
+            for (way, turns) in options.ways.iter().zip(&mut turns) {
                 match client::turn(*way, size, options.subscribers, options.events) {
                     Ok(turn) => turns.push(turn),
                     Err(error) => {
@@ -105,17 +109,36 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
+fn options(arguments: &[String]) -> Option<Options> {
+    let mut options = Options { subscribers: 1_000, events: 100, rounds: 5, ways: Way::ALL.to_vec() };
+    for pair in arguments.chunks(2) {
+        let [flag, value] = pair else { return None };
+        match flag.as_str() {
+            "--subscribers" => options.subscribers = value.parse().ok()?,
+            "--events" => options.events = value.parse().ok()?,
+            "--rounds" => options.rounds = value.parse().ok()?,
+            "--only" => {
+                let chosen: Vec<Way> = value.split(',').map(Way::named).collect::<Option<_>>()?;
+                options.ways.retain(|way| chosen.iter().any(|one| *way == *one || *way == one.plain()));
+            }
+            _ => return None,
+        }
+    }
+    Some(options)
+}
+
 /// Ratios are taken between turns of the same round, each contestant beside its own plain one.
 fn show(size: usize, options: &Options, turns: &[Vec<Turn>]) {
-    let Options { subscribers, events, rounds } = options;
+    let Options { subscribers, events, rounds, ways } = options;
     println!("\nJSON of {size} bytes, {subscribers} subscribers, {events} events, {rounds} rounds");
     println!(
         "{:<16} {:>12} {:>14} {:>12} {:>12}",
         "", "bytes/event", "µs/delivery", "bytes ratio", "CPU ratio"
     );
-    for (way, own) in Way::ALL.iter().zip(turns) {
-        let plain =
-            if matches!(way, Way::AxumPlain | Way::AxumGzip) { &turns[Way::AXUM_PLAIN] } else { &turns[0] };
+    for (way, own) in ways.iter().zip(turns) {
+        let Some((_, plain)) = ways.iter().zip(turns).find(|(other, _)| **other == way.plain()) else {
+            continue;
+        };
         #[allow(clippy::cast_precision_loss)]
         let deliveries = (subscribers * events) as f64;
         let each = own.iter().zip(plain);
