@@ -48,7 +48,7 @@ pub enum SubscribeError {
         /// How many a subscriber may have before it.
         limit: usize,
     },
-    /// What was given to [`filter`](Subscription::filter) panicked.
+    /// What was given to [`filter`](crate::Subscription::filter) panicked.
     FilterPanicked,
     /// The log could not be read. The client can come back with its last event ID.
     Log(EngineFault),

@@ -150,7 +150,7 @@ impl Subscription {
     ///
     /// With one it goes on behind that, so the same line serves who comes for the first time and who comes back. What became of it tells
     /// [`opened`](Self::opened): [`Resume::Resumed`], or a [`Resume::Gap`] if the beginning is not there any more; its reason is
-    /// [`Unknown`](GapReason::Unknown) if the log knows of no such stream, [`Expired`](GapReason::Expired) if it
+    /// [`Unknown`](crate::GapReason::Unknown) if the log knows of no such stream, [`Expired`](crate::GapReason::Expired) if it
     /// [ended too long ago](crate::Produce::expires_after).
     ///
     /// It means nothing to a subscription that asks for anything but a single topic, and counts until it is polled.
