@@ -314,7 +314,8 @@ mod zstandard {
         }
         let mut out = Vec::with_capacity(raw);
         out.extend_from_slice(&MAGIC);
-        // A single segment, its size in one, two (less 256) or four bytes.
+        // A single segment, its size in one byte or two (less 256). Behind more a decoder would have to keep all of it, and those of HTTP keep 8 MiB
+        // (RFC 9659): so it has a window of 128 KiB, which is more than what refers to nothing needs, and its size in four bytes.
         match u32::try_from(plain.len()).unwrap_or(u32::MAX) {
             len @ ..256 => out.extend_from_slice(&[0x20, len.to_le_bytes()[0]]),
             len @ 256..65_792 => {
@@ -322,7 +323,7 @@ mod zstandard {
                 out.extend_from_slice(&(len - 256).to_le_bytes()[..2]);
             }
             len => {
-                out.push(0xa0);
+                out.extend_from_slice(&[0x80, 0x38]);
                 out.extend_from_slice(&len.to_le_bytes());
             }
         }
@@ -354,7 +355,7 @@ mod zstandard {
         let size = match plain {
             ..256 => 1,
             256..65_792 => 2,
-            _ => 4,
+            _ => 5,
         };
         MAGIC.len() + 1 + size + 3 * plain.div_ceil(BLOCK_BYTES_MAX) + plain
     }

@@ -292,6 +292,20 @@ fn a_frame_without_the_dictionary_stands_in_such_a_body_too() {
     assert_eq!(compressed, frame.coded(Coding::Zstd, 0), "without a dictionary it is zstd");
 }
 
+/// RFC 9659: those of HTTP keep no more than 8 MiB.
+#[test]
+fn a_decoder_need_not_keep_all_of_a_large_event_that_is_not_compressed() {
+    let frame = Event::new("x".repeat(9 << 20)).to_frame();
+    for coding in [Coding::Zstd, Coding::Dcz] {
+        let bytes = coded(coding, &frame, usize::MAX).bytes;
+        let mut decoder = zstd::stream::read::Decoder::new(&bytes[..]).unwrap();
+        decoder.window_log_max(23).unwrap();
+        let mut said = Vec::new();
+        decoder.read_to_end(&mut said).unwrap();
+        assert!(bytes.len() > said.len() && said == frame.as_bytes(), "{coding:?}");
+    }
+}
+
 /// RFC 8878: a frame whose window is as large as itself may refer to all of the dictionary, wherever in it.
 #[test]
 fn the_end_of_a_large_event_may_refer_to_the_dictionary_too() {
