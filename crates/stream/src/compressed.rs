@@ -68,7 +68,7 @@ impl Compressed {
             vary(headers);
         }
         if headers.contains_key(CONTENT_ENCODING) {
-            self.coding = Coding::Identity;
+            *self = Self { is_negotiated: self.is_negotiated, ..Self::default() };
         } else if let Some(name) = self.coding.name() {
             headers.insert(CONTENT_ENCODING, HeaderValue::from_static(name));
         }

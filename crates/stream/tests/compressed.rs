@@ -5,8 +5,8 @@ use std::io::Read;
 use std::time::Duration;
 
 use bytes::Bytes;
-use fanfare_stream::{AcceptEncoding, KeepAlive, Shutdown, Sse};
-use fanfare_wire::{Coding, Event, Frame};
+use fanfare_stream::{AcceptEncoding, KeepAlive, Offer, Shutdown, Sse};
+use fanfare_wire::{Coding, Dictionary, Event, Frame};
 use futures_util::{FutureExt, stream};
 use http::{HeaderMap, Method, Response, header};
 use http_body::Body;
@@ -180,6 +180,18 @@ fn a_body_that_is_in_a_coding_already_is_left_as_it_is() {
     let mut response = sse.response_with(own);
     assert_eq!(response.headers()[header::CONTENT_ENCODING], "br");
     assert_eq!(read(response.body_mut()).0, b"data: as it is\n\n");
+}
+
+/// Goal: whoever writes such a stream in the HTTP library's place does not begin it with what a dictionary's body begins with.
+#[test]
+fn a_stream_in_a_coding_of_its_own_refers_to_no_dictionary() {
+    let own = Response::builder().header(header::CONTENT_ENCODING, "br").body(()).unwrap();
+    let dictionary = Dictionary::new(&b"data: as it is"[..]).unwrap();
+    let response = Sse::new(stream::empty::<Event>()).with_dictionary(&dictionary, 0).response_with(own);
+    let sse = response.extensions().get::<Offer>().and_then(Offer::take).unwrap();
+    assert_eq!(sse.coding(), Coding::Identity);
+    let (_, parts) = sse.into_source::<stream::Empty<Event>>().unwrap();
+    assert_eq!(parts.dictionary, None);
 }
 
 #[test]
