@@ -1,7 +1,7 @@
 //! What only `blocking` does, on real sockets: a `Connection`, and what `serve` reports to the thread that called it.
 #![allow(clippy::unwrap_used)]
 
-use std::io::{self, Read, Write};
+use std::io::{self, BufWriter, Read, Write};
 use std::net::{self, TcpListener, TcpStream};
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -14,7 +14,8 @@ use fanfare_stream::{
 };
 use fanfare_wire::Event;
 use futures_util::stream;
-use http::{Method, Response, StatusCode};
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Method, Response, StatusCode};
 use http_body::Body;
 
 /// The two ends of a connection over loopback: the client's and the server's.
@@ -179,6 +180,18 @@ fn a_stream_under_a_status_without_a_body_is_refused_before_anything_is_written_
 }
 
 #[test]
+fn a_stream_whose_head_says_that_it_is_something_else_is_written_whole_all_the_same() {
+    let mut response = Sse::new(stream::iter([Event::new("one")])).response();
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+    let (served_whole, response) = served(Method::GET, response);
+    served_whole.unwrap();
+    assert!(
+        !response.contains("content-length") && response.ends_with("\r\n\r\ndata: one\n\n"),
+        "{response}"
+    );
+}
+
+#[test]
 fn what_a_stream_failed_with_is_reported_unless_somebody_hears_of_it() {
     let failing = || stream::iter([Ok(Event::new("before")), Err("the disk is on fire")]);
     let (reported, response) = served(Method::GET, Sse::new(failing()));
@@ -251,22 +264,58 @@ impl Socket for Watched {
     }
 }
 
-/// Goal: a server that stops by joining its threads is not held up by one that can be neither woken nor told.
+/// A socket that keeps what its client has not taken, as those for TLS do.
+struct Buffered(BufWriter<Watched>);
+
+impl Write for Buffered {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+impl Socket for Buffered {
+    fn limit_writes(&mut self, limit: Duration) -> io::Result<()> {
+        self.0.get_mut().limit_writes(limit)
+    }
+
+    fn end(&mut self) -> io::Result<()> {
+        self.0.get_mut().end()
+    }
+}
+
+/// Goal: a server that stops by joining its threads is not held up by one that can be neither woken nor told, be it writing or flushing.
 #[test]
 fn a_thread_whose_client_takes_nothing_comes_back_when_the_server_shuts_down() {
-    let shutdown = Shutdown::builder().window(Duration::ZERO).build();
-    let (client, socket) = connected();
-    let (is_stuck, stuck) = mpsc::channel();
     // More than the kernel's buffers grow to, or it would be taken after all.
-    let event = Event::new("x".repeat(64 << 20));
-    let sse = Sse::new(stream::iter([event])).write_deadline(None).ends_with(&shutdown);
-    let closed = sse.closed();
-    let serving = thread::spawn(move || serve(Watched { socket, is_stuck }, &Method::GET, sse));
-    stuck.recv().unwrap();
-    shutdown.begin();
-    assert_eq!(serving.join().unwrap().unwrap_err().kind(), io::ErrorKind::TimedOut);
-    assert_eq!(futures_util::FutureExt::now_or_never(closed), Some(Closed::Shutdown));
-    drop(client);
+    const BYTES: usize = 64 << 20;
+    for is_buffered in [false, true] {
+        let shutdown = Shutdown::builder().window(Duration::ZERO).build();
+        let (client, socket) = connected();
+        let (is_stuck, stuck) = mpsc::channel();
+        // Only so that a broken test ends.
+        let deadline = Duration::from_secs(60);
+        let events = stream::iter([Event::new("x".repeat(BYTES))]);
+        let sse = Sse::new(events).write_deadline(deadline).ends_with(&shutdown);
+        let closed = sse.closed();
+        let serving = thread::spawn(move || {
+            let socket = Watched { socket, is_stuck };
+            if is_buffered {
+                let buffered = BufWriter::with_capacity(2 * BYTES, socket);
+                serve(Buffered(buffered), &Method::GET, sse)
+            } else {
+                serve(socket, &Method::GET, sse)
+            }
+        });
+        stuck.recv().unwrap();
+        shutdown.begin();
+        assert_eq!(serving.join().unwrap().unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert_eq!(futures_util::FutureExt::now_or_never(closed), Some(Closed::Shutdown));
+        drop(client);
+    }
 }
 
 #[test]

@@ -27,8 +27,8 @@
 //!
 //! What the types of feature `tokio` do in a runtime, they do here without one: a [`channel`](crate::channel) feeds a stream from any thread
 //! ([`try_send`](crate::Sender::try_send) and [`send_or_end`](crate::Sender::send_or_end) do not wait), a [`Shutdown`](crate::Shutdown) ends it, and so does its lifetime. Keep-alives and
-//! the write deadline need no feature at all. After [`Shutdown::begin`](crate::Shutdown::begin) every thread in [`serve`] comes back within the window and two seconds,
-//! so a server stops by joining its threads.
+//! the write deadline need no feature at all. After [`Shutdown::begin`](crate::Shutdown::begin) every thread whose stream [ends with it](crate::Sse::ends_with)
+//! comes back, within the window and a few seconds for those who take their end slowly; so a server stops by joining its threads.
 //!
 //! Three things are not here. [`outliving`](crate::outliving) needs a runtime for the task that goes on: let a thread of your own do the work, and
 //! send to a channel. [`Shutdown::run`](crate::Shutdown::run) runs a future, and there is no server that is one. And a body ends with its connection, so

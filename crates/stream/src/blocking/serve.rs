@@ -29,7 +29,8 @@ const LOOK_UP_EVERY: Duration = Duration::from_secs(1);
 ///
 /// The head is completed as [`Connection::open_with`](super::Connection::open_with) does it, and an answer that is no stream says its
 /// length if that is known. All that is said about an [`Sse`] holds, with the same defaults: a comment line after 15 s without
-/// traffic, and 30 s for a client that takes nothing. Of a `HEAD` there is the head alone.
+/// traffic, and 30 s for a client that takes nothing. Of a `HEAD` there is the head alone. That a client is gone is found by what is written
+/// to it: one of a quiet stream without a keep-alive has its thread until there is something.
 ///
 /// # Errors
 ///
@@ -43,7 +44,8 @@ where
 {
     let (mut parts, body) = answer.into_response(method).into_parts();
     let mut stream = offer::taken_from(&parts.extensions);
-    let is_stream = parts.headers.get(CONTENT_TYPE).is_some_and(head::is_event_stream);
+    // Whatever its head says that it is: the body here is empty now, and says nothing of what is written.
+    let is_stream = stream.is_some() || parts.headers.get(CONTENT_TYPE).is_some_and(head::is_event_stream);
     parts.headers.remove(TRANSFER_ENCODING);
     if is_stream {
         response_head::check_body(parts.status)?;
@@ -228,9 +230,12 @@ impl<S: Socket> Writer<S> {
                 Ok(taken) => {
                     bytes = bytes.get(taken..).unwrap_or_default();
                     took_last = Instant::now();
+                    if bytes.is_empty() {
+                        continue;
+                    }
                 }
                 Err(error) => match error.kind() {
-                    io::ErrorKind::Interrupted => {}
+                    io::ErrorKind::Interrupted => continue,
                     io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
                         if self.deadline.is_some_and(|deadline| took_last.elapsed() >= deadline) {
                             return Err(io::Error::new(io::ErrorKind::TimedOut, Closed::WriteDeadline));
@@ -239,11 +244,10 @@ impl<S: Socket> Writer<S> {
                     _ => return Err(error),
                 },
             }
-            if !bytes.is_empty() {
-                tending.look();
-                if tending.is_cut() {
-                    return Err(io::Error::new(io::ErrorKind::TimedOut, Closed::Shutdown));
-                }
+            // Also where all is with a socket that has a buffer of its own, and cannot be flushed.
+            tending.look();
+            if tending.is_cut() {
+                return Err(io::Error::new(io::ErrorKind::TimedOut, Closed::Shutdown));
             }
         }
     }
