@@ -111,7 +111,7 @@ impl Registry {
     /// Takes what is to be announced next, `most` subscriptions or a little more; nothing if there is nothing. Whoever takes
     /// something announces it, however long that takes, before it takes more.
     pub(crate) fn take(&mut self, most: usize) -> Vec<Change> {
-        let mut taken = Vec::new();
+        let (mut taken, mut again) = (Vec::new(), BTreeSet::new());
         let mut subscriptions = 0;
         while subscriptions < most
             && let Some(number) = self.again.pop_first()
@@ -120,10 +120,16 @@ impl Registry {
             let Some(subscriber) = self.active.get(&number).cloned() else { continue };
             subscriptions += subscriber.subscriptions.len();
             taken.push(Change { subscriber, active: true, number: None });
+            again.insert(number);
         }
         while subscriptions < most
-            && let Some((number, due)) = self.due.pop_first()
+            && let Some(next) = self.due.first_entry()
         {
+            // Of what is announced together the log may take some later, so nothing stands among it that takes back something else of it.
+            if matches!(next.get(), Due::Changes { of, .. } if again.contains(of)) {
+                break;
+            }
+            let (number, due) = next.remove_entry();
             let before = taken.len();
             match due {
                 Due::Begins(subscriber) => {
@@ -270,6 +276,22 @@ mod tests {
         registry.change(number, asking(1, &["d"]));
         assert_eq!(registry.take(10), [Change { active: false, ..came(&["a"]) }]);
         assert_eq!((registry.len(), registry.changing.len()), ((0, 0), 0));
+    }
+
+    #[test]
+    fn what_is_announced_again_is_not_taken_back_together_with_that() {
+        let mut registry = Registry::default();
+        let number = registry.begin(asking(1, &["a"]));
+        assert_eq!(registry.take(10).len(), 1);
+        registry.announce_again();
+        registry.change(number, asking(1, &["b"]));
+        let mut told = || {
+            let taken = registry.take(10).into_iter();
+            taken.map(|change| (change.subscriber, change.active)).collect::<Vec<_>>()
+        };
+        assert_eq!(told(), [(asking(1, &["a"]), true)]);
+        assert_eq!(told(), [(asking(1, &["a"]), false), (asking(1, &["b"]), true)]);
+        assert!(told().is_empty() && registry.is_settled());
     }
 
     #[derive(Clone, Copy, Debug)]
