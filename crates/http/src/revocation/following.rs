@@ -4,7 +4,7 @@
 //! and before retention has taken what stands there. Where the engine does not give what is missing, what comes is read
 //! beside it, and after some seconds no token is honoured.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -68,8 +68,8 @@ impl fmt::Display for Lost {
 struct News {
     /// Nothing is missing from here on.
     from: Position,
-    /// Of which revocations something is known that is newer than what is missing.
-    said: HashSet<RevocationId>,
+    /// Of which revocations something was read, and where the newest word about each stands: what is missing before it is no news.
+    said: HashMap<RevocationId, Position>,
 }
 
 fn lock(news: &Mutex<News>) -> MutexGuard<'_, News> {
@@ -160,20 +160,20 @@ impl Revocations {
     /// nothing if the hub was closed. If it takes too long until nothing is missing, nothing is known any more.
     async fn read_ahead(&self, last: &mut Option<EventId>) -> Option<Subscription> {
         let mut ahead = self.subscription();
-        let news = Mutex::new(News { from: self.0.hub.counts().log_next, said: HashSet::new() });
+        let news = Mutex::new(News { from: self.0.hub.counts().log_next, said: HashMap::new() });
         let reading = async {
             loop {
                 match self.next(&mut ahead, Some(PATIENCE)).await {
                     Ok(delivery) => {
-                        let said = self.take(&delivery);
-                        lock(&news).said.extend(said);
+                        let (said, at) = (self.take(&delivery), delivery.position());
+                        lock(&news).said.extend(said.into_iter().map(|id| (id, at)));
                     }
                     Err(Ended::Closed) => return,
-                    // What is missing has become more.
+                    // What is missing has become more. Before anything is waited for: whoever reads it may come to its end meanwhile.
                     Err(_) => {
-                        sleep(LOOK_EVERY).await;
                         ahead = self.subscription();
                         lock(&news).from = self.0.hub.counts().log_next;
+                        sleep(LOOK_EVERY).await;
                     }
                 }
             }
@@ -203,10 +203,10 @@ impl Revocations {
             let error = loop {
                 match self.next(&mut missing, None).await {
                     Ok(delivery) => {
-                        let news = lock(news);
-                        self.apply_entry(&delivery, &news.said);
+                        let (news, at) = (lock(news), delivery.position());
+                        self.apply_entry(&delivery, |id| news.said.get(id).is_none_or(|said| *said < at));
                         *last = Some(delivery.id().clone());
-                        if delivery.position() + 1 >= news.from {
+                        if at + 1 >= news.from {
                             return true;
                         }
                     }
@@ -249,7 +249,7 @@ impl Revocations {
 
     /// Does what comes next in the log; gives of which revocations it says something.
     fn take(&self, delivery: &Delivery) -> Vec<RevocationId> {
-        let (said, rules) = self.apply_entry(delivery, &HashSet::new());
+        let (said, rules) = self.apply_entry(delivery, |_| true);
         self.0.progress.send_modify(|progress| {
             progress.position = delivery.position();
             progress.rules = rules.unwrap_or(progress.rules);
@@ -257,11 +257,11 @@ impl Revocations {
         said
     }
 
-    /// Does what an entry says but for those revocations; gives of which it says something, and how many hold then.
+    /// Does what an entry says of those revocations of which that is news; gives of which it says something, and how many hold then.
     fn apply_entry(
         &self,
         delivery: &Delivery,
-        but_for: &HashSet<RevocationId>,
+        is_news: impl Fn(&RevocationId) -> bool,
     ) -> (Vec<RevocationId>, Option<usize>) {
         // What is missing in a gap was written again behind it, or is over.
         let Delivery::Event(entry) = delivery else { return (Vec::new(), None) };
@@ -269,7 +269,7 @@ impl Revocations {
             tracing::warn!(position = entry.position(), "cannot read an entry about revocations");
             return (Vec::new(), None);
         };
-        let rules = self.apply(&notice, but_for, SystemTime::now());
+        let rules = self.apply(&notice, is_news, SystemTime::now());
         (notice.revoked().map(|rule| rule.id()).chain(notice.lifted()).collect(), Some(rules))
     }
 

@@ -260,6 +260,36 @@ async fn a_node_that_cannot_know_what_is_revoked_honours_nothing_and_ends_what_l
     }
 }
 
+/// Goal: a node that loses its place again while it reads what it missed goes on, and does what was said in the order of the log.
+/// Method: it asks for what is missing before it would look at what comes again; of two revocations it has read a word that is older than
+/// what is missing then.
+#[tokio::test(start_paused = true)]
+async fn a_node_that_loses_its_place_twice_reads_all_of_it_in_its_order_and_goes_on_p7() {
+    const MOMENT: Duration = Duration::from_millis(50);
+    let (log, _hub, revocations) = node().await;
+    log.written_elsewhere(&Notice::of([&of("alice")]), true);
+    sleep(SOON).await;
+    log.written_elsewhere(&Notice::of([&of("bob")]), false);
+    log.reads(Reads::Failing);
+    log.lose_place();
+    sleep(MOMENT).await;
+    log.written_elsewhere(&Notice::lifting(of("alice").id()), true);
+    log.written_elsewhere(&Notice::of([&of("carol")]), true);
+    sleep(MOMENT).await;
+    assert!(!is_revoked(&revocations, "alice") && is_revoked(&revocations, "carol"));
+    log.written_elsewhere(&Notice::of([&of("alice")]), false);
+    log.written_elsewhere(&Notice::lifting(of("carol").id()), false);
+    log.lose_place();
+    sleep(MOMENT).await;
+    log.reads(Reads::Answered);
+    sleep(2 * SOON).await;
+    let holds = ["alice", "bob", "carol"].map(|name| is_revoked(&revocations, name));
+    assert_eq!(holds, [true, true, false]);
+    log.written_elsewhere(&Notice::of([&of("dora")]), true);
+    sleep(MOMENT).await;
+    assert!(is_revoked(&revocations, "dora"));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_node_that_loses_its_place_and_reads_on_in_time_ends_nothing_p7() {
     let (log, hub, revocations) = node().await;

@@ -9,7 +9,6 @@ mod list;
 mod rule;
 mod streams;
 
-use std::collections::HashSet;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -297,17 +296,16 @@ impl Revocations {
         self.0.hub.subscribe_with(self.0.topic.clone(), &grant)
     }
 
-    /// Does what an entry of the log says: refuses, ends streams, lifts. Of those in `but_for` something newer is known.
-    fn apply(&self, notice: &Notice, but_for: &HashSet<RevocationId>, now: SystemTime) -> usize {
+    /// Does what an entry of the log says of those of which that is news: refuses, ends streams, lifts.
+    fn apply(&self, notice: &Notice, is_news: impl Fn(&RevocationId) -> bool, now: SystemTime) -> usize {
         let (cut, rules) = {
             let mut state = self.state();
             let State { list, streams, streams_cut } = &mut *state;
             let mut changed = false;
-            let is_news = |id: &RevocationId| !but_for.contains(id);
             for rule in notice.revoked().filter(|rule| !rule.is_over(now) && is_news(&rule.id())) {
                 changed |= list.add(rule);
             }
-            for id in notice.lifted().filter(is_news) {
+            for id in notice.lifted().filter(&is_news) {
                 list.lift(id);
             }
             let mut cut = Cut::default();
