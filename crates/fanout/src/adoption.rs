@@ -53,7 +53,8 @@ pub struct Terms {
     /// How frames follow each other, which the response's head has told the client. Default: one behind the other, and the
     /// end is that of the connection.
     pub framing: Framing,
-    /// What the body is compressed in, which the response's head has told the client. Default: nothing.
+    /// What the body is compressed in, which the response's head has told the client. Default: nothing. Of `Coding::Dcz` the body's beginning,
+    /// which its dictionary says (`Dictionary::head`), stands behind the response's [head](Adoption::head), in this framing.
     pub coding: Coding,
     /// What goes before the first event. Default: nothing.
     pub opening: Option<Frame>,

@@ -90,7 +90,7 @@ impl Form {
         self.framing as usize * Coding::COUNT + self.coding.number()
     }
 
-    /// Appends what goes before the first frame.
+    /// Appends what goes before the first frame; of `Coding::Dcz` that is its dictionary's to say (`Dictionary::head`), and nothing here.
     pub fn begin(self, out: &mut Vec<u8>) {
         self.framing.put(self.coding.head(), out);
     }
