@@ -207,11 +207,6 @@ impl Roll {
 
     /// Counts who is silent; from the beginning where we could not have heard them.
     fn listen(&mut self) {
-        for known in self.known.values() {
-            if known.life.node != self.me {
-                self.others.entry(known.life.node).or_default();
-            }
-        }
         let was_cut = std::mem::take(&mut self.was_cut);
         for other in self.others.values_mut() {
             other.silent = if was_cut && other.lives() { 0 } else { other.silent.saturating_add(1) };
@@ -339,6 +334,10 @@ impl Roll {
         let known = answer.parts.into_values().flatten();
         self.known = known.map(|known| (known.subscriber.id.clone(), known)).collect();
         (self.has_served, self.since) = (true, answer.since);
+        // Whoever has somebody has served, also one of which nothing more is heard: no list is whole without it while it may live.
+        for Known { life, .. } in self.known.values().filter(|known| known.life.node != self.me) {
+            self.others.entry(life.node).or_default().has_served = true;
+        }
         // What the answer has of it already is none the worse for being taken once more, in order.
         for note in asking.held {
             self.take(note);

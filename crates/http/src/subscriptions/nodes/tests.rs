@@ -29,7 +29,7 @@ enum Entry {
 struct Log {
     entries: Vec<Entry>,
     /// What it would know again.
-    keys: BTreeSet<(Life, String, bool, bool)>,
+    keys: BTreeSet<(Life, String, bool, bool, Option<Number>)>,
 }
 
 impl Log {
@@ -38,14 +38,15 @@ impl Log {
     }
 
     /// As the engine does: what is said under one key is stored once.
-    fn announce(&mut self, life: Life, of_dead: bool, subscriber: &Subscriber, active: bool) {
+    fn announce(&mut self, life: Life, of_dead: bool, change: &Change) {
+        let Change { subscriber, active, number } = change;
         for subscription in &subscriber.subscriptions {
             let id = subscriber.id.clone();
             let key = format!("{id} {}", subscription.asked.text);
-            if !self.keys.insert((life, key, of_dead, active)) {
+            if !self.keys.insert((life, key, of_dead, *active, *number)) {
                 continue;
             }
-            self.append(if active {
+            self.append(if *active {
                 Note::Came { life, subscriber: id, subscription: subscription.clone() }
             } else {
                 Note::Gone { subscriber: id, asked: subscription.asked.clone(), of_dead }
@@ -108,6 +109,8 @@ enum Op {
     /// Somebody comes, or goes.
     Begin(usize),
     End(usize, usize),
+    /// Somebody asks for something else.
+    Change(usize, usize, usize),
     /// A node hands some of its changes to the log.
     Announce(usize, usize),
     /// A node reads some of the log.
@@ -137,6 +140,7 @@ fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         6 => node().prop_map(Op::Begin),
         4 => (node(), 0..9_usize).prop_map(|(node, which)| Op::End(node, which)),
+        4 => (node(), 0..9_usize, 1..4_usize).prop_map(|(node, which, texts)| Op::Change(node, which, texts)),
         5 => (node(), 1..5_usize).prop_map(|(node, most)| Op::Announce(node, most)),
         5 => (node(), 1..9_usize).prop_map(|(node, most)| Op::Follow(node, most)),
         5 => (node(), 0..9_usize).prop_map(|(node, which)| Op::Hear(node, which)),
@@ -152,6 +156,19 @@ fn op() -> impl Strategy<Value = Op> {
         1 => (node(), 1..4_usize).prop_map(|(node, most)| Op::Miss(node, most)),
         4 => node().prop_map(Op::List),
     ]
+}
+
+/// Somebody who asks for one of two topics or for both, by the bits of a number.
+fn asking(id: &str, texts: usize) -> Arc<Subscriber> {
+    let subscription = |text: &str| Subscription {
+        asked: AsAsked { language: Language::Exact, text: text.to_owned() },
+        payload: None,
+    };
+    let all = ["a", "b"].into_iter().enumerate().filter(|(bit, _)| texts & 1 << bit != 0);
+    Arc::new(Subscriber {
+        id: id.to_owned(),
+        subscriptions: all.map(|(_, text)| subscription(text)).collect(),
+    })
 }
 
 fn pairs<'a>(subscribers: impl Iterator<Item = &'a Arc<Subscriber>>) -> BTreeSet<(String, String)> {
@@ -230,8 +247,8 @@ impl Cluster {
         match what {
             Do::Bury(dead) => {
                 process.roll.buried();
-                for Known { life, subscriber } in dead.iter().filter(|_| succeeds) {
-                    self.log.announce(*life, true, subscriber, false);
+                for Known { life, subscriber } in dead.into_iter().filter(|_| succeeds) {
+                    self.log.announce(life, true, &Change { subscriber, active: false, number: None });
                 }
             }
             Do::Ask { attempt, again } if succeeds => {
@@ -257,8 +274,8 @@ impl Cluster {
         {
             self.log.append(Note::There { node: process.roll.life().node, since });
         }
-        for Change { subscriber, active, .. } in process.registry.take(most) {
-            self.log.announce(process.roll.life(), false, &subscriber, active);
+        for change in process.registry.take(most) {
+            self.log.announce(process.roll.life(), false, &change);
         }
     }
 
@@ -353,15 +370,9 @@ impl Cluster {
             Op::Begin(node) => {
                 self.drawn += 1;
                 let id = self.drawn.to_string();
-                let subscription = |text: &str| Subscription {
-                    asked: AsAsked { language: Language::Exact, text: text.to_owned() },
-                    payload: None,
-                };
-                let all = ["a", "b"].map(subscription).into_iter().take(1 + id.len() % 2);
-                let subscriber = Subscriber { id: id.clone(), subscriptions: all.collect() };
                 let process = &mut self.processes[node];
                 if !process.stopped {
-                    let number = process.registry.begin(Arc::new(subscriber));
+                    let number = process.registry.begin(asking(&id, 1 + 2 * (id.len() % 2)));
                     process.subscribers.insert(number, id);
                 }
             }
@@ -371,6 +382,13 @@ impl Cluster {
                 if let Some(number) = found.filter(|_| !process.stopped) {
                     process.subscribers.remove(&number);
                     process.registry.end(number);
+                }
+            }
+            Op::Change(node, which, texts) => {
+                let process = &mut self.processes[node];
+                let found = process.subscribers.iter().nth(which % process.subscribers.len().max(1));
+                if let Some((&number, id)) = found.filter(|_| !process.stopped) {
+                    process.registry.change(number, asking(id, texts));
                 }
             }
             Op::Second => self.second(),
@@ -453,4 +471,18 @@ proptest! {
         }
         cluster.check()?;
     }
+}
+
+/// Goal: a node that was only told of another one, which hangs by now, gives no list without that one's subscribers before it is dead.
+/// Method: whoever told it leaves, and it misses some of the log, so that all who live announce theirs anew.
+#[test]
+fn a_list_waits_for_a_node_that_was_known_from_an_answer_alone() -> Result<(), TestCaseError> {
+    use Op::{Begin, Leave, List, Miss, Second, Stop};
+    let mut cluster = Cluster::new();
+    let (begin, hangs) = ([Begin(2), Second, Second, Second, Second], [Stop(2), Leave(0), Second, Second]);
+    let alone = [Leave(1), Second, Miss(0, 1), Second, Second, Second, List(0)];
+    for op in begin.into_iter().chain(hangs).chain(alone) {
+        cluster.happen(op)?;
+    }
+    cluster.check()
 }
