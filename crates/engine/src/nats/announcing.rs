@@ -23,7 +23,16 @@ pub(super) async fn run(shared: Arc<Shared>, mut announced: mpsc::Receiver<Annou
             Some(()) = on_their_way.next() => {}
             next = announced.recv(), if on_their_way.len() < IN_FLIGHT_MAX => {
                 let Some(next) = next else { return };
-                let handed_in = shared.hand_in(&next).await;
+                let handed_in = {
+                    let mut handing_in = std::pin::pin!(shared.hand_in(&next));
+                    loop {
+                        tokio::select! {
+                            handed_in = &mut handing_in => break handed_in,
+                            // The room that it may wait for is given back when these are answered.
+                            Some(()) = on_their_way.next() => {}
+                        }
+                    }
+                };
                 on_their_way.push(async move {
                     let answered = match handed_in {
                         Ok(announced) => announced.answer(next.presence.as_ref()).await,

@@ -159,3 +159,15 @@ async fn a_flood_of_presence_is_refused_when_too_much_of_it_waits() {
     assert!(refused > 0 && stored.len() >= 16_384, "{} stored, {refused} refused", stored.len());
     assert!(stored.windows(2).all(|pair| pair[0].position < pair[1].position), "in order");
 }
+
+/// Goal: what waits for room does not keep from being heard what would give it back.
+#[tokio::test(flavor = "multi_thread")]
+async fn more_presence_than_may_be_on_its_way_at_once_is_stored_bit_by_bit() {
+    let server = Server::start();
+    let one = hub(options(&server)).await;
+    let large = "x".repeat(250 * 1024);
+    let handed_in: Vec<_> = (0..600).map(|_| one.announce(of("x", &large))).collect();
+    for (answer, position) in handed_in.into_iter().zip(1..) {
+        assert_eq!(soon("announcing", answer).await.expect("announced").position, position);
+    }
+}
