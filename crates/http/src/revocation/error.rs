@@ -54,6 +54,18 @@ impl std::error::Error for RevokeError {
     }
 }
 
+/// Another log was there before this node had read from it what it wrote.
+#[derive(Debug)]
+pub(super) struct BegunAnew;
+
+impl fmt::Display for BegunAnew {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the log began anew meanwhile")
+    }
+}
+
+impl std::error::Error for BegunAnew {}
+
 /// Why a genuine token is not honoured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Revoked {

@@ -5,15 +5,16 @@
 //! beside it, and after some seconds no token is honoured.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::task::Poll;
+use std::task::{Poll, ready};
 use std::time::{Duration, SystemTime};
 
 use fanfare_hub::engine::Bounds;
-use fanfare_hub::{Delivery, Entry, Position, PublishError, SubscribeError, Subscription};
+use fanfare_hub::{Delivery, Entry, GapReason, Health, Position, PublishError, SubscribeError, Subscription};
 use fanfare_wire::{Decoder, EventId, Item};
 use futures_core::Stream;
 use tokio::time::{Instant, sleep};
@@ -21,7 +22,7 @@ use tokio::time::{Instant, sleep};
 use super::rule::{Notice, Revocation, RevocationId};
 use super::{Progress, Revocations, RevokeError};
 
-/// How often it is looked whether the log still has what holds.
+/// How often it is looked whether the log still has what holds, and whether there is something new.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// How long after a failure the log is followed anew.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
@@ -53,6 +54,8 @@ enum Lost {
     Log(SubscribeError),
     /// The engine does not answer.
     Late,
+    /// It is another log.
+    BegunAnew,
 }
 
 impl fmt::Display for Lost {
@@ -60,17 +63,21 @@ impl fmt::Display for Lost {
         match self {
             Self::Log(error) => error.fmt(f),
             Self::Late => f.write_str("the log does not answer"),
+            Self::BegunAnew => f.write_str("the log began anew"),
         }
     }
 }
 
 /// What is read while something before it is missing.
+#[derive(Default)]
 struct News {
-    /// Nothing is missing from here on.
-    from: Position,
-    /// Of which revocations something was read, and where the newest word about each stands: what is missing before it is no news.
-    said: HashMap<RevocationId, Position>,
+    said: Said,
+    /// The id of what was read last behind all that is missing.
+    last: Option<EventId>,
 }
+
+/// Where each revocation was last told of: what is missing before that is no news.
+type Said = HashMap<RevocationId, Position>;
 
 fn lock(news: &Mutex<News>) -> MutexGuard<'_, News> {
     // Nothing panics while it is locked.
@@ -103,6 +110,9 @@ impl Revocations {
                 Ended::TooEarly => sleep(LOOK_EVERY).await,
                 Ended::Lost(error) => {
                     tracing::warn!(%error, "cannot follow what is revoked; trying again");
+                    if matches!(error, Lost::BegunAnew) {
+                        self.begin_anew(&mut last);
+                    }
                     if self.is_caught_up() {
                         match self.read_ahead(&mut last).await {
                             Some(subscription) => ahead = Some(subscription),
@@ -120,6 +130,8 @@ impl Revocations {
     async fn read_all(&self, last: &mut Option<EventId>) -> Ended {
         let bounds = match self.0.hub.bounds().await {
             Ok(bounds) => bounds,
+            // The engine itself says what it waits for.
+            Err(_) if matches!(self.0.hub.health(), Health::Starting) => return Ended::TooEarly,
             Err(fault) => return Ended::Lost(Lost::Log(SubscribeError::Log(fault))),
         };
         let mut subscription = self.subscription().after(EventId::from_static(EARLIEST));
@@ -156,63 +168,107 @@ impl Revocations {
         }
     }
 
+    /// Nothing that was read of the log before says where to go on in this one.
+    fn begin_anew(&self, last: &mut Option<EventId>) {
+        *last = None;
+        self.0.progress.send_modify(|progress| {
+            progress.begun_anew += 1;
+            progress.position = 0;
+        });
+    }
+
     /// Reads what is revoked from now on at once, beside what is missing behind `last`; gives the subscription that goes on, or
     /// nothing if the hub was closed. If it takes too long until nothing is missing, nothing is known any more.
     async fn read_ahead(&self, last: &mut Option<EventId>) -> Option<Subscription> {
-        let mut ahead = self.subscription();
-        let news = Mutex::new(News { from: self.0.hub.counts().log_next, said: HashMap::new() });
-        let reading = async {
-            loop {
-                match self.next(&mut ahead, Some(PATIENCE)).await {
-                    Ok(delivery) => {
-                        let (said, at) = (self.take(&delivery), delivery.position());
-                        lock(&news).said.extend(said.into_iter().map(|id| (id, at)));
-                    }
-                    Err(Ended::Closed) => return,
-                    // What is missing has become more. Before anything is waited for: whoever reads it may come to its end meanwhile.
-                    Err(_) => {
-                        ahead = self.subscription();
-                        lock(&news).from = self.0.hub.counts().log_next;
-                        sleep(LOOK_EVERY).await;
-                    }
-                }
-            }
-        };
-        let until_known = async {
+        let mut until_known = std::pin::pin!(async {
             sleep(KNOWN_WITHIN).await;
             tracing::warn!(
                 "what is revoked cannot be read; until it can, no token is honoured and their streams end"
             );
             self.know_nothing();
-            std::future::pending::<()>().await;
-        };
-        tokio::select! {
-            () = reading => return None,
-            is_open = self.read_what_is_missing(last, &news) => if !is_open { return None },
-            () = until_known => {}
+            std::future::pending::<Infallible>().await
+        });
+        loop {
+            let news = Mutex::new(News::default());
+            let mut ahead = self.going_ahead();
+            let read = tokio::select! {
+                ended = self.read_news(&mut ahead, &news) => Err(ended),
+                read = self.read_what_is_missing(last, &news) => read,
+                never = &mut until_known => match never {},
+            };
+            match read {
+                Ok(()) => {
+                    let news = news.into_inner().unwrap_or_else(PoisonError::into_inner);
+                    *last = news.last.or(last.take());
+                    self.know_all();
+                    return Some(ahead);
+                }
+                Err(Ended::Closed) => return None,
+                Err(_) => self.begin_anew(last),
+            }
         }
-        self.0.progress.send_modify(|progress| progress.caught_up = true);
-        Some(ahead)
     }
 
-    /// Reads what stands behind `last` and before the news; `false` if the hub was closed.
-    async fn read_what_is_missing(&self, last: &mut Option<EventId>, news: &Mutex<News>) -> bool {
+    /// A subscription from now on, before which something is missing.
+    fn going_ahead(&self) -> Subscription {
+        let subscription = self.subscription();
+        let next = self.0.hub.counts().log_next;
+        self.0.progress.send_modify(|progress| progress.missing_before = next);
+        subscription
+    }
+
+    /// Nothing is missing any more.
+    fn know_all(&self) {
+        let rules = self.state().list.len();
+        self.0.progress.send_modify(|progress| {
+            progress.position = progress.position.max(progress.missing_before.saturating_sub(1));
+            progress.missing_before = 0;
+            progress.rules = rules;
+            progress.caught_up = true;
+        });
+    }
+
+    /// Reads what comes, until the log is another one or the hub is closed.
+    async fn read_news(&self, ahead: &mut Subscription, news: &Mutex<News>) -> Ended {
+        loop {
+            match self.next(ahead, Some(PATIENCE)).await {
+                Ok(delivery) => {
+                    let said = self.take(&delivery);
+                    let mut news = lock(news);
+                    news.said.extend(said.into_iter().map(|id| (id, delivery.position())));
+                    news.last = Some(delivery.id().clone());
+                }
+                Err(ended @ (Ended::Closed | Ended::Lost(Lost::BegunAnew))) => return ended,
+                // What is missing has become more. Before anything is waited for: whoever reads it may come to its end meanwhile.
+                Err(_) => {
+                    *ahead = self.going_ahead();
+                    lock(news).last = None;
+                    sleep(LOOK_EVERY).await;
+                }
+            }
+        }
+    }
+
+    /// Reads what stands behind `last` and before the news, unless the log is another one or the hub is closed.
+    async fn read_what_is_missing(
+        &self,
+        last: &mut Option<EventId>,
+        news: &Mutex<News>,
+    ) -> Result<(), Ended> {
         loop {
             let from = last.clone().unwrap_or(EventId::from_static(EARLIEST));
             let mut missing = self.subscription().after(from);
             let error = loop {
                 match self.next(&mut missing, None).await {
                     Ok(delivery) => {
-                        let (news, at) = (lock(news), delivery.position());
-                        self.apply_entry(&delivery, |id| news.said.get(id).is_none_or(|said| *said < at));
+                        self.apply_entry(&delivery, &lock(news).said);
                         *last = Some(delivery.id().clone());
-                        if at + 1 >= news.from {
-                            return true;
+                        if delivery.position() + 1 >= self.0.progress.borrow().missing_before {
+                            return Ok(());
                         }
                     }
-                    Err(Ended::Closed) => return false,
-                    Err(Ended::Lost(error)) => break error,
-                    Err(Ended::TooEarly) => {}
+                    Err(Ended::Lost(error)) if !matches!(error, Lost::BegunAnew) => break error,
+                    Err(ended) => return Err(ended),
                 }
             };
             tracing::warn!(%error, "cannot read what was revoked meanwhile; trying again");
@@ -221,26 +277,38 @@ impl Revocations {
     }
 
     /// What comes next. With an end of patience, whoever waits longer for the engine has lost its place.
+    ///
+    /// Nobody is woken by entries of other topics, so it is looked again and again: who stays behind them until they have left memory
+    /// would have to read them all, to know that there was nothing in between.
     async fn next(
         &self,
         subscription: &mut Subscription,
         patience: Option<Duration>,
     ) -> Result<Delivery, Ended> {
-        let (mut late, mut waits) = (std::pin::pin!(sleep(Duration::MAX)), false);
+        let (mut timer, mut waits) = (std::pin::pin!(sleep(LOOK_EVERY)), false);
         let next = std::future::poll_fn(|cx| {
-            if let Poll::Ready(next) = Pin::new(&mut *subscription).poll_next(cx) {
-                return Poll::Ready(Ok(next));
+            loop {
+                if let Poll::Ready(next) = Pin::new(&mut *subscription).poll_next(cx) {
+                    return Poll::Ready(Ok(next));
+                }
+                let patience = patience.filter(|_| subscription.is_catching_up());
+                if std::mem::replace(&mut waits, patience.is_some()) != waits {
+                    timer.as_mut().reset(Instant::now() + patience.unwrap_or(LOOK_EVERY));
+                }
+                ready!(timer.as_mut().poll(cx));
+                if waits {
+                    return Poll::Ready(Err(Ended::Lost(Lost::Late)));
+                }
+                timer.as_mut().reset(Instant::now() + LOOK_EVERY);
             }
-            let Some(patience) = patience.filter(|_| subscription.is_catching_up()) else {
-                waits = false;
-                return Poll::Pending;
-            };
-            if !std::mem::replace(&mut waits, true) {
-                late.as_mut().reset(Instant::now() + patience);
-            }
-            late.as_mut().poll(cx).map(|()| Err(Ended::Lost(Lost::Late)))
         });
         match next.await? {
+            // Of an id whose key is another log's nobody can say more than that it is not known.
+            Some(Ok(Delivery::Gap(gap)))
+                if matches!(gap.reason(), GapReason::Rewound | GapReason::Unknown) =>
+            {
+                Err(Ended::Lost(Lost::BegunAnew))
+            }
             Some(Ok(delivery)) => Ok(delivery),
             Some(Err(SubscribeError::Closed)) | None => Err(Ended::Closed),
             Some(Err(error)) => Err(Ended::Lost(Lost::Log(error))),
@@ -249,7 +317,7 @@ impl Revocations {
 
     /// Does what comes next in the log; gives of which revocations it says something.
     fn take(&self, delivery: &Delivery) -> Vec<RevocationId> {
-        let (said, rules) = self.apply_entry(delivery, |_| true);
+        let (said, rules) = self.apply_entry(delivery, &Said::new());
         self.0.progress.send_modify(|progress| {
             progress.position = delivery.position();
             progress.rules = rules.unwrap_or(progress.rules);
@@ -257,18 +325,15 @@ impl Revocations {
         said
     }
 
-    /// Does what an entry says of those revocations of which that is news; gives of which it says something, and how many hold then.
-    fn apply_entry(
-        &self,
-        delivery: &Delivery,
-        is_news: impl Fn(&RevocationId) -> bool,
-    ) -> (Vec<RevocationId>, Option<usize>) {
-        // What is missing in a gap was written again behind it, or is over.
+    /// Does what an entry says, unless something newer was said of the same; gives of which it says something, and how many hold then.
+    fn apply_entry(&self, delivery: &Delivery, said: &Said) -> (Vec<RevocationId>, Option<usize>) {
+        // What is missing in a gap of this log was written again behind it, or is over.
         let Delivery::Event(entry) = delivery else { return (Vec::new(), None) };
         let Some(notice) = notice(entry) else {
             tracing::warn!(position = entry.position(), "cannot read an entry about revocations");
             return (Vec::new(), None);
         };
+        let is_news = |id: &RevocationId| said.get(id).is_none_or(|at| *at < entry.position());
         let rules = self.apply(&notice, is_news, SystemTime::now());
         (notice.revoked().map(|rule| rule.id()).chain(notice.lifted()).collect(), Some(rules))
     }
@@ -316,11 +381,15 @@ impl Revocations {
         if written.is_some_and(|written| !written.is_due(&bounds, self.0.renewed_every)) {
             return Ok(written);
         }
-        self.write_all().await
+        // What is missing may have lifted some of it.
+        if self.0.progress.borrow().missing_before > 0 {
+            return Ok(written);
+        }
+        self.write_all(bounds.epoch).await
     }
 
-    /// Writes everything that holds, in as few entries as will do.
-    async fn write_all(&self) -> Result<Option<Written>, RevokeError> {
+    /// Writes everything that holds into the log of that epoch, in as few entries as will do.
+    async fn write_all(&self, epoch: u32) -> Result<Option<Written>, RevokeError> {
         let _writing = self.0.writing.lock().await;
         let rules: Vec<Revocation> = self.state().list.iter().map(|kept| kept.rule.clone()).collect();
         let (mut first, mut last, mut entries) = (None, 0, 0);
@@ -343,13 +412,14 @@ impl Revocations {
             last = written?;
             first = first.or(Some(last));
         }
-        Ok(first.map(|first| Written { first, last, entries, at: Instant::now() }))
+        Ok(first.map(|first| Written { epoch, first, last, entries, at: Instant::now() }))
     }
 }
 
 /// Where everything that holds stands in the log.
 #[derive(Clone, Copy, Debug)]
 struct Written {
+    epoch: u32,
     first: Position,
     last: Position,
     entries: Position,
@@ -363,7 +433,10 @@ impl Written {
         // Half of what is kept is newer. Of a log that keeps hardly anything, not before something else has come.
         let in_older_half =
             is_trimmed && self.first.saturating_sub(log.oldest) <= newer && log.next > self.last + 1;
-        in_older_half || newer >= POSITIONS * self.entries || self.at.elapsed() >= every
+        log.epoch != self.epoch
+            || in_older_half
+            || newer >= POSITIONS * self.entries
+            || self.at.elapsed() >= every
     }
 }
 
@@ -402,7 +475,7 @@ mod tests {
 
     fn check(written: (Position, Position), log: (Position, Position), expected: bool) {
         let (first, last) = written;
-        let written = Written { first, last, entries: last - first + 1, at: Instant::now() };
+        let written = Written { epoch: 1, first, last, entries: last - first + 1, at: Instant::now() };
         let bounds = Bounds { epoch: 1, oldest: log.0, next: log.1 };
         assert_eq!(written.is_due(&bounds, HOUR), expected, "{written:?} in {log:?}");
     }
@@ -431,7 +504,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_holds_is_written_again_when_it_has_become_old_p7() {
-        let written = Written { first: 1, last: 1, entries: 1, at: Instant::now() };
+        let written = Written { epoch: 1, first: 1, last: 1, entries: 1, at: Instant::now() };
         let bounds = Bounds { epoch: 1, oldest: 1, next: 2 };
         tokio::time::advance(Duration::from_secs(3599)).await;
         assert!(!written.is_due(&bounds, HOUR));

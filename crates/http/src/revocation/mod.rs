@@ -15,10 +15,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use fanfare_fanout::Fanout;
-use fanfare_hub::{Grant, Hub, Matcher, Position, Publication, Subscription, Topic};
+use fanfare_hub::{Grant, Hub, Matcher, Position, Publication, PublishError, Subscription, Topic};
 use fanfare_wire::Event;
 use tokio::sync::watch;
 
+use error::BegunAnew;
 pub use error::RevokeError;
 pub(crate) use error::Revoked as RevokedToken;
 pub(crate) use list::Bearer;
@@ -102,8 +103,19 @@ struct Progress {
     /// Whether everything was read that was there when it was begun.
     caught_up: bool,
     position: Position,
+    /// Before which position something is missing and still being read; 0 if nothing is.
+    missing_before: Position,
+    /// How often another log was found in the place of the one that was followed.
+    begun_anew: u64,
     /// How many revocations hold.
     rules: usize,
+}
+
+impl Progress {
+    /// Whether what stands at a position is applied.
+    fn has(&self, position: Position) -> bool {
+        (self.missing_before..=self.position).contains(&position)
+    }
 }
 
 /// What became of a revocation: it is in the log, and holds.
@@ -220,7 +232,8 @@ impl Revocations {
         };
         self.write(&Notice::of([&revocation])).await?;
         let after = self.state().list.get(id).map_or(before, |kept| kept.streams_cut);
-        Ok(Revoked { id, streams_cut: after - before })
+        // Another node may have lifted it in between, and with it what was counted.
+        Ok(Revoked { id, streams_cut: after.saturating_sub(before) })
     }
 
     /// Honours those tokens again. Tells whether they were revoked.
@@ -274,13 +287,19 @@ impl Revocations {
 
     /// Writes into the log, and waits until what was written is applied here.
     async fn write(&self, notice: &Notice) -> Result<(), RevokeError> {
-        if !self.is_caught_up() {
+        let mut progress = self.0.progress.subscribe();
+        let Progress { caught_up, begun_anew, .. } = *progress.borrow();
+        if !caught_up {
             return Err(RevokeError::NotFollowed);
         }
         let position = self.publish(notice).await?;
-        let applied = |progress: &Progress| progress.position >= position || !progress.caught_up;
+        let is_another = |progress: &Progress| progress.begun_anew != begun_anew;
+        let is_told =
+            |progress: &Progress| is_another(progress) || !progress.caught_up || progress.has(position);
         // The sender is here, so it does not go.
-        let _ = self.0.progress.subscribe().wait_for(applied).await;
+        if progress.wait_for(is_told).await.is_ok_and(|progress| is_another(&progress)) {
+            return Err(RevokeError::Log(PublishError::MaybeStored(Arc::new(BegunAnew))));
+        }
         Ok(())
     }
 
@@ -296,7 +315,7 @@ impl Revocations {
         self.0.hub.subscribe_with(self.0.topic.clone(), &grant)
     }
 
-    /// Does what an entry of the log says of those of which that is news: refuses, ends streams, lifts.
+    /// Does what an entry of the log says of those that `is_news` of: refuses, ends streams, lifts. Gives how many hold then.
     fn apply(&self, notice: &Notice, is_news: impl Fn(&RevocationId) -> bool, now: SystemTime) -> usize {
         let (cut, rules) = {
             let mut state = self.state();
