@@ -376,8 +376,10 @@ impl Revocations {
     }
 
     async fn write_if_due(&self, written: Option<Written>) -> Result<Option<Written>, RevokeError> {
-        let bounds =
-            self.0.hub.bounds().await.map_err(|fault| RevokeError::Log(PublishError::NotStored(fault)))?;
+        let mut bounds = self.bounds().await?;
+        if written.is_some_and(|written| !written.is_stored) {
+            bounds.oldest = self.0.hub.counts().log_oldest.min(bounds.next);
+        }
         if written.is_some_and(|written| !written.is_due(&bounds, self.0.renewed_every)) {
             return Ok(written);
         }
@@ -385,7 +387,14 @@ impl Revocations {
         if self.0.progress.borrow().missing_before > 0 {
             return Ok(written);
         }
-        self.write_all(bounds.epoch).await
+        let Some(mut written) = self.write_all(bounds.epoch).await? else { return Ok(None) };
+        let bounds = self.bounds().await?;
+        written.is_stored = bounds.oldest < bounds.next;
+        Ok(Some(written))
+    }
+
+    async fn bounds(&self) -> Result<Bounds, RevokeError> {
+        self.0.hub.bounds().await.map_err(|fault| RevokeError::Log(PublishError::NotStored(fault)))
     }
 
     /// Writes everything that holds into the log of that epoch, in as few entries as will do.
@@ -412,7 +421,7 @@ impl Revocations {
             last = written?;
             first = first.or(Some(last));
         }
-        Ok(first.map(|first| Written { epoch, first, last, entries, at: Instant::now() }))
+        Ok(first.map(|first| Written { epoch, first, last, entries, at: Instant::now(), is_stored: true }))
     }
 }
 
@@ -424,6 +433,8 @@ struct Written {
     last: Position,
     entries: Position,
     at: Instant,
+    /// Whether it stands in a store. Of a log in memory alone the store keeps nothing, so it is memory that drops it.
+    is_stored: bool,
 }
 
 impl Written {
@@ -475,7 +486,8 @@ mod tests {
 
     fn check(written: (Position, Position), log: (Position, Position), expected: bool) {
         let (first, last) = written;
-        let written = Written { epoch: 1, first, last, entries: last - first + 1, at: Instant::now() };
+        let (entries, at) = (last - first + 1, Instant::now());
+        let written = Written { epoch: 1, first, last, entries, at, is_stored: true };
         let bounds = Bounds { epoch: 1, oldest: log.0, next: log.1 };
         assert_eq!(written.is_due(&bounds, HOUR), expected, "{written:?} in {log:?}");
     }
@@ -504,7 +516,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_holds_is_written_again_when_it_has_become_old_p7() {
-        let written = Written { epoch: 1, first: 1, last: 1, entries: 1, at: Instant::now() };
+        let written =
+            Written { epoch: 1, first: 1, last: 1, entries: 1, at: Instant::now(), is_stored: true };
         let bounds = Bounds { epoch: 1, oldest: 1, next: 2 };
         tokio::time::advance(Duration::from_secs(3599)).await;
         assert!(!written.is_due(&bounds, HOUR));

@@ -61,6 +61,19 @@ async fn a_process_that_starts_knows_what_was_revoked_whatever_stands_last_in_th
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_log_in_memory_is_not_filled_with_what_holds() {
+    let hub = hub(10_000);
+    let (revocations, _task) = followed(Revocations::new(&hub)).await;
+    revocations.revoke(of_alice()).await.expect("revoked");
+    for _ in 0..40 {
+        publish(&hub, 1).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    // Once as it was said, and once as what holds.
+    assert_eq!(hub.counts().log_entries, 42);
+}
+
 #[tokio::test]
 async fn nodes_of_one_log_share_what_is_revoked_p7() {
     let hub = hub(100);
