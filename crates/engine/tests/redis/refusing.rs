@@ -103,7 +103,16 @@ async fn who_redis_does_not_know_is_told_so() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_user_with_what_the_guide_names_can_do_everything_and_no_more() {
     let server = Server::start();
-    let mut user = vec!["ACL", "SETUSER", "hub", "on", ">secret", "~fanfare:{shop}:*", "&fanfare:{shop}:*"];
+    let mut user = vec![
+        "ACL",
+        "SETUSER",
+        "hub",
+        "on",
+        ">secret",
+        "resetchannels",
+        "~fanfare:{shop}:*",
+        "&fanfare:{shop}:*",
+    ];
     user.extend(crate::setting_up::ALLOWED);
     server.tell(&user).await;
     let named = || options(&server).user("hub".to_owned()).password("secret".to_owned());
@@ -126,7 +135,7 @@ async fn a_user_with_what_the_guide_names_can_do_everything_and_no_more() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_script_that_blocks_the_server_stores_nothing_of_ours() {
-    let server = Server::start_with(&["--busy-reply-threshold", "50"]);
+    let server = Server::start_with(&["--lua-time-limit", "50"]);
     let engine = options(&server).connect().expect("an engine");
     let node = hub(options(&server)).await;
     publish(&node, "a", "1").await;
