@@ -8,7 +8,7 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::time::SystemTime;
 
-use common::{AUDIENCE, HUB, Hub, ISSUER, SECRET, fanfare, read_until, request, token};
+use common::{HONOURS_TOKENS, HUB, Hub, ISSUER, fanfare, read_until, request, token};
 
 const FORM: &str = "Content-Type: application/x-www-form-urlencoded\r\n";
 const JSON: &str = "Content-Type: application/json\r\n";
@@ -16,24 +16,9 @@ const JSON: &str = "Content-Type: application/json\r\n";
 /// A hub for tokens, over a log on the disk, with operators on a port of their own.
 fn serve(folder: &Path, more: &[&str]) -> Hub {
     let folder = folder.to_str().expect("text");
-    let arguments = [
-        "serve",
-        "--listen",
-        "127.0.0.1:0",
-        "--admin-listen",
-        "127.0.0.1:0",
-        "--data-dir",
-        folder,
-        "--trusted-issuers",
-        ISSUER,
-        "--resource-identifier",
-        AUDIENCE,
-        "--publisher-jwt-key",
-        SECRET,
-        "--subscriber-jwt-key",
-        SECRET,
-    ];
-    Hub::of(fanfare(&[&arguments[..], more].concat()), 2)
+    let arguments =
+        ["serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--data-dir", folder];
+    Hub::of(fanfare(&[&arguments[..], &HONOURS_TOKENS, more].concat()), 2)
 }
 
 fn admin(hub: &Hub, method: &str, target: &str, body: &str) -> (u16, String) {

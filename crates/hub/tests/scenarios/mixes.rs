@@ -2,9 +2,7 @@
 //! snapshot, whose topics change on the way, and that comes back (P1, P2, P3).
 
 use std::convert::Infallible;
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use fanfare_hub::{
@@ -15,21 +13,9 @@ use fanfare_wire::{Event, EventId};
 
 use super::reader::read;
 use super::support::toy::Toy;
-use super::support::{Bell, TestClock, assert_ended, assert_waiting, id, next_event, ready_data, topic};
+use super::support::{TestClock, assert_ended, assert_waiting, id, next_event, ready_data, soon, topic};
 
 const ANSWER: &str = "answers/7";
-
-/// Runs a future that needs nobody's help, and may take several turns.
-fn soon<T>(future: impl Future<Output = T>) -> T {
-    let mut future = pin!(future);
-    let bell = Arc::new(Bell::default());
-    loop {
-        match future.as_mut().poll(&mut Context::from_waker(&bell.waker())) {
-            Poll::Ready(value) => return value,
-            Poll::Pending => assert!(bell.was_rung(), "the future waits for something"),
-        }
-    }
-}
 
 fn hub() -> Hub {
     Hub::builder().build().expect("a hub")

@@ -1,8 +1,6 @@
 //! Streams that outlive their readers: who comes late, leaves and comes back, the end, who takes over, and who asks for a stop.
 
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use fanfare_hub::{
@@ -14,26 +12,14 @@ use fanfare_wire::{Event, EventId};
 use super::reader::read;
 use super::support::toy::{NextAnswer, Toy};
 use super::support::{
-    Bell, Got, TestClock, What, assert_ended, assert_waiting, id, name, next, next_event, next_gap,
-    ready_data, topic,
+    Got, TestClock, What, assert_ended, assert_waiting, id, name, next, next_event, next_gap, ready_data,
+    soon, topic,
 };
 
 const ANSWER: &str = "answers/7";
 
 fn hub() -> Hub {
     Hub::builder().build().expect("a hub")
-}
-
-/// Runs a future that needs nobody's help, and may take several turns.
-fn soon<T>(future: impl Future<Output = T>) -> T {
-    let mut future = pin!(future);
-    let bell = Arc::new(Bell::default());
-    loop {
-        match future.as_mut().poll(&mut Context::from_waker(&bell.waker())) {
-            Poll::Ready(value) => return value,
-            Poll::Pending => assert!(bell.was_rung(), "the future waits for something"),
-        }
-    }
 }
 
 fn begun(produce: Produce) -> Result<Producer, ProduceError> {

@@ -19,6 +19,18 @@ use fanfare_hub::{Clock, Delivery, GapReason, Hub, Position, Resume, SubscribeEr
 use fanfare_wire::{EventId, EventName};
 use futures_core::Stream;
 
+/// Runs a future that needs nobody's help, and may take several turns.
+pub fn soon<T>(future: impl Future<Output = T>) -> T {
+    let mut future = pin!(future);
+    let bell = Arc::new(Bell::default());
+    loop {
+        match future.as_mut().poll(&mut Context::from_waker(&bell.waker())) {
+            Poll::Ready(value) => return value,
+            Poll::Pending => assert!(bell.was_rung(), "the future waits for something"),
+        }
+    }
+}
+
 /// A clock that stands still until it is turned.
 #[derive(Debug, Default)]
 pub struct TestClock(AtomicU64);

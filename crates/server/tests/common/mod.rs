@@ -35,6 +35,18 @@ pub(crate) fn forget_variables(command: &mut Command) {
     command.env_remove("SERVER_NAME");
 }
 
+/// What makes a hub honour those of [`token`].
+pub(crate) const HONOURS_TOKENS: [&str; 8] = [
+    "--trusted-issuers",
+    ISSUER,
+    "--resource-identifier",
+    AUDIENCE,
+    "--publisher-jwt-key",
+    SECRET,
+    "--subscriber-jwt-key",
+    SECRET,
+];
+
 /// A token of a subject that may publish and read everything.
 pub(crate) fn token(subject: &str) -> String {
     let all = || [TopicMatcher::new(Language::UrlPattern, "*").expect("a matcher")];

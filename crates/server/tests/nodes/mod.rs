@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::FLAGS;
-use crate::common::{AUDIENCE, HUB, Hub, ISSUER, PATIENCE, SECRET, fanfare, read_until, request, token};
+use crate::common::{HONOURS_TOKENS, HUB, Hub, ISSUER, PATIENCE, fanfare, read_until, request, token};
 use crate::server::Server;
 
 const BELOW: &str = "/.well-known/mercure/subscriptions";
@@ -28,19 +28,11 @@ fn node(server: &Server) -> Hub {
         "127.0.0.1:0",
         "--engine",
         &url,
-        "--trusted-issuers",
-        ISSUER,
-        "--resource-identifier",
-        AUDIENCE,
-        "--publisher-jwt-key",
-        SECRET,
-        "--subscriber-jwt-key",
-        SECRET,
         "--shutdown-window",
         "0",
         "--subscriptions",
     ];
-    let node = Hub::of(fanfare(&[&arguments, FLAGS].concat()), 2);
+    let node = Hub::of(fanfare(&[&arguments[..], &HONOURS_TOKENS, FLAGS].concat()), 2);
     let give_up = Instant::now() + PATIENCE;
     while node.request("GET", "/readyz", "", "").0 != 200 && admin(&node, "/readyz") != 200 {
         assert!(Instant::now() < give_up, "the node does not become ready");

@@ -47,9 +47,9 @@ pub(crate) trait Pushed: Send {
     fn close(self: Box<Self>);
     /// Sends as much as there is room for, until it is over.
     fn flood(&self) -> Closed;
-    /// Sends more than there is room for, which is the end.
+    /// Sends more than there is room for, which is the end. Not asked of a host where what is sent waits for room.
     fn overflow(&self) {
-        unimplemented!("what is sent waits for room");
+        unreachable!("what is sent waits for room");
     }
     /// Waits for the end.
     fn closed(&self) -> Closed;
